@@ -1,0 +1,55 @@
+"""What can go wrong with claims and seals.
+
+    AttestationError
+    ├── ManifestError            files cannot be listed or hashed as the format asks
+    ├── EnvelopeError            a statement, envelope or bundle is malformed
+    ├── SigningError             a signature could not be made
+    └── VerificationError        a signature was looked at and does not hold
+        ├── SignatureInvalid
+        ├── IdentityMismatch     signed, but not by whom the caller trusts
+        ├── DigestMismatch       signed, but the content differs
+        ├── LogProofInvalid      transparency log, certificate transparency or timestamp proof does not hold
+        └── Unsupported          a legal format this version does not judge: neither valid nor invalid
+
+Malformed input of any kind ends in one of these, never in a leaked `ValueError`.
+"""
+
+
+class AttestationError(Exception):
+    """Root of the errors of this package."""
+
+
+class ManifestError(AttestationError):
+    """Files cannot be listed or hashed as the format asks."""
+
+
+class EnvelopeError(AttestationError):
+    """A statement, an envelope or a bundle is malformed."""
+
+
+class SigningError(AttestationError):
+    """A signature could not be made."""
+
+
+class VerificationError(AttestationError):
+    """A signature was looked at and does not hold."""
+
+
+class SignatureInvalid(VerificationError):  # noqa: N818 - names fixed by architecture.md; the parent says "error"
+    """The bytes were not signed by the key or certificate that the bundle names."""
+
+
+class IdentityMismatch(VerificationError):  # noqa: N818
+    """Signed, but not by a key, identity or issuer the caller trusts."""
+
+
+class DigestMismatch(VerificationError):  # noqa: N818
+    """Signed, but the content differs from what was signed."""
+
+
+class LogProofInvalid(VerificationError):  # noqa: N818
+    """A transparency log, certificate transparency or timestamp proof is missing or does not hold."""
+
+
+class Unsupported(VerificationError):  # noqa: N818
+    """A legal format that this version does not judge: not verified, and not called invalid."""

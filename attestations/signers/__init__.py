@@ -1,0 +1,1 @@
+"""One file per signing method, sign and verify side by side."""

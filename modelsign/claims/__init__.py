@@ -1,0 +1,1 @@
+"""From what the tool found or did to the predicate that says so."""

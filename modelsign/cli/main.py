@@ -1,0 +1,141 @@
+"""The command `modelsign`: a group that imports a verb only when it is called."""
+
+import importlib
+import os
+import signal
+import sys
+from typing import NoReturn
+
+import click
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+from modelsign.cli.exits import Exit, exit_of
+from modelsign.escape import plain
+from modelsign.version import __version__
+
+# verb -> (module, one line for --help). The module has a click command of the verb's name (keys -> keys).
+VERBS: dict[str, tuple[str, str]] = {
+    "scan": ("modelsign.cli.scan", "Find what executes or deceives in model files."),
+    "convert": ("modelsign.cli.convert", "Convert a pickle checkpoint to safetensors without executing it."),
+    "sign": ("modelsign.cli.sign", "Sign a model (OpenSSF Model Signing)."),
+    "attest": ("modelsign.cli.attest", "Attach signed statements: scan results, conversions."),
+    "verify": ("modelsign.cli.verify", "Verify signature, content and claims before loading."),
+    "release": ("modelsign.cli.release", "Scan, convert, sign, attest and verify in one go."),
+    "keys": ("modelsign.cli.keys", "Make a local key pair to start with."),
+    "inspect": ("modelsign.cli.inspect", "Show what is inside a file: members, opcodes, imports, tensors."),
+    "rules": ("modelsign.cli.rules", "List the rules, or explain one."),
+    "callables": ("modelsign.cli.callables", "Explain how a callable is judged."),
+    "digest": ("modelsign.cli.digest", "Print the root digest and the manifest of a model."),
+    "doctor": ("modelsign.cli.doctor", "Tell what this machine offers: sandbox layers, versions, trust."),
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands are imported when they are used, so that `scan` never pays for `sign`."""
+
+    @override
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    @override
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    @override
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, line) for verb, (_, line) in VERBS.items()])
+
+    @override
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            near = difflib.get_close_matches(args[0], VERBS, n=1) if args else []
+            if near:
+                raise click.UsageError(f"{error.message} Did you mean {near[0]!r}?", ctx) from error
+            raise
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit codes and file formats: docs/, or the README.",
+)
+@click.version_option(__version__, prog_name="modelsign")
+def main() -> None:
+    """Tell whether a model may be loaded, and make that answer provable."""
+
+
+def run() -> NoReturn:
+    """Run the command line and exit with a code of the table in `exits.py`."""
+    sys.exit(invoke(sys.argv[1:]))
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run the command line with ``arguments`` and return its exit code.
+
+    One of the two places with a broad `except` (style.md): whatever is not a documented error is a bug, and a user
+    shall meet one line and exit code 70 rather than a traceback (`MODELSIGN_DEBUG=1` shows it).
+    """
+    _end_by_signal()
+    try:
+        result = main.main(args=arguments, prog_name="modelsign", standalone_mode=False)
+        return int(result) if isinstance(result, int) else Exit.OK
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except click.ClickException as error:
+        error.show()
+        return Exit.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("modelsign: interrupted", err=True)
+        return Exit.INTERRUPTED
+    except _TerminatedError:
+        click.echo("modelsign: terminated", err=True)
+        return Exit.TERMINATED
+    except BrokenPipeError:
+        # The reader of our output went away; silence the flush at interpreter exit as well.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.SOURCE
+    except Exception as error:
+        if os.environ.get("MODELSIGN_DEBUG"):
+            raise
+        code = exit_of(error)
+        if code is None:
+            click.echo(
+                f"modelsign: internal error: {type(error).__name__}: {plain(str(error))}\n"
+                "This is a bug. MODELSIGN_DEBUG=1 shows where it happened; please report it.",
+                err=True,
+            )
+            return Exit.INTERNAL
+        click.echo(f"modelsign: {plain(_message(error))}", err=True)
+        return code
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error)
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM, raised where the program is so that unfinished files are cleaned up."""
+
+
+def _end_by_signal() -> None:
+    def terminate(_number: int, _frame: object) -> NoReturn:
+        raise _TerminatedError
+
+    signal.signal(signal.SIGTERM, terminate)

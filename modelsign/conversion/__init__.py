@@ -1,0 +1,1 @@
+"""Checkpoint -> safetensors, executing nothing."""

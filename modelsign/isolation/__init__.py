@@ -1,0 +1,1 @@
+"""Workers with no rights: descriptors in, bounded JSON out."""

@@ -1,0 +1,1 @@
+"""Policy file + bound statements + observations -> decision."""

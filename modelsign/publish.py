@@ -1,0 +1,183 @@
+"""Files and directories that appear whole or not at all.
+
+The new content is written beside the target under a name of ours, flushed to the disk, and renamed. A run that is
+killed leaves the target old or new, and at most one such sibling; the next run removes siblings whose writer is gone
+(their lock is free).
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from modelsign.errors import SourceError, UsageError
+
+_PREFIX = ".modelsign-tmp-"
+
+
+def is_leftover(name: str) -> bool:
+    """Return whether ``name`` is one that an unfinished run of ours leaves beside its target."""
+    return name.startswith(_PREFIX)
+
+
+def sweep(directory: Path) -> None:
+    """Remove what killed runs left in ``directory``; what a living run holds locked stays."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(directory) if is_leftover(entry.name))
+    except FileNotFoundError:
+        return
+    for name in names:
+        _remove_if_abandoned(directory / name)
+
+
+def _remove_if_abandoned(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    except BlockingIOError:
+        return
+    finally:
+        os.close(descriptor)
+
+
+def refuse_existing(path: Path, *, force: bool, what: str = "file") -> None:
+    """Raise `UsageError` when ``path`` exists and ``force`` was not given."""
+    if not force and os.path.lexists(path):
+        raise UsageError(f"{path}: this {what} exists already; give --force to replace it, or choose another name")
+
+
+@contextlib.contextmanager
+def replacing_file(target: Path, *, force: bool, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Give a file to write (and read back); on success it becomes ``target``, on any error nothing remains.
+
+    Args:
+        target: where the file shall appear; its directory must exist.
+        force: whether an existing target may be replaced. Without it the target is created exclusively, also when it
+            appears while the content is being written.
+        mode: permission bits of the new file, before the umask.
+
+    Raises:
+        UsageError: the target exists and ``force`` is False.
+        SourceError: the directory cannot be written.
+    """
+    refuse_existing(target, force=force)
+    directory = target.parent
+    sweep(directory)
+    temporary = directory / f"{_PREFIX}{secrets.token_hex(8)}"
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+    except OSError as error:
+        raise SourceError(f"{target}: cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with open(descriptor, "w+b", closefd=False) as file:
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        if force:
+            temporary.replace(target)
+        else:
+            _link_new(temporary, target)
+        _flush_directory(directory)
+    finally:
+        temporary.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _link_new(temporary: Path, target: Path) -> None:
+    try:
+        os.link(temporary, target, follow_symlinks=False)
+    except FileExistsError as error:
+        raise UsageError(f"{target}: this file exists already; give --force to replace it") from error
+    except OSError:
+        # File systems without hard links: the check above is all the exclusivity they allow.
+        temporary.rename(target)
+
+
+@contextlib.contextmanager
+def replacing_directory(target: Path, *, force: bool) -> Iterator[Path]:
+    """Give an empty directory to fill; on success it becomes ``target``, on any error nothing remains.
+
+    Args:
+        target: where the directory shall appear: absent or empty, or anything that ``force`` may replace.
+        force: whether a non-empty target may be replaced.
+
+    Raises:
+        UsageError: the target exists, is not an empty directory, and ``force`` is False.
+        SourceError: the parent directory cannot be written.
+    """
+    if os.path.lexists(target) and not force and not _is_empty_directory(target):
+        raise UsageError(f"{target}: exists and is not empty; give --force to replace it, or choose another directory")
+    parent = target.absolute().parent
+    sweep(parent)
+    temporary = parent / f"{_PREFIX}{secrets.token_hex(8)}"
+    try:
+        temporary.mkdir(mode=0o777)
+        descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise SourceError(f"{target}: cannot be written: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield temporary
+        _flush_tree(temporary)
+        _swap_in(temporary, target, parent)
+        _flush_directory(parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _is_empty_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not any(os.scandir(path))
+
+
+def _swap_in(temporary: Path, target: Path, parent: Path) -> None:
+    if not os.path.lexists(target) or _is_empty_directory(target):
+        temporary.rename(target)
+        return
+    # A non-empty directory cannot be replaced in one step everywhere; the old one steps aside under a name that the
+    # next run sweeps, so between the two renames the target is absent, never mixed.
+    aside = parent / f"{_PREFIX}{secrets.token_hex(8)}"
+    target.rename(aside)
+    try:
+        temporary.rename(target)
+    except OSError:
+        aside.rename(target)
+        raise
+    if aside.is_dir() and not aside.is_symlink():
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        aside.unlink(missing_ok=True)
+
+
+def _flush_tree(directory: Path) -> None:
+    for root, _, names in os.walk(directory):
+        for name in names:
+            descriptor = os.open(os.path.join(root, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)  # noqa: PTH118
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        _flush_directory(Path(root))
+
+
+def _flush_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError:
+        pass  # some network file systems refuse to flush a directory; the rename itself is still atomic there
+    finally:
+        os.close(descriptor)

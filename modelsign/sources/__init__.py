@@ -1,0 +1,1 @@
+"""URI -> source of files; one scheme per file."""

@@ -1,0 +1,1 @@
+"""One file per format: bytes -> facts. Says what is there, judges nothing."""

@@ -1,0 +1,1 @@
+"""The pickle machine, run symbolically, and the one reading of tensors."""

@@ -1,0 +1,130 @@
+"""One format's reading of one blob: the facts it states, the blobs inside it, the bytes it looked at.
+
+A format is a module that satisfies `Format`. It writes into a `Reading`; the engine takes that apart, reads the
+children, judges the facts and accounts for the bytes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from scanners.facts import Anomaly, Fact, Import
+from scanners.findings import Finding, Location
+from scanners.limits import Budget
+from scanners.reader import Reader
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blob:
+    """Bytes to read, and how one gets there."""
+
+    reader: Reader
+    name: str
+    """base name or member name: a hint, never trusted"""
+    members: tuple[str, ...] = ()
+    """member path from the file down to this blob, empty for the file itself"""
+    depth: int = 0
+    span: tuple[int, int] | None = None
+    """(offset, length) in the parent blob that this blob was made from; None for the file itself"""
+    stored: bool = True
+    """whether the bytes lie in the parent as they are, so that coverage maps one to one"""
+    roles: frozenset[str] = frozenset()
+    """what the parent knows about it: `torch-data-pkl`, `torch-storage`, `npz-member` …"""
+
+
+class Format(Protocol):
+    """What every module in `formats/` and `containers/` provides."""
+
+    NAME: str
+    """stable name in reports: `torch-zip`, `safetensors`"""
+
+    def matches(self, blob: Blob) -> bool:
+        """Return whether a loader of this format would take the blob. Content decides, the name is a hint."""
+        ...
+
+    def read(self, blob: Blob, reading: "Reading") -> None:
+        """State facts and children. Raises only `ScanError`; what was stated before it still counts."""
+        ...
+
+
+class FileRule(Protocol):
+    """What every module in `rules/file/` provides beside its `RULES` tuple."""
+
+    def judge(self, facts: "FileFacts") -> Iterator[Finding]:
+        """Turn the facts of one file into findings. Reads no bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """All facts of one file, from every reading of it and of what it contains."""
+
+    path: str
+    formats: tuple[str, ...]
+    facts: tuple[Fact, ...]
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one format's reading of one blob adds up to. Ranges are relative to the blob."""
+
+    blob: Blob
+    budget: Budget
+    facts: list[Fact] = field(default_factory=list)
+    children: list[Blob] = field(default_factory=list)
+    parsed_ranges: list[tuple[int, int]] = field(default_factory=list)
+    inert_ranges: list[tuple[int, int]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    def at(self, offset: int | None = None, length: int | None = None) -> Location:
+        """Return a place in this blob."""
+        return Location(members=self.blob.members, offset=offset, length=length)
+
+    def state(self, fact: Fact) -> None:
+        """Record a fact. Raises `LimitExceeded` when the budget of facts is used up."""
+        self.budget.spend_facts()
+        self.facts.append(fact)
+
+    def imports(self, module: str, name: str, offset: int | None = None) -> None:
+        """Record that a loader would look up ``module.name``."""
+        self.state(Import(location=self.at(offset), module=module, name=name))
+
+    def anomaly(self, code: str, message: str, offset: int | None = None, length: int | None = None) -> None:
+        """Record a construct that breaks or bends the format's rules."""
+        self.state(Anomaly(location=self.at(offset, length), code=code, message=message))
+
+    def child(
+        self,
+        name: str,
+        reader: Reader,
+        *,
+        span: tuple[int, int],
+        stored: bool,
+        roles: frozenset[str] = frozenset(),
+    ) -> None:
+        """Hand a blob inside this one to the engine, which reads it and accounts for ``span``."""
+        self.children.append(
+            Blob(
+                reader=reader,
+                name=name,
+                members=(*self.blob.members, name),
+                depth=self.blob.depth + 1,
+                span=span,
+                stored=stored,
+                roles=roles,
+            )
+        )
+
+    def parsed(self, offset: int, length: int) -> None:
+        """Account for bytes that were interpreted."""
+        if length > 0:
+            self.parsed_ranges.append((offset, offset + length))
+
+    def inert(self, offset: int, length: int) -> None:
+        """Account for bytes that no loader interprets: weights, padding."""
+        if length > 0:
+            self.inert_ranges.append((offset, offset + length))
+
+    def unread(self, why: str) -> None:
+        """Say why something stays unread; whatever no range covers counts as unread anyway."""
+        self.reasons.append(why)

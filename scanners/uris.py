@@ -1,0 +1,3 @@
+"""Where the pages of the rules live."""
+
+RULE_PAGES = "https://modelsign.dev/rules"

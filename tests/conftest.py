@@ -1,0 +1,21 @@
+"""What holds for every test: no network but loopback, no inherited settings."""
+
+import os
+
+import pytest
+from pytest_socket import socket_allow_hosts
+
+
+@pytest.fixture(autouse=True)
+def closed_network() -> None:
+    """Let tests reach 127.0.0.1 only (and UNIX sockets)."""
+    socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
+
+
+@pytest.fixture(autouse=True)
+def no_inherited_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the developer's own MODELSIGN_* variables and colours out of the tests."""
+    for name in list(os.environ):
+        if name.startswith("MODELSIGN_") and name not in {"MODELSIGN_PEERS", "MODELSIGN_VECTORS"}:
+            monkeypatch.delenv(name)
+    monkeypatch.delenv("FORCE_COLOR", raising=False)

@@ -1,0 +1,28 @@
+"""Other programs that tests run for comparison, each in its own virtual environment under `.peers/` (`make peers`)."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+PEERS = Path(os.environ.get("MODELSIGN_PEERS", Path(__file__).resolve().parents[1] / ".peers"))
+
+
+def peer_python(name: str) -> Path:
+    """Return the interpreter of a peer's environment; skip the calling test, with the reason, where it is absent."""
+    interpreter = PEERS / name / "bin" / "python"
+    if not interpreter.exists():
+        pytest.skip(f"peer {name!r} is not installed at {PEERS}; run `make peers`")
+    return interpreter
+
+
+def run_peer(
+    name: str, *arguments: str | Path, check: bool = True, **options: object
+) -> subprocess.CompletedProcess[str]:
+    """Run a peer's interpreter with ``arguments``; on failure show what it printed."""
+    command = [str(peer_python(name)), *map(str, arguments)]
+    done: subprocess.CompletedProcess[str] = subprocess.run(command, capture_output=True, text=True, **options)  # type: ignore[call-overload]  # options pass through
+    if check and done.returncode:
+        raise AssertionError(f"{command} exited {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return done
