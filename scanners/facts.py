@@ -132,7 +132,7 @@ class Anomaly(Fact):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identified(Fact):
-    """The file was read as this format; emitted once per reading, so that rules about neighbours know what lies where."""
+    """The file was read as this format; once per reading, so that rules about neighbours know what lies where."""
 
     format: str
     detail: str = ""

@@ -1,7 +1,7 @@
 """What the pickle machine puts on its stack: the inert tree.
 
 Literals (`None`, `bool`, `int`, `float`, `str`, short `bytes`) are Python's own, and so are `list` and `tuple`.
-Everything else is one of the classes below. Nothing here was ever imported, called or constructed on behalf of the file.
+Everything else is one of the classes below. Nothing here was imported, called or constructed on behalf of the file.
 
 The tree is a graph: values can be shared and can contain themselves. Walk it with a loop and a set of ids, never by
 recursion.
