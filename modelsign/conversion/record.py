@@ -1,0 +1,240 @@
+"""What a conversion did, as values and as the JSON of ``--record``: who was read, what was written, bit by bit.
+
+The record is deterministic: no times, no host facts, names without the directories above them. A provenance statement
+is made from it, so reading it back is strict: an unknown schema or a malformed field is refused, unknown fields are
+ignored. The directory form of a conversion (shards) has several sources and targets; a single file has one of each.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from modelsign.errors import SourceError
+from modelsign.version import __version__
+
+SCHEMA = "modelsign.conversion/v1"
+_RECORD_LIMIT = 1 << 28
+_HEX = re.compile(r"[0-9a-f]{64}\Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileIdentity:
+    """A file that was read or written."""
+
+    name: str
+    """base name of a single file; path relative to the directory that was converted, POSIX"""
+    size: int
+    sha256: str | None = None
+    """plain hex of the whole file; None unless digests were asked for"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorRecord:
+    """One tensor as it was written."""
+
+    name: str
+    dtype: str
+    """safetensors' name"""
+    shape: tuple[int, ...]
+    sha256: str | None
+    """plain hex of the tensor's little-endian, row-major bytes; None when nothing was written or nothing was hashed"""
+    file: str
+    """name of the target it lies in"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """Something in the source that is not in the output."""
+
+    path: str
+    """dotted path in the source's object; for a whole file its name"""
+    kind: str
+    """what it is, in a few words: `int`, `dict`, `argparse.Namespace`, `file`"""
+    tensors: int = 0
+    """tensors below it"""
+    values: int = 0
+    """other leaves below it"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversion:
+    """A finished (or, for a dry run, a planned) conversion."""
+
+    format: str
+    """what the source was read as: `torch-zip`, `torch-legacy`, `npz` …"""
+    sources: tuple[FileIdentity, ...]
+    targets: tuple[FileIdentity, ...]
+    tensors: tuple[TensorRecord, ...]
+    """sorted by name"""
+    aliases: tuple[tuple[str, str], ...] = ()
+    """(name, kept name) of tied tensors, sorted; each is in the metadata of the target that holds the kept one"""
+    wrapper: str | None = None
+    """the part of the source's object that was taken, None for all of it"""
+    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
+    """what a reader of the report should know, one sentence each"""
+    needs_safetensors: str = "0.3"
+    """the oldest safetensors release that reads the output's dtypes"""
+    verified: bool = True
+    """whether the output was read again and compared byte by byte"""
+    written: bool = True
+    """False for a dry run"""
+    tool_version: str = __version__
+
+    @property
+    def source(self) -> FileIdentity:
+        """The source of a single-file conversion (the first one otherwise)."""
+        return self.sources[0]
+
+    @property
+    def target(self) -> FileIdentity:
+        """The target of a single-file conversion (the first one otherwise)."""
+        return self.targets[0]
+
+    def to_record(self) -> dict[str, object]:
+        """Return the record as plain JSON values."""
+        return {
+            "schema": SCHEMA,
+            "tool": {"name": "modelsign", "version": self.tool_version},
+            "format": self.format,
+            "pickleExecuted": False,
+            "tensorEquality": "bitwise" if self.verified else "unverified",
+            "sources": [_identity(file) for file in self.sources],
+            "targets": [_identity(file) for file in self.targets],
+            "tensors": [
+                {
+                    "name": tensor.name,
+                    "dtype": tensor.dtype,
+                    "shape": list(tensor.shape),
+                    "sha256": tensor.sha256,
+                    "file": tensor.file,
+                }
+                for tensor in self.tensors
+            ],
+            "aliases": dict(self.aliases),
+            "wrapper": self.wrapper,
+            "left_out": [
+                {"path": item.path, "kind": item.kind, "tensors": item.tensors, "values": item.values}
+                for item in self.left_out
+            ],
+            "notes": list(self.notes),
+            "needs_safetensors": self.needs_safetensors,
+            "written": self.written,
+        }
+
+    def to_json(self) -> bytes:
+        """Return the record as the bytes of a record file."""
+        return (json.dumps(self.to_record(), indent=1, sort_keys=True) + "\n").encode("ascii")
+
+
+def _identity(file: FileIdentity) -> dict[str, object]:
+    return {"name": file.name, "size": file.size, "sha256": file.sha256}
+
+
+def read_record(path: str | Path) -> Conversion:
+    """Read a record file that `Conversion.to_json` wrote.
+
+    Raises:
+        SourceError: the file cannot be read, or it is not a conversion record of a version this tool knows.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(_RECORD_LIMIT + 1)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > _RECORD_LIMIT:
+        raise SourceError(f"{path}: larger than any conversion record")
+    try:
+        record = json.loads(data)
+        return _parse(record)
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise SourceError(f"{path}: not a conversion record ({SCHEMA}): {error}") from error
+
+
+def _parse(record: object) -> Conversion:
+    fields = _mapping(record, "the record")
+    if fields.get("schema") != SCHEMA:
+        raise ValueError(f"its schema is {fields.get('schema')!r}")
+    if fields.get("pickleExecuted") is not False:
+        raise ValueError("pickleExecuted is not false")
+    return Conversion(
+        format=_text(fields["format"]),
+        sources=tuple(_read_identity(item) for item in _list(fields["sources"])),
+        targets=tuple(_read_identity(item) for item in _list(fields["targets"])),
+        tensors=tuple(_read_tensor(item) for item in _list(fields["tensors"])),
+        aliases=tuple(sorted((name, _text(kept)) for name, kept in _mapping(fields["aliases"], "aliases").items())),
+        wrapper=None if fields["wrapper"] is None else _text(fields["wrapper"]),
+        left_out=tuple(_read_left_out(item) for item in _list(fields["left_out"])),
+        notes=tuple(_text(item) for item in _list(fields["notes"])),
+        needs_safetensors=_text(fields["needs_safetensors"]),
+        verified=fields["tensorEquality"] == "bitwise",
+        written=_flag(fields["written"]),
+        tool_version=_text(_mapping(fields["tool"], "tool")["version"]),
+    )
+
+
+def _read_identity(value: object) -> FileIdentity:
+    fields = _mapping(value, "a file")
+    return FileIdentity(name=_text(fields["name"]), size=_count(fields["size"]), sha256=_digest(fields["sha256"]))
+
+
+def _read_tensor(value: object) -> TensorRecord:
+    fields = _mapping(value, "a tensor")
+    return TensorRecord(
+        name=_text(fields["name"]),
+        dtype=_text(fields["dtype"]),
+        shape=tuple(_count(size) for size in _list(fields["shape"])),
+        sha256=_digest(fields["sha256"]),
+        file=_text(fields["file"]),
+    )
+
+
+def _read_left_out(value: object) -> LeftOut:
+    fields = _mapping(value, "left_out")
+    return LeftOut(
+        path=_text(fields["path"]),
+        kind=_text(fields["kind"]),
+        tensors=_count(fields["tensors"]),
+        values=_count(fields["values"]),
+    )
+
+
+def _mapping(value: object, what: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError(f"{what} is not an object")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError("a list was expected")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a string was expected")
+    return value
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise TypeError("a count was expected")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("true or false was expected")
+    return value
+
+
+def _digest(value: object) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _HEX.match(value):
+        raise ValueError("a digest is not 64 hexadecimal digits")
+    return value
