@@ -2,6 +2,8 @@
 
     AttestationError
     ├── ManifestError            files cannot be listed or hashed as the format asks
+    │   ├── ContentChanged       a file changed while it was being hashed
+    │   └── NotRegular           a symbolic link, a pipe or a device lies where only regular files may
     ├── EnvelopeError            a statement, envelope or bundle is malformed
     ├── SigningError             a signature could not be made
     └── VerificationError        a signature was looked at and does not hold
@@ -21,6 +23,14 @@ class AttestationError(Exception):
 
 class ManifestError(AttestationError):
     """Files cannot be listed or hashed as the format asks."""
+
+
+class ContentChanged(ManifestError):  # noqa: N818 - it says what happened
+    """A file changed, came or went while the model was being hashed."""
+
+
+class NotRegular(ManifestError):  # noqa: N818
+    """A symbolic link, a pipe, a socket or a device lies where only regular files may."""
 
 
 class EnvelopeError(AttestationError):

@@ -1,0 +1,90 @@
+"""Digests: an algorithm of the formats we read, and its value in lower-case hexadecimal."""
+
+import hashlib
+import re
+import sys
+from dataclasses import dataclass
+from typing import Protocol
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+from attestations.errors import EnvelopeError, ManifestError
+
+_HEX = re.compile(r"[0-9a-f]+\Z")
+
+# Names of in-toto's digest sets (spec/v1/digest_set.md) and of OMS (blake2b has 512 bits), with hexadecimal lengths.
+_LENGTHS = {
+    "sha256": 64,
+    "sha384": 96,
+    "sha512": 128,
+    "sha3_256": 64,
+    "sha3_384": 96,
+    "sha3_512": 128,
+    "blake2b": 128,
+    "blake3": 64,
+}
+
+HASH_TYPES = ("sha256", "blake2b", "blake3")
+"""What OMS v1.0 may hash files with"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """The value of a hash function; `str()` gives ``sha256:…``."""
+
+    algorithm: str
+    hex: str
+
+    @classmethod
+    def parse(cls, algorithm: str, text: str) -> "Digest":
+        """Return the digest written as ``text``, in either case.
+
+        Raises:
+            EnvelopeError: the text is not a value of that algorithm.
+        """
+        value = text.lower()
+        if not _HEX.match(value) or len(value) != _LENGTHS.get(algorithm, len(value)):
+            raise EnvelopeError(f"{text[:140]!r} is not a {algorithm} digest")
+        return cls(algorithm=algorithm, hex=value)
+
+    @override
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.hex}"
+
+
+class Hasher(Protocol):
+    """What we use of a running hash."""
+
+    def update(self, data: bytes | bytearray | memoryview, /) -> object: ...
+
+    def hexdigest(self) -> str: ...
+
+
+def new_hasher(hash_type: str) -> Hasher:
+    """Return a running hash for one of `HASH_TYPES`.
+
+    Raises:
+        ManifestError: the algorithm is unknown, or needs a package that is not installed.
+    """
+    if hash_type == "sha256":
+        return hashlib.sha256(usedforsecurity=True)
+    if hash_type == "blake2b":
+        return hashlib.blake2b()
+    if hash_type == "blake3":
+        try:
+            from blake3 import blake3
+        except ImportError as error:
+            raise ManifestError(
+                "hashing with blake3 needs the extra package: pip install 'modelsign-suite[blake3]'"
+            ) from error
+        hasher: Hasher = blake3()
+        return hasher
+    raise ManifestError(f"{hash_type!r} is not a hash of the model signing format; use one of {', '.join(HASH_TYPES)}")
+
+
+def sha256_of(data: bytes) -> Digest:
+    """Return the SHA-256 digest of ``data``."""
+    return Digest(algorithm="sha256", hex=hashlib.sha256(data).hexdigest())

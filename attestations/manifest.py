@@ -1,0 +1,434 @@
+"""Manifests: the files of a model with their digests, and the one digest over all of them that is signed.
+
+OMS v1.0 sections 5.2 and 6.5. The root digest binds the digests in their order but not the names, so two manifests are
+compared by name and digest (`compare`), never by root alone.
+"""
+
+import fnmatch
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from attestations.digest import Digest
+from attestations.errors import ManifestError
+from attestations.files import FoundFile, Piece, Progress, check_unchanged, hash_pieces, walk
+
+SIGNATURE_NAME = "model.sig"
+CLAIMS_NAME = "claims.jsonl"
+
+DEFAULT_IGNORED = (".git", ".gitattributes", ".github", ".gitignore", CLAIMS_NAME, SIGNATURE_NAME)
+"""Names in the root that are never part of a model: OMS v1.0's, and the two files that speak about it"""
+
+SINGLE_FILE = "."
+"""How model-signing names the only file of a model that is a file (OMS v1.0 asks for its base name; both are read)"""
+
+FILES = "files"
+SHARDS = "shards"
+DEFAULT_SHARD_SIZE = 1_000_000_000
+MIN_SHARD_SIZE = 4096
+MAX_NAME_BYTES = 4096
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestEntry:
+    """One file (or one shard of it, `start` to `end`) with its digest; `size` is None where the format has none."""
+
+    name: str
+    digest: Digest
+    size: int | None = None
+    start: int | None = None
+    end: int | None = None
+
+    @property
+    def resource(self) -> str:
+        """The name as OMS writes it: ``name``, or ``name:start:end`` for a shard."""
+        return self.name if self.start is None else f"{self.name}:{self.start}:{self.end}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """The files of a model as they were signed or measured.
+
+    Attributes:
+        name: base name of the model (informational, except that it names the file of a single-file model).
+        entries: in the order that the root digest is made in.
+        method: "files" or "shards".
+        hash_type: "sha256", "blake2b" or "blake3".
+        shard_size: bytes, for "shards" only.
+        allow_symlinks: whether links were followed.
+        ignored: names relative to the root whose files, and files below, were left out.
+        unsigned: files that exist and were left out (known after `measure` only).
+    """
+
+    name: str
+    entries: tuple[ManifestEntry, ...]
+    method: str = FILES
+    hash_type: str = "sha256"
+    shard_size: int | None = None
+    allow_symlinks: bool = False
+    ignored: tuple[str, ...] = DEFAULT_IGNORED
+    unsigned: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> Digest:
+        """SHA-256 over the digests' bytes, in order."""
+        whole = hashlib.sha256()
+        for entry in self.entries:
+            whole.update(bytes.fromhex(entry.digest.hex))
+        return Digest(algorithm="sha256", hex=whole.hexdigest())
+
+    @property
+    def size(self) -> int:
+        """Bytes in all files whose size is known."""
+        return sum(entry.size or 0 for entry in self.entries)
+
+    def file_name(self, entry: ManifestEntry) -> str:
+        """Return the path of an entry's file: the model's own name where the entry says ``.``."""
+        return self.name if entry.name == SINGLE_FILE else entry.name
+
+    def files(self) -> tuple[str, ...]:
+        """Return the paths of all files, sorted."""
+        return tuple(sorted({self.file_name(entry) for entry in self.entries}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """How a model differs from what was signed: file names, sorted."""
+
+    missing: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.extra or self.changed)
+
+
+def signature_path(target: Path) -> Path:
+    """Return where the signature of a model lies: ``model.sig`` in a directory, ``m.gguf.sig`` beside a file."""
+    return target / SIGNATURE_NAME if target.is_dir() else target.with_name(f"{target.name}.sig")
+
+
+def claims_path(target: Path) -> Path:
+    """Return where claims about a model lie: ``claims.jsonl`` in a directory, ``m.gguf.claims.jsonl`` beside a file."""
+    return target / CLAIMS_NAME if target.is_dir() else target.with_name(f"{target.name}.claims.jsonl")
+
+
+def name_problem(name: str) -> str | None:
+    """Return what is wrong with ``name`` as a path below a model's root, None for a good one.
+
+    A signed name is later opened, printed and compared, on other systems too; what could leave the model, hide on a
+    terminal or mean another file elsewhere is no name.
+    """
+    if not name:
+        return "is empty"
+    if _CONTROL.search(name):
+        return "has a control character"
+    try:
+        if len(name.encode("utf-8")) > MAX_NAME_BYTES:
+            return f"is longer than {MAX_NAME_BYTES} bytes"
+    except UnicodeEncodeError:
+        return "is not valid Unicode"
+    if name.startswith("/"):
+        return "is absolute"
+    parts = name.split("/")
+    if "" in parts:
+        return "has an empty component"
+    if any(part in {".", ".."} for part in parts):
+        return "has a '.' or '..' component"
+    if "\\" in name and (name.startswith("\\") or ".." in name.split("\\")):
+        return "leads out of the model where '\\' separates directories"
+    return None
+
+
+def compare(signed: Manifest, actual: Manifest) -> Differences:
+    """Return how ``actual`` differs from ``signed``; both must be made with the same method, hash and shard size.
+
+    Raises:
+        ManifestError: they were not.
+    """
+    theirs = (signed.method, signed.hash_type, signed.shard_size)
+    ours = (actual.method, actual.hash_type, actual.shard_size)
+    if theirs != ours:
+        raise ManifestError(f"a manifest made with {theirs} cannot be compared with one made with {ours}")
+    wanted = _by_file(signed)
+    found = _by_file(actual)
+    changed = (name for name, digests in wanted.items() if name in found and found[name] != digests)
+    return _differences(wanted.keys() - found.keys(), found.keys() - wanted.keys(), changed)
+
+
+def _by_file(manifest: Manifest) -> dict[str, tuple[tuple[int, Digest], ...]]:
+    digests: dict[str, list[tuple[int, Digest]]] = {}
+    for entry in manifest.entries:
+        digests.setdefault(manifest.file_name(entry), []).append((entry.start or 0, entry.digest))
+    return {name: tuple(sorted(parts, key=lambda part: part[0])) for name, parts in digests.items()}
+
+
+def ignored_with_defaults(ignored: Iterable[str]) -> tuple[str, ...]:
+    """Return the names that a manifest records as left out: the defaults and ``ignored``, sorted.
+
+    Raises:
+        ManifestError: one of them is not a path below the root.
+    """
+    for name in ignored:
+        problem = name_problem(name)
+        if problem:
+            raise ManifestError(f"the ignored name {name!r} {problem}; give a path relative to the model's root")
+    return tuple(sorted({*DEFAULT_IGNORED, *ignored}))
+
+
+def measure(
+    model: Path,
+    *,
+    ignored: Sequence[str] = (),
+    hash_type: str = "sha256",
+    method: str = FILES,
+    shard_size: int | None = None,
+    allow_symlinks: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Manifest:
+    """Hash a model: every regular file of a directory, or a single file.
+
+    Args:
+        model: a directory or a file.
+        ignored: names relative to the root to leave out, in addition to `DEFAULT_IGNORED`.
+        hash_type: "sha256", "blake2b" or "blake3".
+        method: "files", or "shards" to hash each file in pieces.
+        shard_size: bytes of a piece, for "shards"; 1 000 000 000 unless given.
+        allow_symlinks: follow links that stay inside the model, instead of refusing them.
+        threads: how many files to hash at a time; by default as many as there are processors, eight at most.
+        progress: called with the number of bytes read since the last call, from any thread but one at a time.
+
+    Raises:
+        ContentChanged: somebody wrote to the model meanwhile.
+        NotRegular: a link, a pipe or a device.
+        ManifestError: no files, a name that cannot be signed, or a file that cannot be read.
+    """
+    settings = _settings(
+        model,
+        ignored=ignored,
+        hash_type=hash_type,
+        method=method,
+        shard_size=shard_size,
+        allow_symlinks=allow_symlinks,
+    )
+    found = walk(model, ignored=settings.ignored, allow_symlinks=allow_symlinks)
+    if not found.files:
+        raise ManifestError(f"{model}: there are no files to sign or verify")
+    pieces = _pieces(model, found.files, settings)
+    entries = tuple(
+        _entry(piece, value, settings)
+        for piece, value in hash_pieces(
+            model, pieces, hash_type, threads=threads, allow_symlinks=allow_symlinks, progress=progress
+        )
+    )
+    check_unchanged(model, found, ignored=settings.ignored, allow_symlinks=allow_symlinks)
+    return replace(settings, entries=entries, unsigned=found.left_out)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What came of holding a model against a signed manifest.
+
+    Attributes:
+        actual: what was measured; all of the model only when `complete`.
+        differences: what differs. Files that nobody signed are in `extra`, whether or not they were allowed.
+        complete: False when the run ended at the first difference, so that there may be more.
+        left: signed files that were not looked at because the caller asked for a part only.
+    """
+
+    actual: Manifest
+    differences: Differences
+    complete: bool
+    left: tuple[str, ...] = ()
+
+
+def measure_against(
+    signed: Manifest,
+    model: Path,
+    *,
+    ignored: Sequence[str] = (),
+    unsigned_allowed: bool = False,
+    partial: Sequence[str] = (),
+    every: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Hash a model the way ``signed`` was made, and compare: names first, then sizes, then content.
+
+    The ignore list of the signer plays no part: what the caller does not ignore must have been signed.
+
+    Args:
+        signed: the manifest of a verified statement.
+        model: a directory or a file.
+        ignored: names relative to the root that the caller leaves out, in addition to `DEFAULT_IGNORED`.
+        unsigned_allowed: do not stop because there are files that nobody signed (they are reported all the same).
+        partial: shell patterns over file names; only files that match one of them are compared.
+        every: find all differences, instead of ending at the first.
+        threads: as for `measure`.
+        progress: as for `measure`.
+
+    Raises:
+        ManifestError: as for `measure`.
+    """
+    settings = _settings(
+        model,
+        ignored=ignored,
+        hash_type=signed.hash_type,
+        method=signed.method,
+        shard_size=signed.shard_size,
+        allow_symlinks=signed.allow_symlinks,
+    )
+    found = walk(model, ignored=settings.ignored, allow_symlinks=settings.allow_symlinks)
+    wanted, left = _part(signed, partial)
+    names = {_name_of(settings, file): file for file in found.files}
+    missing = wanted.keys() - names.keys()
+    extra = {name for name in names if name not in wanted and _matches(name, partial)}
+    resized = {name for name, parts in wanted.items() if name in names and _other_size(parts, names[name])}
+    settings = replace(settings, unsigned=found.left_out)
+    if not every and (missing or resized or (extra and not unsigned_allowed)):
+        return Comparison(actual=settings, differences=_differences(missing, extra, resized), complete=False, left=left)
+    common = tuple(names[name] for name in names if name in wanted and name not in resized)
+    entries: list[ManifestEntry] = []
+    changed: set[str] = set(resized)
+    expected = {(signed.file_name(entry), entry.start or 0): entry.digest for entry in signed.entries}
+    hashing = hash_pieces(
+        model,
+        _pieces(model, common, settings),
+        settings.hash_type,
+        threads=threads,
+        allow_symlinks=settings.allow_symlinks,
+        progress=progress,
+    )
+    for piece, value in hashing:
+        entry = _entry(piece, value, settings)
+        entries.append(entry)
+        name = settings.file_name(entry)
+        if expected.get((name, entry.start or 0)) != entry.digest:
+            changed.add(name)
+            if not every:
+                hashing.close()
+                return Comparison(
+                    actual=settings, differences=_differences(missing, extra, changed), complete=False, left=left
+                )
+    check_unchanged(model, found, ignored=settings.ignored, allow_symlinks=settings.allow_symlinks)
+    return Comparison(
+        actual=replace(settings, entries=tuple(entries)),
+        differences=_differences(missing, extra, changed),
+        complete=True,
+        left=left,
+    )
+
+
+def ambiguous_names(manifest: Manifest) -> tuple[tuple[str, ...], ...]:
+    """Return groups of names that are one name on systems that fold case or normalise Unicode."""
+    groups: dict[str, list[str]] = {}
+    for name in manifest.files():
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        groups.setdefault(folded, []).append(name)
+    return tuple(tuple(names) for _, names in sorted(groups.items()) if len(names) > 1)
+
+
+def _settings(
+    model: Path,
+    *,
+    ignored: Sequence[str],
+    hash_type: str,
+    method: str,
+    shard_size: int | None,
+    allow_symlinks: bool,
+) -> Manifest:
+    if method not in {FILES, SHARDS}:
+        raise ManifestError(f"{method!r} is not a method of the model signing format; use {FILES!r} or {SHARDS!r}")
+    if method == FILES and shard_size is not None:
+        raise ManifestError("a shard size makes sense with the method 'shards' only")
+    size = (DEFAULT_SHARD_SIZE if shard_size is None else shard_size) if method == SHARDS else None
+    if size is not None and size < MIN_SHARD_SIZE:
+        raise ManifestError(f"a shard has at least {MIN_SHARD_SIZE} bytes, not {size}")
+    return Manifest(
+        name=_base_name(model),
+        entries=(),
+        method=method,
+        hash_type=hash_type,
+        shard_size=size,
+        allow_symlinks=allow_symlinks,
+        ignored=() if model.is_file() else ignored_with_defaults(ignored),
+    )
+
+
+def _base_name(model: Path) -> str:
+    # A path such as "." or "dir/.." has no usable base name of its own. The last link is not followed: its name is
+    # what the caller calls the model.
+    name = model.name if model.name not in {"", ".."} else model.resolve().name
+    problem = name_problem(name) if name else None
+    if problem:
+        raise ManifestError(f"the name of the model, {name!r}, {problem}")
+    return name or "model"
+
+
+def _pieces(model: Path, files: Iterable[FoundFile], settings: Manifest) -> list[Piece]:
+    pieces: list[Piece] = []
+    for file in files:
+        problem = name_problem(file.name) if file.name else None
+        if problem:
+            raise ManifestError(
+                f"{str(model / file.name)!r}: the name {problem}, so the file cannot be signed; rename it"
+            )
+        if settings.shard_size is None:
+            pieces.append(Piece(file=file, start=0, end=file.size))
+        else:
+            # A file without bytes is one empty shard: OMS leaves it out, and then nobody would notice it come or go.
+            starts = range(0, file.size, settings.shard_size) if file.size else (0,)
+            pieces.extend(
+                Piece(file=file, start=start, end=min(start + settings.shard_size, file.size)) for start in starts
+            )
+    if settings.shard_size is not None:
+        pieces.sort(key=lambda piece: f"{piece.file.name or SINGLE_FILE}:{piece.start}:{piece.end}")
+    return pieces
+
+
+def _entry(piece: Piece, value: str, settings: Manifest) -> ManifestEntry:
+    sharded = settings.shard_size is not None
+    return ManifestEntry(
+        name=piece.file.name or SINGLE_FILE,
+        digest=Digest(algorithm=settings.hash_type, hex=value),
+        size=piece.end - piece.start,
+        start=piece.start if sharded else None,
+        end=piece.end if sharded else None,
+    )
+
+
+def _name_of(settings: Manifest, file: FoundFile) -> str:
+    return file.name or settings.name
+
+
+def _part(signed: Manifest, partial: Sequence[str]) -> tuple[dict[str, list[ManifestEntry]], tuple[str, ...]]:
+    """Return the signed entries by file, as far as the patterns reach, and the names of the files beyond."""
+    wanted: dict[str, list[ManifestEntry]] = {}
+    left: set[str] = set()
+    for entry in signed.entries:
+        name = signed.file_name(entry)
+        if _matches(name, partial):
+            wanted.setdefault(name, []).append(entry)
+        else:
+            left.add(name)
+    return wanted, tuple(sorted(left))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _other_size(parts: Sequence[ManifestEntry], file: FoundFile) -> bool:
+    ends = [entry.end if entry.end is not None else entry.size for entry in parts]
+    known = [end for end in ends if end is not None]
+    return bool(known) and max(known) != file.size
+
+
+def _differences(missing: Iterable[str], extra: Iterable[str], changed: Iterable[str]) -> Differences:
+    return Differences(missing=tuple(sorted(missing)), extra=tuple(sorted(extra)), changed=tuple(sorted(changed)))

@@ -1,0 +1,184 @@
+"""The OpenSSF Model Signing predicate: a manifest as the claim of an in-toto statement.
+
+Spec: ossf/model-signing-spec spec/v1.0.md sections 5.2 and 6, predicate.schema.json. Reading is strict, because what a
+reader takes loosely two readers take differently: no name twice, no name that leaves the model, no unknown hash, and
+the root digest must be the one of the resources in the order given (any order: four of the public signatures that are
+valid are not sorted).
+"""
+
+from attestations.digest import HASH_TYPES, Digest
+from attestations.errors import EnvelopeError, Unsupported
+from attestations.manifest import FILES, SHARDS, SINGLE_FILE, Manifest, ManifestEntry, name_problem
+from attestations.statement import Statement, Subject
+from attestations.strict_json import Json, list_of, object_of, text_of
+from attestations.uris import OMS_SIGNATURE_V1
+
+
+def manifest_statement(manifest: Manifest) -> Statement:
+    """Return the statement that `manifest_of` reads back; its bytes depend on the manifest alone."""
+    serialization: dict[str, Json] = {
+        "method": manifest.method,
+        "hash_type": manifest.hash_type,
+        "allow_symlinks": manifest.allow_symlinks,
+        "ignore_paths": list(manifest.ignored),
+    }
+    if manifest.shard_size is not None:
+        serialization["shard_size"] = manifest.shard_size
+    resources: list[Json] = [
+        {"name": entry.resource, "algorithm": entry.digest.algorithm, "digest": entry.digest.hex}
+        for entry in manifest.entries
+    ]
+    return Statement.build(
+        predicate_type=OMS_SIGNATURE_V1,
+        subjects=[Subject(name=manifest.name, digests=(manifest.root,))],
+        predicate={"serialization": serialization, "resources": resources},
+    )
+
+
+def manifest_of(statement: Statement) -> Manifest:
+    """Return the manifest that a statement claims.
+
+    Raises:
+        EnvelopeError: it is not a statement that OMS v1.0 allows, or one that two readers could read differently.
+        Unsupported: another predicate type, or a hash or method that this version does not know.
+    """
+    if statement.predicate_type != OMS_SIGNATURE_V1:
+        raise Unsupported(f"the signed statement is of type {statement.predicate_type!r}, not {OMS_SIGNATURE_V1}")
+    if len(statement.subjects) != 1:
+        raise EnvelopeError(f"a model signature has exactly one subject, this one has {len(statement.subjects)}")
+    subject = statement.subjects[0]
+    name = _base_name(subject.name)
+    serialization = object_of(statement.predicate.get("serialization"), "the signature's serialization")
+    method = text_of(serialization.get("method"), "the serialization's method")
+    if method not in {FILES, SHARDS}:
+        raise Unsupported(f"the signature lists files by the method {method!r}, which this program does not know")
+    hash_type = text_of(serialization.get("hash_type"), "the serialization's hash_type")
+    if hash_type not in HASH_TYPES:
+        raise Unsupported(f"the signature hashes files with {hash_type!r}, which this program does not know")
+    shard_size = _shard_size(serialization.get("shard_size"), method)
+    entries = tuple(
+        _entry(item, hash_type, sharded=shard_size is not None)
+        for item in list_of(statement.predicate.get("resources"), "the signature's resources")
+    )
+    manifest = Manifest(
+        name=name,
+        entries=entries,
+        method=method,
+        hash_type=hash_type,
+        shard_size=shard_size,
+        allow_symlinks=_boolean(serialization.get("allow_symlinks"), "the serialization's allow_symlinks"),
+        ignored=_ignored(serialization.get("ignore_paths")),
+    )
+    _check_names(manifest)
+    if shard_size is not None:
+        _check_shards(manifest, shard_size)
+    _check_root(manifest, subject)
+    return manifest
+
+
+def _base_name(text: str) -> str:
+    # Other programs write whatever the user typed; only its last component is ever used, and only for a single file.
+    name = text.rstrip("/").rsplit("/", 1)[-1]
+    return name if name_problem(name) is None else "model"
+
+
+def _boolean(value: Json, what: str) -> bool:
+    if not isinstance(value, bool):
+        raise EnvelopeError(f"{what} is not true or false")
+    return value
+
+
+def _shard_size(value: Json, method: str) -> int | None:
+    if method == FILES:
+        if value is not None:
+            raise EnvelopeError("the serialization has a shard_size, but its method is 'files'")
+        return None
+    # model-signing writes integers as floats (protobuf's Struct): 1000000000.0.
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 2**63:
+        raise EnvelopeError("the serialization's shard_size is not a positive integer")
+    return value
+
+
+def _ignored(value: Json) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    return tuple(
+        sorted({text_of(item, "an ignored path") for item in list_of(value, "the serialization's ignore_paths")})
+    )
+
+
+def _entry(value: Json, hash_type: str, *, sharded: bool) -> ManifestEntry:
+    resource = object_of(value, "a resource of the signature")
+    name = text_of(resource.get("name"), "a resource's name")
+    algorithm = text_of(resource.get("algorithm"), f"the algorithm of {name!r}")
+    if algorithm != hash_type:
+        raise EnvelopeError(f"{name!r} is hashed with {algorithm!r}, the signature as a whole with {hash_type!r}")
+    digest = Digest.parse(algorithm, text_of(resource.get("digest"), f"the digest of {name!r}"))
+    if not sharded:
+        return ManifestEntry(name=name, digest=digest)
+    # The last two components: file names may have colons of their own.
+    path, _, bounds = name.rpartition(":")
+    path, _, first = path.rpartition(":")
+    if not (path and _is_offset(first) and _is_offset(bounds)):
+        raise EnvelopeError(f"{name!r} is not a shard: path:start:end")
+    start, end = int(first), int(bounds)
+    return ManifestEntry(name=path, digest=digest, size=end - start, start=start, end=end)
+
+
+def _is_offset(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 20 and (text == "0" or text[0] != "0")
+
+
+def _check_names(manifest: Manifest) -> None:
+    if not manifest.entries:
+        raise EnvelopeError("the signature covers no file at all")
+    seen: set[str] = set()
+    files: set[str] = set()
+    for entry in manifest.entries:
+        problem = None if entry.name == SINGLE_FILE else name_problem(entry.name)
+        if problem:
+            raise EnvelopeError(f"the signed file name {entry.name!r} {problem}")
+        if entry.resource in seen:
+            raise EnvelopeError(f"the signature names {entry.resource!r} twice")
+        seen.add(entry.resource)
+        files.add(entry.name)
+    if SINGLE_FILE in files and len(files) > 1:
+        raise EnvelopeError("the signature names '.', a model that is one file, beside other files")
+    # A name cannot be a file and a directory at once.
+    for name in files:
+        parent = name.rpartition("/")[0]
+        while parent:
+            if parent in files:
+                raise EnvelopeError(f"the signature names {parent!r} both as a file and as a directory")
+            parent = parent.rpartition("/")[0]
+
+
+def _check_shards(manifest: Manifest, shard_size: int) -> None:
+    """Every file must be covered from its first byte to its end, by shards of the size given."""
+    shards: dict[str, list[tuple[int, int]]] = {}
+    for entry in manifest.entries:
+        assert entry.start is not None
+        assert entry.end is not None
+        shards.setdefault(entry.name, []).append((entry.start, entry.end))
+    for name, bounds in shards.items():
+        bounds.sort()
+        if bounds == [(0, 0)]:
+            continue
+        expected = 0
+        for number, (start, end) in enumerate(bounds):
+            full = end - start == shard_size or (number == len(bounds) - 1 and 0 < end - start < shard_size)
+            if start != expected or not full:
+                raise EnvelopeError(
+                    f"the shards of {name!r} do not cover it without gap or overlap (at byte {expected})"
+                )
+            expected = end
+
+
+def _check_root(manifest: Manifest, subject: Subject) -> None:
+    claimed = subject.digest("sha256")
+    if claimed is None:
+        raise EnvelopeError("the signature's subject has no sha256 digest")
+    if claimed != manifest.root:
+        raise EnvelopeError("the signature's root digest is not that of the files it lists")
