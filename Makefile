@@ -2,6 +2,7 @@
 # make test     the whole test suite        (SUITE=unit|interop|service|ordinary|fuzz for one part of it)
 # make check    format, lint, types, import layers, docs in step with the command line
 # make peers    install the other programs that some tests compare with (torch, model-signing, …) under .peers/
+# make ordinary  the whole false-alarm suite, with the libraries that are too large for CI, and its table in the docs
 # make wheel    build dist/*.whl and look at what is inside
 # make fuzz-pickle | make bench-scan | bench-convert | bench-signing      long campaigns, not part of `make test`
 
@@ -18,7 +19,7 @@ MARKERS_service  := -m "service and not interop"
 MARKERS_ordinary := -m "ordinary"
 MARKERS_fuzz     := -m "fuzz"
 
-.PHONY: demo test check peers wheel format clean fuzz-pickle bench-scan bench-convert bench-signing
+.PHONY: demo test check peers peers-all ordinary wheel format clean fuzz-pickle bench-scan bench-convert bench-signing
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -63,6 +64,13 @@ format: $(VENV)/.installed-check
 
 peers: | $(BIN)/python
 	$(BIN)/python tests/install_peers.py .peers
+
+peers-all: | $(BIN)/python
+	$(BIN)/python tests/install_peers.py .peers --all
+
+ordinary: peers-all $(VENV)/.installed-test
+	$(BIN)/python -m pytest -m ordinary tests/ordinary
+	$(BIN)/python -m tests.ordinary.table
 
 wheel: | $(BIN)/python
 	$(BIN)/python -m pip install --quiet build

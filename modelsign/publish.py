@@ -28,8 +28,9 @@ def is_leftover(name: str) -> bool:
 def sweep(directory: Path) -> None:
     """Remove what killed runs left in ``directory``; what a living run holds locked stays."""
     try:
-        names = sorted(entry.name for entry in os.scandir(directory) if is_leftover(entry.name))
-    except FileNotFoundError:
+        with os.scandir(directory) as entries:
+            names = sorted(entry.name for entry in entries if is_leftover(entry.name))
+    except OSError:
         return
     for name in names:
         _remove_if_abandoned(directory / name)
@@ -140,7 +141,10 @@ def replacing_directory(target: Path, *, force: bool) -> Iterator[Path]:
 
 
 def _is_empty_directory(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and not any(os.scandir(path))
+    if path.is_symlink() or not path.is_dir():
+        return False
+    with os.scandir(path) as entries:
+        return not any(entries)
 
 
 def _swap_in(temporary: Path, target: Path, parent: Path) -> None:

@@ -1,4 +1,4 @@
-"""Install the programs that tests compare with: `python tests/install_peers.py .peers [name …]`.
+"""Install the programs that tests compare with: `python tests/install_peers.py .peers [--all | name …]`.
 
 Each gets an environment of its own, so that its requirements never meet ours. A peer that cannot be installed here is
 reported and left out: its tests then skip and say so.
@@ -16,24 +16,36 @@ PYTHON_PEERS: dict[str, tuple[str, ...]] = {
     "torch": ("torch==2.13.0", "numpy==2.4.6", "safetensors==0.8.0"),
     "model-signing": ("model-signing==1.1.1", "pyopenssl==26.4.0"),
     "picklescan": ("picklescan==1.0.5",),
-}
+    "ordinary-core": (
+        "scikit-learn==1.9.1", "joblib==1.6.0", "pandas==3.1.1", "scipy==1.17.1", "xgboost-cpu==3.2.0",
+        "lightgbm==4.7.0", "statsmodels==0.15.0", "dill==0.4.1", "cloudpickle==3.1.2", "skops==0.16.0", "lz4",
+    ),
+    "ordinary-numpy1": ("numpy==1.26.4", "scikit-learn<1.5", "pandas<2.2", "joblib", "lz4"),
+}  # fmt: skip
+# Too large for every run of CI; `make peers-all` has them.
+LARGE_PEERS: dict[str, tuple[str, ...]] = {
+    "ordinary-more": (
+        "torch==2.13.0", "transformers==5.23.0", "accelerate", "spacy==3.8.18", "catboost==1.2.10", "lightning==2.6.6",
+    ),
+}  # fmt: skip
 NODE_PEERS: dict[str, tuple[str, ...]] = {
     "sigstore-js": ("@sigstore/verify@4.1.3", "@sigstore/bundle@5.0.0"),
 }
 
 
 def main(arguments: list[str]) -> int:
-    """Install the named peers (all without names) and return the number of those that failed."""
+    """Install the named peers (the usual ones without names) and return the number of those that failed."""
     root = Path(arguments[0]).resolve()
-    names = arguments[1:] or [*PYTHON_PEERS, *NODE_PEERS]
+    python = {**PYTHON_PEERS, **LARGE_PEERS}
+    names = [*python, *NODE_PEERS] if arguments[1:] == ["--all"] else arguments[1:] or [*PYTHON_PEERS, *NODE_PEERS]
     failed = 0
     for name in names:
         target = root / name
         if (target / ".installed").exists():
             continue
         try:
-            if name in PYTHON_PEERS:
-                install_python(target, PYTHON_PEERS[name])
+            if name in python:
+                install_python(target, python[name])
             else:
                 install_node(target, NODE_PEERS[name])
             (target / ".installed").touch()

@@ -1,0 +1,162 @@
+"""modelsign/publish.py: files and directories that appear whole or not at all."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from modelsign.errors import SourceError, UsageError
+from modelsign.publish import is_leftover, replacing_directory, replacing_file, sweep
+
+
+def leftovers(directory: Path) -> list[str]:
+    return [path.name for path in directory.iterdir() if is_leftover(path.name)]
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_a_new_file_appears_with_its_content(tmp_path: Path) -> None:
+    with replacing_file(tmp_path / "a", force=False) as file:
+        file.write(b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert leftovers(tmp_path) == []
+
+
+def test_the_target_is_old_until_the_end(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    target.write_bytes(b"old")
+    with replacing_file(target, force=True) as file:
+        file.write(b"new")
+        file.flush()
+        assert target.read_bytes() == b"old"
+    assert target.read_bytes() == b"new"
+
+
+def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    target.write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), replacing_file(target, force=True) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert target.read_bytes() == b"old"
+    assert leftovers(tmp_path) == []
+
+
+def test_an_existing_file_is_kept_without_force(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"old")
+    with pytest.raises(UsageError, match="--force"), replacing_file(tmp_path / "a", force=False):
+        pass
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_a_file_that_appears_meanwhile_is_kept_without_force(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--force"), replacing_file(tmp_path / "a", force=False) as file:
+        file.write(b"ours")
+        (tmp_path / "a").write_bytes(b"theirs")
+    assert (tmp_path / "a").read_bytes() == b"theirs"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_missing_directory_is_a_source_error(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="No such file"), replacing_file(tmp_path / "x" / "a", force=False):
+        pass
+
+
+def test_the_mode_of_a_secret_is_kept(tmp_path: Path) -> None:
+    with replacing_file(tmp_path / "key", force=False, mode=0o600) as file:
+        file.write(b"secret")
+    assert (tmp_path / "key").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_directory_appears_whole(tmp_path: Path) -> None:
+    with replacing_directory(tmp_path / "d", force=False) as directory:
+        (directory / "a").write_bytes(b"a")
+        assert not (tmp_path / "d").exists()
+    assert (tmp_path / "d" / "a").read_bytes() == b"a"
+    assert leftovers(tmp_path) == []
+
+
+def test_an_empty_directory_may_be_filled_without_force(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    with replacing_directory(tmp_path / "d", force=False) as directory:
+        (directory / "a").write_bytes(b"a")
+    assert (tmp_path / "d" / "a").exists()
+
+
+def test_a_filled_directory_is_replaced_with_force_only(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "old").write_bytes(b"old")
+    with pytest.raises(UsageError, match="not empty"), replacing_directory(tmp_path / "d", force=False):
+        pass
+    with replacing_directory(tmp_path / "d", force=True) as directory:
+        (directory / "new").write_bytes(b"new")
+    assert names(tmp_path / "d") == ["new"]
+    assert leftovers(tmp_path) == []
+
+
+def test_an_error_in_a_directory_leaves_the_old_one(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "old").write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), replacing_directory(tmp_path / "d", force=True) as directory:
+        (directory / "new").write_bytes(b"new")
+        raise ZeroDivisionError
+    assert names(tmp_path / "d") == ["old"]
+    assert leftovers(tmp_path) == []
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from modelsign.publish import replacing_file
+with replacing_file(Path(sys.argv[1]), force=True) as file:
+    file.write(b"new" * 100)
+    file.flush()
+    print("writing", flush=True)
+    time.sleep(60)
+"""
+
+
+def start_writer(target: Path) -> subprocess.Popen[bytes]:
+    root = Path(__file__).resolve().parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(target)], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": str(root)}
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"writing\n"
+    return process
+
+
+def test_a_killed_writer_leaves_the_old_file_and_the_next_run_sweeps(tmp_path: Path) -> None:
+    target = tmp_path / "a"
+    target.write_bytes(b"old")
+    with start_writer(target) as process:
+        process.send_signal(signal.SIGKILL)
+    assert target.read_bytes() == b"old"
+    assert len(leftovers(tmp_path)) == 1
+    with replacing_file(target, force=True) as file:
+        file.write(b"new")
+    assert target.read_bytes() == b"new"
+    assert leftovers(tmp_path) == []
+
+
+def test_a_living_writer_is_not_swept_away(tmp_path: Path) -> None:
+    with start_writer(tmp_path / "a") as process:
+        sweep(tmp_path)
+        assert len(leftovers(tmp_path)) == 1
+        process.kill()
+    time.sleep(0)
+    sweep(tmp_path)
+    assert leftovers(tmp_path) == []
+
+
+def test_a_symlink_with_our_prefix_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_bytes(b"precious")
+    (tmp_path / ".modelsign-tmp-0").symlink_to(tmp_path / "victim")
+    sweep(tmp_path)
+    assert (tmp_path / "victim").read_bytes() == b"precious"

@@ -1,0 +1,64 @@
+"""The libraries of the false-alarm suite: which environment makes their files, and which verdicts are right.
+
+Every file must be `clean`, unless a pattern below says what else is right and why. Nothing may be `malicious`.
+"""
+
+from dataclasses import dataclass
+
+from scanners.findings import Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expectation:
+    """A verdict other than `clean` that is right for the files a pattern matches."""
+
+    pattern: str
+    verdicts: tuple[Verdict, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """A maker script, and the environment under `.peers/` it runs in."""
+
+    name: str
+    peer: str
+    maker: str
+    versions: tuple[str, ...]
+    """distributions whose versions the table shows"""
+    expected: tuple[Expectation, ...] = ()
+
+
+CODE = (Verdict.SUSPICIOUS,)
+
+LIBRARIES: tuple[Library, ...] = (
+    Library(name="scikit-learn", peer="ordinary-core", maker="sklearn_maker.py", versions=("scikit-learn", "joblib")),
+    Library(
+        name="scikit-learn, numpy 1",
+        peer="ordinary-numpy1",
+        maker="sklearn_maker.py",
+        versions=("scikit-learn", "joblib", "numpy"),
+    ),
+    Library(name="numpy", peer="ordinary-core", maker="numpy_maker.py", versions=("numpy",)),
+    Library(name="numpy 1", peer="ordinary-numpy1", maker="numpy_maker.py", versions=("numpy",)),
+    Library(
+        name="pandas, statsmodels, boosting",
+        peer="ordinary-core",
+        maker="tables_maker.py",
+        versions=("pandas", "scipy", "statsmodels", "xgboost-cpu", "lightgbm"),
+    ),
+    Library(
+        name="dill, cloudpickle, skops",
+        peer="ordinary-core",
+        maker="closures_maker.py",
+        versions=("dill", "cloudpickle", "skops"),
+        expected=(Expectation(pattern="code-*", verdicts=CODE, why="a function travels by value: code in the file"),),
+    ),
+    Library(name="torch", peer="torch", maker="torch_maker.py", versions=("torch",)),
+    Library(
+        name="transformers, Lightning, spaCy, catboost",
+        peer="ordinary-more",
+        maker="training_maker.py",
+        versions=("transformers", "lightning", "spacy", "catboost"),
+    ),
+)
