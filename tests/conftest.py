@@ -5,6 +5,8 @@ import os
 import pytest
 from pytest_socket import socket_allow_hosts
 
+pytest_plugins = ["tests.sigstore_stack.fixtures"]
+
 
 @pytest.fixture(autouse=True)
 def closed_network() -> None:
