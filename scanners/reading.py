@@ -4,14 +4,17 @@ A format is a module that satisfies `Format`. It writes into a `Reading`; the en
 children, judges the facts and accounts for the bytes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from scanners.facts import Anomaly, Fact, Import
-from scanners.findings import Finding, Location
+from scanners.findings import Finding, Location, Rule
 from scanners.limits import Budget
 from scanners.reader import Reader
+
+INERT = "inert"
+"""the role of a member that no loader interprets: its bytes are weights"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,18 @@ class Blob:
     """whether the bytes lie in the parent as they are, so that coverage maps one to one"""
     roles: frozenset[str] = frozenset()
     """what the parent knows about it: `torch-data-pkl`, `torch-storage`, `npz-member` …"""
+    shared: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
+    """what one format read and another may use again (a zip directory), under the name of the format that reads it"""
+    claims: dict[int, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
+    """roles of members, by the offset of their headers"""
+
+    def claim(self, header_offset: int, *roles: str) -> None:
+        """Give roles to a member of this container. Formats that know the layout come before the container itself."""
+        self.claims[header_offset] = self.claims.get(header_offset, frozenset()) | frozenset(roles)
+
+    def claimed(self, header_offset: int) -> frozenset[str]:
+        """Return the roles of a member."""
+        return self.claims.get(header_offset, frozenset())
 
 
 class Format(Protocol):
@@ -48,10 +63,26 @@ class Format(Protocol):
 
 
 class FileRule(Protocol):
-    """What every module in `rules/file/` provides beside its `RULES` tuple."""
+    """What every module in `rules/file/` provides."""
+
+    __name__: str
+    RULES: tuple[Rule, ...]
+    """the rules this module judges by"""
 
     def judge(self, facts: "FileFacts") -> Iterator[Finding]:
         """Turn the facts of one file into findings. Reads no bytes."""
+        ...
+
+
+class TreeRule(Protocol):
+    """What every module in `rules/tree/` provides: judgement over names and neighbours."""
+
+    __name__: str
+    RULES: tuple[Rule, ...]
+    """the rules this module judges by"""
+
+    def judge(self, files: "Sequence[FileFacts]") -> Iterator[Finding]:
+        """Turn the facts of all files of a target, sorted by path, into findings. Reads no bytes."""
         ...
 
 
@@ -101,13 +132,17 @@ class Reading:
         span: tuple[int, int],
         stored: bool,
         roles: frozenset[str] = frozenset(),
+        label: str | None = None,
     ) -> None:
-        """Hand a blob inside this one to the engine, which reads it and accounts for ``span``."""
+        """Hand a blob inside this one to the engine, which reads it and accounts for ``span``.
+
+        ``label`` stands for it in member paths where the name alone would be ambiguous.
+        """
         self.children.append(
             Blob(
                 reader=reader,
                 name=name,
-                members=(*self.blob.members, name),
+                members=(*self.blob.members, name if label is None else label),
                 depth=self.blob.depth + 1,
                 span=span,
                 stored=stored,

@@ -1,0 +1,43 @@
+"""The `zlib` module's decompressor behind the interface of `Decoder`: raw deflate, zlib and gzip streams."""
+
+import zlib
+
+RAW = -zlib.MAX_WBITS
+ZLIB = zlib.MAX_WBITS
+GZIP = 16 + zlib.MAX_WBITS
+
+
+class Inflate:
+    """One deflate stream; ``window`` is `RAW`, `ZLIB` or `GZIP`."""
+
+    __slots__ = ("_object", "_tail")
+
+    def __init__(self, window: int) -> None:
+        self._object = zlib.decompressobj(window)
+        self._tail = b""
+
+    @property
+    def eof(self) -> bool:
+        return self._object.eof
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._tail
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._object.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        # A limit of zero means "no limit" to zlib.
+        result = self._object.decompress(self._tail + data, max(1, max_length))
+        self._tail = self._object.unconsumed_tail
+        return result
+
+
+def raw() -> Inflate:
+    """Return a decompressor for raw deflate, as zip members hold it."""
+    return Inflate(RAW)
+
+
+ERRORS = zlib.error

@@ -1,0 +1,68 @@
+"""Which formats can a blob be read as: every one whose loader would take it.
+
+Content decides; a name is only a hint, and it matters in one case: a file that calls itself a model, code or
+configuration, but that no reader takes, is not "unsupported" (no loader semantics) but "incomplete" (not understood).
+"""
+
+from collections.abc import Iterable
+
+from scanners.reading import Blob, Format
+
+_MODEL_SUFFIXES = frozenset(
+    {
+        "bin", "caffemodel", "cbm", "ckpt", "dat", "data", "dill", "dnn", "engine", "ggml", "gguf", "h5",
+        "hdf5", "index", "jbl", "joblib", "keras", "llamafile", "mar", "meta", "mlmodel", "mlpackage",
+        "model", "msgpack", "nemo", "npy", "npz", "onnx", "ort", "params", "pb", "pbtxt", "pdmodel",
+        "pdopt", "pdparams", "pickle", "pkl", "plan", "pmml", "pt", "pt2", "pte", "pth", "ptl", "rda",
+        "rdata", "rds", "rknn", "safetensors", "sav", "skops", "t7", "tflite", "torch", "trt", "ubj",
+        "weights", "xgb", "xml",
+    }
+)  # fmt: skip
+_CODE_SUFFIXES = frozenset({"ipynb", "jinja", "jinja2", "json", "jsonl", "py", "pyc", "pyw", "toml", "yaml", "yml"})
+_ARCHIVE_SUFFIXES = frozenset(
+    {"7z", "bz2", "gz", "lz4", "lzma", "rar", "tar", "tgz", "txz", "whl", "xz", "zip", "zlib", "zst"}
+)
+
+_FOREIGN_MAGIC: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (0, b"Rar!\x1a\x07", "a RAR archive"),
+    (0, b"MSCF\x00\x00\x00\x00", "a Cabinet archive"),
+    (0, b"LZIP", "an lzip file"),
+    (0, b"\x1f\x9d", "a file of the compress program"),
+    (0, b"!<arch>\n", "an ar archive"),
+    (0, b"\x04\x22\x4d\x18", "an LZ4 frame"),
+    (0, b"\x28\xb5\x2f\xfd", "a Zstandard frame"),
+    (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+)
+
+
+def formats_of(blob: Blob, formats: Iterable[Format]) -> tuple[Format, ...]:
+    """Return every format whose loader would take the blob, in the order given.
+
+    What a `matches` raises is the engine's to handle.
+    """
+    return tuple(module for module in formats if module.matches(blob))
+
+
+def suffix_of(name: str) -> str:
+    """Return the last suffix of a name in lower case, without its dot."""
+    base = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return base.rsplit(".", 1)[1].lower() if "." in base else ""
+
+
+def why_unread(blob: Blob) -> str | None:
+    """Say why a blob that no format took must not pass for harmless; None where it is nobody's input."""
+    if not blob.reader.size:
+        return None
+    head = blob.reader.read_at(0, 16)
+    for offset, magic, what in _FOREIGN_MAGIC:
+        if head[offset : offset + len(magic)] == magic:
+            return f"no reader for {what}"
+    suffix = suffix_of(blob.name)
+    if suffix in _MODEL_SUFFIXES:
+        return f"named like a model (.{suffix}), but no reader understands it"
+    if suffix in _CODE_SUFFIXES:
+        return f"named like code or configuration (.{suffix}), but no reader understands it"
+    if suffix in _ARCHIVE_SUFFIXES:
+        return f"named like an archive (.{suffix}), but no reader understands it"
+    return None

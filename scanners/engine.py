@@ -1,0 +1,313 @@
+"""One file in, one report out: detect, read, descend, judge, account.
+
+The engine never raises for what a file contains. It reads a blob in every format that a loader would take it for,
+follows children within the depth budget, turns whatever a reader could not do into a fact (and so into a finding), and
+adds up where the bytes went: parsed, inert, unread. What was not analysed is never clean.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+
+from scanners import detect, registry
+from scanners.containers.unpacking import Unpacked
+from scanners.errors import FormatError, LimitExceeded, ScanError
+from scanners.facts import Anomaly, Fact, Identified
+from scanners.findings import (
+    Confidence,
+    Coverage,
+    FileReport,
+    Finding,
+    Location,
+    Report,
+    Verdict,
+    verdict_of,
+)
+from scanners.knowledge import RULESET
+from scanners.limits import Budget, Limits
+from scanners.reader import Reader
+from scanners.reading import INERT, Blob, FileFacts, Format, Reading
+from scanners.rules.file.coverage import READER_CRASHED
+
+logger = logging.getLogger(__name__)
+
+_REASONS = 20
+"""reasons listed one by one"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScannedFile:
+    """What one file came to, and the facts that rules about neighbours need."""
+
+    report: FileReport
+    facts: FileFacts
+
+
+def scan_blob(reader: Reader, path: str, *, limits: Limits | None = None, sha256: str | None = None) -> ScannedFile:
+    """Scan one file. Never raises for what the file contains.
+
+    Args:
+        reader: its bytes.
+        path: relative to the target, with forward slashes.
+        limits: what the scan may cost.
+        sha256: the digest to put into the report, where the caller has computed it.
+    """
+    scan = _Scan(Budget(limits=limits or Limits()))
+    root = _Frame(parent=None, span=(0, reader.size))
+    scan.run(Blob(reader=reader, name=path.rsplit("/", 1)[-1]), root)
+    parsed, inert, unread = scan.account(root, reader.size)
+    coverage = Coverage(parsed=parsed, inert=inert, unread=unread, reasons=scan.listed_reasons(unread))
+    facts = FileFacts(path=path, formats=scan.formats(), facts=tuple(scan.facts))
+    findings = tuple(sorted(scan.judge(facts), key=_order))
+    verdict = verdict_of(findings, complete=coverage.complete, crashed=scan.crashed, known=scan.known)
+    report = FileReport(
+        path=path,
+        size=reader.size,
+        formats=facts.formats,
+        verdict=verdict,
+        coverage=coverage,
+        findings=findings,
+        sha256=sha256,
+    )
+    return ScannedFile(report=report, facts=facts)
+
+
+def finish(target: str, scanned: Iterable[ScannedFile], *, tool_version: str) -> Report:
+    """Apply the rules about neighbours and fold all files of a target into its report."""
+    files = sorted(scanned, key=lambda file: file.report.path)
+    facts = [file.facts for file in files]
+    reports = {file.report.path: file.report for file in files}
+    for module in registry.TREE_RULES:
+        for finding in _judged(module.__name__, module.judge(facts), target):
+            report = reports.get(finding.file, files[0].report if files else None)
+            if report is not None:
+                reports[report.path] = _with_finding(reports[report.path], finding)
+    return Report(
+        target=target,
+        tool_version=tool_version,
+        ruleset=RULESET,
+        files=tuple(reports[file.report.path] for file in files),
+    )
+
+
+def _with_finding(report: FileReport, finding: Finding) -> FileReport:
+    crashed = finding.rule is READER_CRASHED
+    alone = verdict_of([finding], complete=True, crashed=crashed, known=report.verdict is not Verdict.UNSUPPORTED)
+    verdict = max(report.verdict, alone, key=lambda one: one.rank)
+    return replace(report, findings=tuple(sorted((*report.findings, finding), key=_order)), verdict=verdict)
+
+
+def _order(finding: Finding) -> tuple[int, str, tuple[str, ...], int, str, str]:
+    """Worst first, then by rule and place: the order of findings in every report."""
+    location = finding.location
+    return (
+        -finding.severity.rank,
+        finding.rule.id,
+        location.members,
+        -1 if location.offset is None else location.offset,
+        finding.message,
+        finding.evidence,
+    )
+
+
+def _judged(rules: str, findings: Iterator[Finding], path: str) -> Iterator[Finding]:
+    """Yield what a rule finds, and a finding about the rule itself where it fails."""
+    try:
+        yield from findings
+    except Exception as error:
+        # One of the two borders: a bug in one rule must not hide what the others found, nor pass for clean.
+        logger.debug("%s failed", rules, exc_info=True)
+        yield Finding(
+            rule=READER_CRASHED,
+            file=path,
+            location=Location(),
+            severity=READER_CRASHED.severity,
+            confidence=Confidence.HIGH,
+            message=f"the rules in {rules} failed with {type(error).__name__}; the file was not judged completely",
+        )
+
+
+@dataclass(slots=True)
+class _Frame:
+    """A stretch of bytes in which ranges are collected: the file, or one compressed blob inside it.
+
+    A stored child lies in its parent's bytes as it is, so it writes into its parent's frame at an offset. A compressed
+    one has bytes of its own; folded up, its whole span counts as what became of it.
+    """
+
+    parent: "_Frame | None"
+    span: tuple[int, int]
+    size: int = 0
+    parsed: list[tuple[int, int]] = field(default_factory=list)
+    inert: list[tuple[int, int]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Scan:
+    """The work on one file."""
+
+    budget: Budget
+    facts: list[Fact] = field(default_factory=list)
+    reasons: set[str] = field(default_factory=set)
+    identified: list[str] = field(default_factory=list)
+    frames: list[_Frame] = field(default_factory=list)
+    crashed: bool = False
+    known: bool = False
+
+    def run(self, blob: Blob, root: _Frame) -> None:
+        """Read the blob and everything inside it, depth first and in order."""
+        work: list[tuple[Blob, _Frame, int] | Unpacked] = [(blob, root, 0)]
+        while work:
+            item = work.pop()
+            if isinstance(item, Unpacked):
+                item.release()
+                continue
+            blob, frame, base = item
+            children = self.blob(blob, frame, base)
+            if isinstance(blob.reader, Unpacked):
+                work.append(blob.reader)  # once its children are done, nobody needs the bytes any more
+            for child in reversed(children):
+                assert child.span is not None
+                offset, length = child.span
+                if child.stored:
+                    work.append((child, frame, base + offset))
+                else:
+                    inner = _Frame(parent=frame, span=(base + offset, base + offset + length))
+                    self.frames.append(inner)
+                    work.append((child, inner, 0))
+
+    def blob(self, blob: Blob, frame: _Frame, base: int) -> list[Blob]:
+        """Read one blob in all its formats; return its children."""
+        children: list[Blob] = []
+        try:
+            size = blob.reader.size
+            if base == 0 and frame.parent is not None:
+                frame.size = size
+            if INERT in blob.roles:
+                frame.inert.append((base, base + size))
+            elif blob.depth > self.budget.limits.depth:
+                self.failed(
+                    blob, LimitExceeded("depth", f"containers nested more than {self.budget.limits.depth} deep")
+                )
+            else:
+                children = self.formats_of(blob, frame, base, size)
+        except ScanError as error:
+            self.failed(blob, error)
+        except Exception as error:  # noqa: BLE001 - one of the two borders: whatever a parser trips over costs one blob
+            # and is reported as an error, never as clean.
+            self.broke(blob, "detection", error)
+        return children
+
+    def formats_of(self, blob: Blob, frame: _Frame, base: int, size: int) -> list[Blob]:
+        children: list[Blob] = []
+        formats = detect.formats_of(blob, registry.FORMATS)
+        for module in formats:
+            self.known = True
+            reading = Reading(blob=blob, budget=self.budget)
+            self.reading(module, blob, reading)
+            frame.parsed += [(base + start, base + end) for start, end in reading.parsed_ranges]
+            frame.inert += [(base + start, base + end) for start, end in reading.inert_ranges]
+            self.reasons.update(self.placed(blob, why) for why in reading.reasons)
+            self.facts += reading.facts
+            children += reading.children
+        if not formats:
+            why = detect.why_unread(blob)
+            if why is None:
+                frame.inert.append((base, base + size))
+            else:
+                self.known = True
+                self.state(blob, "no-reader", why)
+                self.reasons.add(self.placed(blob, why))
+        return children
+
+    def reading(self, module: Format, blob: Blob, reading: Reading) -> None:
+        """Let one format read, and turn what stops it into a fact."""
+        try:
+            module.read(blob, reading)
+        except ScanError as error:
+            self.failed(blob, error, module.NAME)
+        except Exception as error:  # noqa: BLE001 - as above: the same border, around one format of several
+            self.broke(blob, module.NAME, error)
+        if not blob.members:
+            self.identified += [fact.format for fact in reading.facts if isinstance(fact, Identified)]
+
+    def failed(self, blob: Blob, error: ScanError, name: str = "") -> None:
+        """Record that a reader stopped for a documented reason."""
+        if isinstance(error, LimitExceeded):
+            code = "limit-exceeded"
+        elif isinstance(error, FormatError):
+            code = "malformed"
+        else:
+            code = "unsupported-construct"
+        offset = error.offset if isinstance(error, FormatError) else None
+        prefix = f"{name}: " if name else ""
+        self.state(blob, code, f"{prefix}{error}", offset)
+        self.reasons.add(self.placed(blob, f"{prefix}{error}"))
+
+    def broke(self, blob: Blob, name: str, error: Exception) -> None:
+        """Record that a reader failed in a way nobody foresaw: a bug of ours."""
+        logger.debug("%s failed on %s", name, blob.members or blob.name, exc_info=error)
+        self.crashed = True
+        message = f"the {name} reader failed with {type(error).__name__}"
+        self.state(blob, "reader-crashed", message)
+        self.reasons.add(self.placed(blob, message))
+
+    def state(self, blob: Blob, code: str, message: str, offset: int | None = None) -> None:
+        # Not through the budget of facts: these facts say that something is missing.
+        location = Location(members=blob.members, offset=offset)
+        self.facts.append(Anomaly(location=location, code=code, message=message))
+
+    @staticmethod
+    def placed(blob: Blob, why: str) -> str:
+        return f"{'/'.join(blob.members)}: {why}" if blob.members else why
+
+    def formats(self) -> tuple[str, ...]:
+        """Return the formats of the file itself, without the containers that only carry them."""
+        carried = {registry.CARRIERS[name] for name in self.identified if name in registry.CARRIERS}
+        return tuple(dict.fromkeys(name for name in self.identified if name not in carried))
+
+    def account(self, root: _Frame, size: int) -> tuple[int, int, int]:
+        """Fold the frames of compressed blobs into the file and count bytes parsed, inert and unread."""
+        for frame in reversed(self.frames):
+            parent = frame.parent
+            assert parent is not None
+            parsed, inert, unread = _counts(frame, frame.size)
+            if unread:
+                continue  # a compressed range counts as read only when all of what it holds was
+            (parent.parsed if parsed or not inert else parent.inert).append(frame.span)
+        return _counts(root, size)
+
+    def listed_reasons(self, unread: int) -> tuple[str, ...]:
+        """Return the reasons, sorted; a number instead of a list where there are very many."""
+        reasons = sorted(self.reasons)
+        if unread and not reasons:
+            reasons = [f"{unread} bytes were read by no format"]
+        if len(reasons) > _REASONS:
+            reasons = [*reasons[:_REASONS], f"~ and {len(reasons) - _REASONS} more reasons"]
+        return tuple(reasons)
+
+    def judge(self, facts: FileFacts) -> Iterator[Finding]:
+        """Apply every rule about one file."""
+        for module in registry.FILE_RULES:
+            for finding in _judged(module.__name__, module.judge(facts), facts.path):
+                self.crashed = self.crashed or finding.rule is READER_CRASHED
+                yield finding
+
+
+def _counts(frame: _Frame, size: int) -> tuple[int, int, int]:
+    """Return how many of ``size`` bytes were parsed, were inert and not parsed, and neither."""
+    parsed = _merged(frame.parsed, size)
+    either = _merged(frame.parsed + frame.inert, size)
+    return parsed, either - parsed, size - either
+
+
+def _merged(ranges: list[tuple[int, int]], size: int) -> int:
+    """Return how many bytes of ``[0, size)`` the ranges cover together."""
+    total = 0
+    reached = 0
+    for start, end in sorted(ranges):
+        low, high = max(start, reached, 0), min(end, size)
+        if high > low:
+            total += high - low
+            reached = high
+    return total

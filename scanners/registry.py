@@ -1,0 +1,30 @@
+"""The explicit, ordered tuples of formats and rules. One line each; nothing registers itself.
+
+Order of `FORMATS`: a format that knows the members of a container (torch-zip, npz, keras …) stands before the container
+itself, because it claims roles for members that the container hands on.
+"""
+
+from scanners.containers import zip as zip_container
+from scanners.findings import Rule
+from scanners.reading import FileRule, Format, TreeRule
+from scanners.rules.file import archives, coverage
+
+FORMATS: tuple[Format, ...] = (
+    zip_container,
+)  # fmt: skip
+
+CARRIERS: dict[str, str] = {
+    "torch-zip": "zip",
+}  # fmt: skip
+"""What a format is carried by: a file that is a torch-zip is not also listed as a plain zip."""
+
+FILE_RULES: tuple[FileRule, ...] = (
+    archives,
+    coverage,
+)  # fmt: skip
+
+TREE_RULES: tuple[TreeRule, ...] = ()
+
+_RULE_SETS = (*(module.RULES for module in FILE_RULES), *(module.RULES for module in TREE_RULES))
+
+ALL_RULES: tuple[Rule, ...] = tuple(sorted((rule for rules in _RULE_SETS for rule in rules), key=lambda rule: rule.id))
