@@ -125,7 +125,9 @@ class Bundle:
 
 
 def _media_type(document: dict[str, Json]) -> str:
-    media_type = text_of(document.get("mediaType"), "the bundle's mediaType")
+    if "mediaType" not in document:
+        raise EnvelopeError("not a Sigstore bundle: there is no mediaType")
+    media_type = text_of(document["mediaType"], "the bundle's mediaType")
     if media_type in MEDIA_TYPES:
         return media_type
     if media_type.startswith("application/vnd.dev.sigstore.bundle"):

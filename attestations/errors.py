@@ -6,6 +6,7 @@
     │   └── NotRegular           a symbolic link, a pipe or a device lies where only regular files may
     ├── EnvelopeError            a statement, envelope or bundle is malformed
     ├── SigningError             a signature could not be made
+    ├── TrustError               trusted roots cannot be read, are expired or cannot be refreshed
     └── VerificationError        a signature was looked at and does not hold
         ├── SignatureInvalid
         ├── IdentityMismatch     signed, but not by whom the caller trusts
@@ -39,6 +40,10 @@ class EnvelopeError(AttestationError):
 
 class SigningError(AttestationError):
     """A signature could not be made."""
+
+
+class TrustError(AttestationError):
+    """Trusted roots or keys cannot be read, are expired, or cannot be refreshed."""
 
 
 class VerificationError(AttestationError):

@@ -1,0 +1,111 @@
+"""What an X.509 certificate says about its holder: names, issuer, and Fulcio's claims.
+
+Fulcio's extensions: sigstore/fulcio docs/oid-info.md. The ones up to .6 and .1 hold bare text, those from .8 on a DER
+UTF8String.
+"""
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from attestations.errors import SignatureInvalid
+
+_FULCIO = "1.3.6.1.4.1.57264.1"
+_OTHER_NAME = x509.ObjectIdentifier(f"{_FULCIO}.7")
+_ISSUER_V1 = x509.ObjectIdentifier(f"{_FULCIO}.1")
+_ISSUER_V2 = x509.ObjectIdentifier(f"{_FULCIO}.8")
+
+# What a policy may ask for; the names are ours, short where a policy writes them.
+_CLAIMS = {
+    9: "build_signer",
+    10: "build_signer_digest",
+    11: "runner",
+    12: "repository",
+    13: "digest",
+    14: "ref",
+    15: "repository_id",
+    16: "owner",
+    17: "owner_id",
+    18: "build_config",
+    19: "build_config_digest",
+    20: "trigger",
+    21: "run",
+    22: "visibility",
+}
+_UTF8_STRING = 0x0C
+
+
+def load_certificate(der: bytes) -> x509.Certificate:
+    """Return the certificate in ``der``, with extensions that can be read.
+
+    Raises:
+        SignatureInvalid: it is malformed.
+    """
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        certificate.extensions  # noqa: B018 - parsed on first use; malformed ones shall fail here
+        certificate.public_key()
+    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        raise SignatureInvalid(f"a certificate of the bundle cannot be read: {error}") from error
+    except UnsupportedAlgorithm as error:
+        raise SignatureInvalid(f"a certificate of the bundle has an unknown kind of key: {error}") from error
+    return certificate
+
+
+def subject_names(certificate: x509.Certificate) -> tuple[str, ...]:
+    """Return the subject alternative names that identify somebody: e-mail, URI, DNS, and Fulcio's user name."""
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    found: list[str] = []
+    for name in names:
+        if isinstance(name, x509.RFC822Name | x509.UniformResourceIdentifier | x509.DNSName):
+            found.append(name.value)
+        elif isinstance(name, x509.OtherName) and name.type_id == _OTHER_NAME:
+            found.append(_utf8_string(name.value))
+    return tuple(found)
+
+
+def issuer_of(certificate: x509.Certificate) -> str | None:
+    """Return the OIDC issuer that Fulcio wrote into a certificate; the newer extension wins."""
+    newer = _extension(certificate, _ISSUER_V2)
+    if newer is not None:
+        return _utf8_string(newer)
+    older = _extension(certificate, _ISSUER_V1)
+    return None if older is None else _text(older)
+
+
+def fulcio_claims(certificate: x509.Certificate) -> dict[str, str]:
+    """Return what Fulcio says about a CI job: repository and owner with their ids, trigger, runner and more."""
+    claims: dict[str, str] = {}
+    for number, name in _CLAIMS.items():
+        value = _extension(certificate, x509.ObjectIdentifier(f"{_FULCIO}.{number}"))
+        if value is not None:
+            claims[name] = _utf8_string(value)
+    return claims
+
+
+def _extension(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> bytes | None:
+    try:
+        value = certificate.extensions.get_extension_for_oid(oid).value
+    except x509.ExtensionNotFound:
+        return None
+    return value.value if isinstance(value, x509.UnrecognizedExtension) else None
+
+
+def _utf8_string(der: bytes) -> str:
+    """Return a DER UTF8String of up to 65535 bytes, whole and canonical."""
+    if len(der) >= 2 and der[0] == _UTF8_STRING:
+        width = 0 if der[1] < 0x80 else der[1] & 0x7F
+        content = der[2 + width :]
+        length = der[1] if not width else int.from_bytes(der[2 : 2 + width])
+        if width <= 2 and length == len(content):
+            return _text(content)
+    raise SignatureInvalid("a name in the certificate is malformed")
+
+
+def _text(data: bytes) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise SignatureInvalid("a name in the certificate is not UTF-8 text") from error

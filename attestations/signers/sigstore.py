@@ -1,0 +1,446 @@
+"""Keyless signatures with Sigstore: an OIDC identity, a short-lived certificate, a transparency log.
+
+Certificate chains, SCTs, inclusion proofs and timestamps are sigstore-python's work (spec: sigstore/architecture-docs
+client-spec.md). Added here: what it cannot judge is told apart from what does not hold, the DSSE signature is checked
+once more by ourselves, and whatever it raises ends in our errors. sigstore takes a third of a second to import, so it
+is imported where it is used.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from attestations.algorithms import key_hint, verify
+from attestations.bundle import Bundle, Material
+from attestations.errors import (
+    EnvelopeError,
+    IdentityMismatch,
+    LogProofInvalid,
+    SignatureInvalid,
+    SigningError,
+    TrustError,
+    Unsupported,
+)
+from attestations.signers.certificate_names import fulcio_claims, issuer_of, load_certificate, subject_names
+from attestations.statement import Statement
+from attestations.strict_json import object_of, parse_object
+from attestations.timestamps import TimestampAuthority, proven_time
+from attestations.verify import Method, Proof, SignedBy, TimeSource
+
+if TYPE_CHECKING:
+    from sigstore import oidc as sigstore_oidc
+    from sigstore import sign as sigstore_sign
+    from sigstore.models import ClientTrustConfig, TrustedRoot
+
+_logger = logging.getLogger(__name__)
+
+Accepts: TypeAlias = Callable[[SignedBy], bool]
+
+_TRUST_CONFIG_TYPE = "application/vnd.dev.sigstore.clienttrustconfig"
+_MAX_TRUST_BYTES = 4 * 1024 * 1024
+
+# The log entries that sigstore-python 4.5 compares with a DSSE envelope. Others are legal (`intoto` 0.0.2 of npm and
+# older GitHub attestations) and are told apart from broken ones.
+_JUDGED_ENTRIES = frozenset({("dsse", "0.0.1"), ("hashedrekord", "0.0.2")})
+_KNOWN_ENTRIES = frozenset({"dsse", "hashedrekord", "intoto"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SigstoreTrust:
+    """Which Sigstore instance to use and to believe: public good, staging, or the one that a file describes.
+
+    Attributes:
+        source: "public-good", "staging", or the path of a trusted root or client trust configuration (JSON).
+        offline: open no connection for trust material; use what is cached or came with the sigstore package.
+    """
+
+    source: str | Path = "public-good"
+    offline: bool = False
+
+    def trusted_root(self) -> "TrustedRoot":
+        """Return the certificates and log keys to verify with.
+
+        Raises:
+            TrustError: they cannot be read or refreshed.
+        """
+        from sigstore.models import TrustedRoot
+
+        if not isinstance(self.source, Path):
+            return self.client_config().trusted_root
+        data = _read(self.source)
+        if _is_client_config(data, self.source):
+            return self.client_config().trusted_root
+        with _trust_errors(self.source):
+            return TrustedRoot.from_file(str(self.source))
+
+    def client_config(self) -> "ClientTrustConfig":
+        """Return the services to sign with, along with the trusted root.
+
+        Raises:
+            TrustError: they cannot be read or refreshed, or the file describes no services.
+        """
+        from sigstore.models import ClientTrustConfig
+
+        if isinstance(self.source, Path):
+            data = _read(self.source)
+            if not _is_client_config(data, self.source):
+                raise TrustError(
+                    f"{self.source}: a trusted root only; signing needs a client trust configuration, "
+                    "which names the services too"
+                )
+            with _trust_errors(self.source):
+                config = ClientTrustConfig.from_json(data.decode("utf-8"))
+                config.trusted_root.rekor_keyring  # noqa: B018 - an attribute of a malformed root raises here
+                return config
+        with _trust_errors(self.source), _quiet():
+            if self.source == "public-good":
+                return ClientTrustConfig.production(offline=self.offline)
+            if self.source == "staging":
+                return ClientTrustConfig.staging(offline=self.offline)
+        raise TrustError(f"{self.source!r} is no Sigstore instance; use 'public-good', 'staging' or a file")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenIdentity:
+    """Who an identity token says its bearer is: what becomes public when it is used."""
+
+    identity: str
+    issuer: str
+
+
+class SigstoreSigner:
+    """Signs with a certificate for the bearer of an identity token; one certificate serves several statements."""
+
+    def __init__(self, *, token: str, trust: SigstoreTrust | None = None) -> None:
+        self._token = token
+        self._trust = trust or SigstoreTrust()
+        self._signer: sigstore_sign.Signer | None = None
+
+    def sign(self, statement: Statement) -> Bundle:
+        """Return the statement in a bundle. It is now public in the instance's log, and cannot be taken back."""
+        from sigstore import dsse
+        from sigstore.sign import SigningContext
+
+        with _signing_errors():
+            if self._signer is None:
+                context = SigningContext.from_trust_config(self._trust.client_config())
+                with context.signer(_identity_token(self._token)) as signer:
+                    self._signer = signer
+            return Bundle.parse(self._signer.sign_dsse(dsse.Statement(statement.payload)).to_json().encode())
+
+
+def token_identity(token: str) -> TokenIdentity:
+    """Return who a token speaks for, without any check of its signature.
+
+    Raises:
+        SigningError: the text is no identity token for Sigstore, or it has expired.
+    """
+    with _signing_errors():
+        identity = _identity_token(token)
+        return TokenIdentity(identity=identity.identity, issuer=identity.federated_issuer)
+
+
+def ambient_token() -> str | None:
+    """Return the identity token of the CI job we run in (GitHub, GitLab, Buildkite, CircleCI, GCP), None elsewhere.
+
+    Raises:
+        SigningError: a CI job that may not ask for a token.
+    """
+    from sigstore.oidc import detect_credential
+
+    with _signing_errors():
+        return detect_credential()
+
+
+def browser_token(trust: SigstoreTrust, *, without_browser: bool = False) -> str:
+    """Return an identity token after the user has logged in with a browser.
+
+    Args:
+        trust: the instance whose identity provider to ask.
+        without_browser: print an address to open elsewhere and read the code from the terminal.
+
+    Raises:
+        SigningError: nobody logged in, or the provider does not answer.
+    """
+    from sigstore.oidc import Issuer
+
+    with _signing_errors():
+        url = trust.client_config().signing_config.get_oidc_url()
+        return str(Issuer(url).identity_token(force_oob=without_browser))
+
+
+class SigstoreVerifier:
+    """Accepts what was signed keyless by an identity that the caller expects.
+
+    Args:
+        trust: the instance to believe.
+        identity: the exact identity (subject alternative name), together with ``issuer``.
+        issuer: the exact OIDC issuer.
+        accepts: instead of the two, decides about a proven signer; for patterns and several identities.
+        expected: how to call in messages whom ``accepts`` takes.
+    """
+
+    def __init__(
+        self,
+        *,
+        trust: SigstoreTrust | None = None,
+        identity: str | None = None,
+        issuer: str | None = None,
+        accepts: Accepts | None = None,
+        expected: str | None = None,
+    ) -> None:
+        if accepts is None:
+            if not identity or not issuer:
+                raise TypeError("a SigstoreVerifier needs an identity and an issuer, or `accepts`")
+            self._accepts: Accepts = lambda signer: (signer.identity, signer.issuer) == (identity, issuer)
+            self._expected = f"{identity} (issuer {issuer})"
+        else:
+            self._accepts = accepts
+            self._expected = expected or "an identity that is trusted"
+        self._trust = trust or SigstoreTrust()
+        self._root: TrustedRoot | None = None
+
+    def handles(self, bundle: Bundle) -> bool:
+        # Before version 0.3 a keyless bundle carried a chain, as bundles of the certificate method do today.
+        return bundle.material is Material.CERTIFICATE or (
+            bundle.material is Material.CERTIFICATE_CHAIN and (bool(bundle.log_entries) or bundle.version != "0.3")
+        )
+
+    def verify(self, bundle: Bundle) -> Proof:
+        _check_judgeable(bundle)
+        certificate = load_certificate(bundle.certificates[0])
+        key = certificate.public_key()
+        if not isinstance(key, ec.EllipticCurvePublicKey):
+            raise Unsupported("the Sigstore certificate's key is not an ECDSA key")
+        verify(key, bundle.envelope.signatures[0].signature, bundle.envelope.pae())
+        signed_by = _signed_by(certificate, key)
+        payload = self._verify_with_sigstore(bundle, signed_by)
+        time, source = self._time(bundle)
+        return Proof(payload=payload, signed_by=signed_by, time=time, time_source=source)
+
+    def _verify_with_sigstore(self, bundle: Bundle, signed_by: SignedBy) -> bytes:
+        from sigstore import errors, models
+        from sigstore import verify as sigstore_verify
+
+        policy = _Policy(signed_by, self._accepts, self._expected)
+        try:
+            parsed = models.Bundle.from_json(bundle.to_json())
+            verifier = sigstore_verify.Verifier(trusted_root=self._trusted_root())
+            payload_type, payload = verifier.verify_dsse(parsed, policy)
+        except errors.CertValidationError as error:
+            raise IdentityMismatch(
+                f"the certificate of {signed_by.name} was not issued by the trusted Sigstore instance, or was not "
+                "valid when it signed"
+            ) from error
+        except models.IncompatibleEntry as error:
+            raise Unsupported(f"sigstore cannot judge this log entry: {_first_line(error)}") from error
+        except models.InvalidBundle as error:
+            raise LogProofInvalid(f"not a complete Sigstore bundle: {_first_line(error)}") from error
+        except errors.Error as error:
+            if policy.refused:
+                raise IdentityMismatch(str(error)) from error
+            raise LogProofInvalid(f"the proofs of the signature do not hold: {_first_line(error)}") from error
+        except _SIGSTORE_LEAKS as error:
+            raise LogProofInvalid(f"the proofs of the signature cannot be read: {_first_line(error)}") from error
+        if not policy.asked or policy.refused:
+            raise SignatureInvalid("sigstore returned a statement without asking who signed it")
+        if (payload_type, payload) != (bundle.envelope.payload_type, bundle.envelope.payload):
+            raise SignatureInvalid("sigstore verified another statement than the one in the bundle")
+        return bytes(payload)
+
+    def _trusted_root(self) -> "TrustedRoot":
+        if self._root is None:
+            self._root = self._trust.trusted_root()
+        return self._root
+
+    def _time(self, bundle: Bundle) -> tuple[datetime, TimeSource]:
+        """Return the earliest time proven; `verify_dsse` has made sure that there is one."""
+        times: list[tuple[datetime, TimeSource]] = []
+        entry = object_of(bundle.log_entries[0], "a log entry")
+        # The log's time counts where its promise (SET) covers it; the promise has been verified above.
+        integrated = entry.get("integratedTime")
+        if entry.get("inclusionPromise") and isinstance(integrated, int | str) and int(integrated):
+            times.append((datetime.fromtimestamp(int(integrated), tz=UTC), TimeSource.LOG))
+        authorities = [
+            TimestampAuthority(
+                certificates=tuple(authority.certificates(allow_expired=True)),
+                valid_from=authority.validity_period_start,
+                valid_until=authority.validity_period_end,
+            )
+            for authority in self._trusted_root().get_timestamp_authorities()
+        ]
+        stamped = proven_time(bundle.timestamps, bundle.envelope.signatures[0].signature, authorities)
+        if stamped is not None:
+            times.append((stamped, TimeSource.AUTHORITY))
+        if not times:
+            raise LogProofInvalid("nobody trusted says when the signature was made")
+        return min(times, key=lambda item: item[0])
+
+
+# What sigstore-python 4.5.1 lets through from pydantic, cryptography and its own look-ups when a bundle is malformed.
+_SIGSTORE_LEAKS = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    UnsupportedAlgorithm,
+    InvalidSignature,
+)
+
+
+class _Policy:
+    """Asks the caller about the certificate that sigstore-python has traced to the trusted root."""
+
+    def __init__(self, signed_by: SignedBy, accepts: Accepts, expected: str) -> None:
+        self._signed_by = signed_by
+        self._accepts = accepts
+        self._expected = expected
+        self.asked = False
+        self.refused = False
+
+    def verify(self, cert: x509.Certificate) -> None:
+        from cryptography.hazmat.primitives.serialization import Encoding
+        from sigstore.errors import VerificationError
+
+        self.asked = True
+        if cert.public_bytes(Encoding.DER) != self._signed_by.certificate or not self._accepts(self._signed_by):
+            self.refused = True
+            raise VerificationError(
+                f"signed by {self._signed_by.name} (issuer {self._signed_by.issuer or 'unknown'}), "
+                f"expected was {self._expected}"
+            )
+
+
+def _check_judgeable(bundle: Bundle) -> None:
+    if not bundle.log_entries:
+        raise LogProofInvalid(
+            "the bundle has no transparency log entry; without one nobody can tell when and by whom it was signed"
+        )
+    if len(bundle.log_entries) > 1:
+        raise Unsupported(f"the bundle has {len(bundle.log_entries)} log entries, and this program judges one")
+    entry = object_of(bundle.log_entries[0], "a log entry")
+    kind_version = entry.get("kindVersion")
+    if kind_version is None:
+        raise EnvelopeError("the bundle's log entry does not say of which kind it is")
+    fields = object_of(kind_version, "the kind of the log entry")
+    kind, version = fields.get("kind"), fields.get("version")
+    if (kind, version) in _JUDGED_ENTRIES:
+        if entry.get("inclusionProof") is None:
+            raise LogProofInvalid("the bundle's log entry has no inclusion proof, only the log's promise")
+        return
+    if kind in _KNOWN_ENTRIES:
+        raise Unsupported(f"the signature is logged as {kind} {version}, which is legal but not judged here")
+    raise Unsupported(f"the signature is logged as {kind!r} {version!r}, which is not known here")
+
+
+def _signed_by(certificate: x509.Certificate, key: ec.EllipticCurvePublicKey) -> SignedBy:
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    names = subject_names(certificate)
+    claims: Mapping[str, str] = fulcio_claims(certificate)
+    if len(names) != 1:
+        # Fulcio writes exactly one; of several, a reader could take one and a policy mean another.
+        raise SignatureInvalid(f"the Sigstore certificate has {len(names)} identities, not one")
+    return SignedBy(
+        method=Method.SIGSTORE,
+        name=names[0],
+        identity=names[0],
+        issuer=issuer_of(certificate),
+        key_hint=key_hint(key),
+        certificate=certificate.public_bytes(Encoding.DER),
+        claims=claims,
+    )
+
+
+def _identity_token(token: str) -> "sigstore_oidc.IdentityToken":
+    from sigstore.oidc import IdentityToken
+
+    return IdentityToken(token.strip())
+
+
+@contextmanager
+def _signing_errors() -> Iterator[None]:
+    import requests
+    from sigstore import errors
+    from sigstore._internal.fulcio.client import ExpiredCertificate, FulcioClientError  # they have no public name
+    from sigstore._internal.rekor import RekorClientError
+    from sigstore.oidc import ExpiredIdentity, IssuerError
+
+    try:
+        yield
+    except (ExpiredIdentity, ExpiredCertificate) as error:
+        raise SigningError("the identity token or its certificate has expired; get a new one and sign again") from error
+    except (FulcioClientError, RekorClientError, IssuerError, errors.Error, requests.RequestException) as error:
+        raise SigningError(f"Sigstore did not sign: {_with_cause(error)}") from error
+    except ValueError as error:  # malformed answers of services
+        raise SigningError(f"Sigstore answered something unexpected: {_first_line(error)}") from error
+
+
+@contextmanager
+def _trust_errors(source: str | Path) -> Iterator[None]:
+    from sigstore import errors
+
+    try:
+        yield
+    except errors.TUFError as error:
+        raise TrustError(
+            f"the trusted roots of the {source} instance cannot be refreshed ({_first_line(error)}); "
+            "use those at hand with --offline, or a file with --trusted-root"
+        ) from error
+    except (errors.Error, ValueError, KeyError, TypeError, OSError) as error:
+        raise TrustError(f"{source}: not a usable Sigstore trust file: {_first_line(error)}") from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep sigstore's and TUF's warnings about offline use, which the caller asked for, off the terminal."""
+    loggers = [logging.getLogger("sigstore._internal.tuf"), logging.getLogger("tuf")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_TRUST_BYTES + 1)
+    except OSError as error:
+        raise TrustError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > _MAX_TRUST_BYTES:
+        raise TrustError(f"{path}: too large to be a trust file")
+    return data
+
+
+def _is_client_config(data: bytes, path: Path) -> bool:
+    try:
+        media_type = parse_object(data, str(path)).get("mediaType")
+    except EnvelopeError as error:
+        raise TrustError(f"{path}: not a Sigstore trust file: {error}") from error
+    return isinstance(media_type, str) and media_type.startswith(_TRUST_CONFIG_TYPE)
+
+
+def _with_cause(error: BaseException) -> str:
+    cause = error.__cause__ or error.__context__
+    said = _first_line(error) or type(error).__name__
+    return f"{said} ({_first_line(cause)})" if cause is not None and str(cause) else said
+
+
+def _first_line(error: BaseException | None) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].strip() if lines else type(error).__name__

@@ -1,0 +1,102 @@
+"""RFC 3161 timestamps: a third party's word that a signature existed at some time.
+
+Spec: RFC 3161, and the Sigstore bundle's ``rfc3161Timestamps``, which cover the bytes of the signature. A timestamp is
+what lets a signature outlive its certificate; only one by an authority that the caller trusts counts.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from attestations.errors import LogProofInvalid, SigningError
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
+    from rfc3161_client import TimeStampResponse
+
+_TIMEOUT = 30
+_MAX_RESPONSE = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimestampAuthority:
+    """Whom the caller trusts to tell the time: certificates from the signing one up to the root."""
+
+    certificates: tuple["Certificate", ...]
+    valid_from: datetime | None = None
+    valid_until: datetime | None = None
+
+
+def proven_time(
+    responses: Sequence[bytes], signature: bytes, authorities: Sequence[TimestampAuthority]
+) -> datetime | None:
+    """Return the earliest time that a trusted authority vouches for, None when there is none.
+
+    Raises:
+        LogProofInvalid: a timestamp that is not one, or two that are the same.
+    """
+    if len(set(responses)) != len(responses):
+        raise LogProofInvalid("the bundle has the same timestamp twice")
+    times = [time for response in responses if (time := _time_of(_decode(response), signature, authorities))]
+    return min(times, default=None)
+
+
+def request_timestamp(url: str, signature: bytes) -> bytes:
+    """Return a timestamp over ``signature`` from the authority at ``url``.
+
+    The response is not verified here: only the reader knows which authorities count.
+
+    Raises:
+        SigningError: the authority cannot be reached, or its answer is no timestamp.
+    """
+    import requests
+    from rfc3161_client import HashAlgorithm, TimestampRequestBuilder
+
+    query = TimestampRequestBuilder().data(signature).hash_algorithm(HashAlgorithm.SHA256).nonce(nonce=True).build()
+    try:
+        answer = requests.post(
+            url,
+            data=query.as_bytes(),
+            headers={"Content-Type": "application/timestamp-query"},
+            timeout=_TIMEOUT,
+        )
+        answer.raise_for_status()
+    except requests.RequestException as error:
+        raise SigningError(f"the timestamp authority {url} did not answer: {error}") from error
+    if len(answer.content) > _MAX_RESPONSE:
+        raise SigningError(f"the timestamp authority {url} answered more than {_MAX_RESPONSE} bytes")
+    try:
+        _decode(answer.content)
+    except LogProofInvalid as error:
+        raise SigningError(f"the timestamp authority {url} did not answer with a timestamp: {error}") from error
+    return bytes(answer.content)
+
+
+def _decode(response: bytes) -> "TimeStampResponse":
+    from rfc3161_client import decode_timestamp_response
+
+    try:
+        return decode_timestamp_response(response)
+    except ValueError as error:
+        raise LogProofInvalid(f"the bundle's timestamp cannot be read: {error}") from error
+
+
+def _time_of(
+    response: "TimeStampResponse", signature: bytes, authorities: Sequence[TimestampAuthority]
+) -> datetime | None:
+    from rfc3161_client import VerificationError, VerifierBuilder
+
+    for authority in authorities:
+        leaf, *others = authority.certificates
+        roots = others[-1:] or [leaf]
+        verifier = VerifierBuilder(tsa_certificate=leaf, intermediates=others[:-1], roots=roots).build()
+        try:
+            verifier.verify_message(response, signature)
+            time: datetime = response.tst_info.gen_time
+        except (VerificationError, ValueError):
+            continue
+        after_start = authority.valid_from is None or authority.valid_from <= time
+        if after_start and (authority.valid_until is None or time < authority.valid_until):
+            return time
+    return None
