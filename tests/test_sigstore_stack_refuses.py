@@ -73,7 +73,7 @@ def test_changed_root_hash(sigstore_stack: SigstoreStack, bundle: Bundle) -> Non
 def test_changed_checkpoint_origin(sigstore_stack: SigstoreStack, bundle: Bundle) -> None:
     def change(material: Any) -> None:
         checkpoint = material["tlogEntries"][0]["inclusionProof"]["checkpoint"]
-        checkpoint["envelope"] = checkpoint["envelope"].replace("rekor", "rakor", 1)
+        checkpoint["envelope"] = checkpoint["envelope"].replace("127.0.0.1", "127.0.0.2", 1)
 
     refuse(sigstore_stack, altered(bundle, change), "checkpoint: invalid signature")
 
