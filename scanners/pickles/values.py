@@ -1,12 +1,14 @@
 """What the pickle machine puts on its stack: the inert tree.
 
-Literals (`None`, `bool`, `int`, `float`, `str`, short `bytes`) are Python's own, and so are `list` and `tuple`.
+Literals (`None`, `bool`, `int`, `float`, `str`, short `bytes`) are Python's own, and so are `list` and `tuple`. A list
+or mapping of very many plain numbers and strings is cut short (`machine.KEPT`): what is dropped could not be called.
 Everything else is one of the classes below. Nothing here was imported, called or constructed on behalf of the file.
 
 The tree is a graph: values can be shared and can contain themselves. Walk it with a loop and a set of ids, never by
 recursion.
 """
 
+from collections.abc import Sequence  # noqa: TC003 - mypyc reads it at run time
 from typing import TypeAlias
 
 
@@ -17,7 +19,7 @@ class Span:
 
     def __init__(self, kind: str, offset: int, length: int) -> None:
         self.kind = kind
-        """`bytes`, `bytearray` or `str`"""
+        """`bytes`, `bytearray`, `str` or `int`"""
         self.offset = offset
         """of the first content byte, in the pickle's input"""
         self.length = length
@@ -25,20 +27,22 @@ class Span:
 
 
 class Global:
-    """A name a loader would import."""
+    """A name a loader would import, as it stands in the file. A module itself has an empty `name`."""
 
-    __slots__ = ("module", "name", "offset")
+    __slots__ = ("module", "name", "offset", "protocol")
 
-    def __init__(self, module: str, name: str, offset: int) -> None:
+    def __init__(self, module: str, name: str, offset: int, protocol: int = 0) -> None:
         self.module = module
         self.name = name
         self.offset = offset
         """of the opcode that resolves it"""
+        self.protocol = protocol
+        """in force at that place: below 3 the loader maps Python 2 names to today's"""
 
     @property
     def dotted(self) -> str:
         """`module.name`."""
-        return f"{self.module}.{self.name}"
+        return f"{self.module}.{self.name}" if self.name else self.module
 
 
 class Made:
@@ -53,14 +57,34 @@ class Made:
         self.keywords = keywords
         """None, or the mapping of NEWOBJ_EX"""
         self.opcode = opcode
-        """REDUCE, NEWOBJ, NEWOBJ_EX, OBJ, INST"""
+        """REDUCE, NEWOBJ, NEWOBJ_EX, OBJ, INST; or APPENDS, ADDITEMS, SETITEMS, BUILD on something that this file did
+        not make, where `function` is the `Attribute` that the loader calls"""
         self.offset = offset
-        self.states: list[Value] = []
+        # The three below are nearly always empty, and there are as many as calls: one shared empty tuple until used.
+        self.states: Sequence[Value] = ()
         """arguments of BUILD, in order"""
-        self.items: list[Value] = []
+        self.items: Sequence[Value] = ()
         """values of APPEND(S) and ADDITEMS"""
-        self.entries: list[tuple[Value, Value]] = []
+        self.entries: Sequence[tuple[Value, Value]] = ()
         """keys and values of SETITEM(S)"""
+
+    def build(self, state: "Value") -> None:
+        """Record a BUILD on this object."""
+        self.states = [*self.states, state]
+
+    def extend(self, items: "list[Value]") -> None:
+        """Record values that are appended or added to this object."""
+        if isinstance(self.items, list):
+            self.items.extend(items)
+        else:
+            self.items = items
+
+    def update(self, entries: "list[tuple[Value, Value]]") -> None:
+        """Record keys that are set on this object."""
+        if isinstance(self.entries, list):
+            self.entries.extend(entries)
+        else:
+            self.entries = entries
 
 
 class Mapping:
@@ -121,6 +145,7 @@ class TensorValue:
 
     __slots__ = (
         "dtype",
+        "hooks",
         "kind",
         "metadata",
         "offset",
@@ -149,6 +174,7 @@ class TensorValue:
         requires_grad: bool = False,
         view: tuple[str, int, int] | None = None,
         metadata: "Value" = None,
+        hooks: "Value" = None,
     ) -> None:
         self.kind = kind
         """the rebuild function: `_rebuild_tensor_v2` …"""
@@ -169,6 +195,8 @@ class TensorValue:
         """legacy view metadata: (view key, offset, numel)"""
         self.metadata = metadata
         """`_rebuild_tensor_v2`'s and v3's: conj and neg bits"""
+        self.hooks = hooks
+        """backward hooks, None where there are none: functions that a later backward pass calls"""
 
 
 Value: TypeAlias = (
