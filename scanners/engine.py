@@ -52,7 +52,7 @@ def scan_blob(reader: Reader, path: str, *, limits: Limits | None = None, sha256
         limits: what the scan may cost.
         sha256: the digest to put into the report, where the caller has computed it.
     """
-    scan = _Scan(Budget(limits=limits or Limits()))
+    scan = _Scan(Budget(limits=limits or Limits(), input_bytes=reader.size))
     root = _Frame(parent=None, span=(0, reader.size))
     scan.run(Blob(reader=reader, name=path.rsplit("/", 1)[-1]), root)
     parsed, inert, unread = scan.account(root, reader.size)

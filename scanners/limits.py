@@ -33,6 +33,9 @@ class Limits:
     """decompressed bytes held in memory over one scan"""
     member_bytes: int = 256 * MEBIBYTE
     """decompressed bytes of one member"""
+    unpacking: int = 1024 * MEBIBYTE
+    """bytes unpacked over one scan, held or not, beyond `unpacking_ratio` times the size of the file"""
+    unpacking_ratio: int = 20
     text: int = 64 * MEBIBYTE
     """bytes of one JSON, XML, Python or template text"""
     facts: int = 2_000_000
@@ -44,9 +47,12 @@ class Budget:
     """The one mutable account of a scan, passed as an argument. Every `spend_*` raises `LimitExceeded`."""
 
     limits: Limits = field(default_factory=Limits)
+    input_bytes: int = 0
+    """size of the file"""
     opcodes: int = 0
     members: int = 0
     materialised: int = 0
+    unpacked: int = 0
     facts: int = 0
 
     def spend_opcodes(self, count: int) -> None:
@@ -66,6 +72,13 @@ class Budget:
         self.materialised += count
         if self.materialised > self.limits.materialised:
             raise LimitExceeded("materialised", f"more than {self.limits.materialised} decompressed bytes")
+
+    def spend_unpacked(self, count: int) -> None:
+        """Account for the work of unpacking: members that share their bytes are unpacked once each (zip bombs)."""
+        self.unpacked += count
+        allowed = self.limits.unpacking + self.limits.unpacking_ratio * self.input_bytes
+        if self.unpacked > allowed:
+            raise LimitExceeded("unpacking", f"more than {allowed} bytes unpacked in all")
 
     def spend_facts(self, count: int = 1) -> None:
         """Account for kept facts."""

@@ -4,7 +4,7 @@ A format is a module that satisfies `Format`. It writes into a `Reading`; the en
 children, judges the facts and accounts for the bytes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -35,6 +35,8 @@ class Blob:
     """what the parent knows about it: `torch-data-pkl`, `torch-storage`, `npz-member` …"""
     shared: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
     """what one format read and another may use again (a zip directory), under the name of the format that reads it"""
+    around: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+    """the container's `shared`: what its formats know about this member's siblings (`torch-storages`, key to bytes)"""
     claims: dict[int, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
     """roles of members, by the offset of their headers"""
 
@@ -147,6 +149,7 @@ class Reading:
                 span=span,
                 stored=stored,
                 roles=roles,
+                around=self.blob.shared,
             )
         )
 

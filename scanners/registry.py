@@ -6,11 +6,15 @@ itself, because it claims roles for members that the container hands on.
 
 from scanners.containers import zip as zip_container
 from scanners.findings import Rule
+from scanners.formats import json_config, safetensors, torch_zip
 from scanners.reading import FileRule, Format, TreeRule
-from scanners.rules.file import archives, coverage
+from scanners.rules.file import archives, configuration, coverage, tensors
 
 FORMATS: tuple[Format, ...] = (
+    torch_zip,
     zip_container,
+    safetensors,
+    json_config,
 )  # fmt: skip
 
 CARRIERS: dict[str, str] = {
@@ -20,6 +24,8 @@ CARRIERS: dict[str, str] = {
 
 FILE_RULES: tuple[FileRule, ...] = (
     archives,
+    tensors,
+    configuration,
     coverage,
 )  # fmt: skip
 

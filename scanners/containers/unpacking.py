@@ -149,6 +149,7 @@ class Unpacked:
                 data = self._decoder.decompress(chunk, wanted)
             except self._errors as error:
                 raise FormatError(f"broken compressed data: {error}", offset=self._position) from error
+            self._budget.spend_unpacked(len(data))
             self._budget.spend_materialised(len(data))
             self._held += len(data)
             self._data += data

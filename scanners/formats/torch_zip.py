@@ -1,0 +1,112 @@
+"""The zip layout of `torch.save` and `torch.jit.save`: one pickle that describes everything, one record per storage.
+
+All records lie under one root, which is the directory of the archive's first member; torch looks names up without
+regard to case. `data.pkl` (and in TorchScript `constants.pkl`) are pickles; `data/0`, `data/1` … are weights that
+nothing interprets. This module tells the zip container which member is which; the pickle and the TorchScript sources
+are read by formats of their own, which find the sizes of the storages in `Blob.around["torch-storages"]`.
+
+Source: torch 2.13, `caffe2/serialize/inline_container.cc` (`PyTorchStreamReader::init`), `torch/serialization.py`.
+"""
+
+import re
+
+from scanners.containers import zip as zip_container
+from scanners.containers.zip import ZipDirectory, ZipEntry, directory_of, member_reader
+from scanners.errors import ScanError
+from scanners.facts import Identified
+from scanners.limits import Budget
+from scanners.reading import INERT, Blob, Reading
+
+NAME = "torch-zip"
+
+DATA_PICKLE = "torch-data-pkl"
+"""role of the pickle that holds the checkpoint"""
+CONSTANTS_PICKLE = "torch-constants-pkl"
+SCRIPT_SOURCE = "torchscript-source"
+"""role of `code/*.py` in TorchScript: looks like Python, is another language"""
+DEBUG_PICKLE = "torch-debug-pkl"
+STORAGES = "torch-storages"
+"""under this key in `Blob.around`: bytes of each storage, by key"""
+
+_STORAGE = re.compile(r"(?:data|constants|tensors)/([0-9]+|[0-9a-f]+\.storage)\Z", re.IGNORECASE)
+_RECORD_LIMIT = 64
+_ORDERS = {b"little", b"big"}
+
+
+def matches(blob: Blob) -> bool:
+    """Return whether the blob is a zip; `read` finds out whether it is torch's."""
+    return zip_container.matches(blob)
+
+
+def read(blob: Blob, reading: Reading) -> None:
+    """Give roles to the members, and state what contradicts the layout."""
+    directory = directory_of(blob, reading.budget)
+    pickles = [entry for entry in directory.everything if _below_root(entry.name).lower() == "data.pkl"]
+    if not pickles:
+        return
+    root = root_of(directory)
+    script = any(_below_root(entry.name).lower() == "constants.pkl" for entry in directory.everything)
+    order = byte_order(blob, directory, reading.budget)
+    detail = f"TorchScript, {order}" if script else order
+    reading.state(Identified(location=reading.at(), format=NAME, detail=detail))
+    if order not in {"little", "big"}:
+        reading.anomaly("torch-record-malformed", "the byteorder record says neither little nor big", 0)
+    storages: dict[str, int] = {}
+    blob.shared[STORAGES] = storages
+    roots: dict[str, str] = {}
+    for entry in directory.everything:
+        below = _below_root(entry.name)
+        if entry.is_directory:
+            continue
+        _claim(blob, entry, below, storages, script=script)
+        roots.setdefault(entry.name.split("/", 1)[0] if "/" in entry.name else "", entry.name)
+    for entry in pickles:
+        if entry.name.split("/", 1)[0].lower() != root.lower():
+            reading.anomaly(
+                "torch-second-root",
+                f"{entry.name!r} lies outside {root!r}, the root torch reads: other loaders may take it",
+                entry.header_offset,
+            )
+    others = sorted(set(roots) - {root})
+    if others:
+        named = ", ".join(repr(roots[other]) for other in others[:3])
+        reading.anomaly("torch-record-outside-root", f"records outside the root {root!r}: {named}", 0)
+
+
+def root_of(directory: ZipDirectory) -> str:
+    """Return the directory of the archive's first member, which torch takes for the root of all records."""
+    for entry in directory.entries:
+        return entry.name.split("/", 1)[0] if "/" in entry.name else ""
+    return ""
+
+
+def byte_order(blob: Blob, directory: ZipDirectory, budget: Budget) -> str:
+    """Return what the byteorder record says; torch before 2.1 wrote none and meant little."""
+    for entry in directory.entries:
+        if _below_root(entry.name).lower() == "byteorder" and entry.size <= _RECORD_LIMIT:
+            try:
+                text = member_reader(blob.reader, entry, budget).read_at(0, _RECORD_LIMIT)
+            except ScanError:
+                return "unreadable"
+            return text.decode("ascii") if text in _ORDERS else "unknown"
+    return "little"
+
+
+def _below_root(name: str) -> str:
+    """Return a record's name without its first directory."""
+    return name.split("/", 1)[1] if "/" in name else ""
+
+
+def _claim(blob: Blob, entry: ZipEntry, below: str, storages: dict[str, int], *, script: bool) -> None:
+    lower = below.lower()
+    if lower == "data.pkl":
+        blob.claim(entry.header_offset, DATA_PICKLE)
+    elif lower == "constants.pkl":
+        blob.claim(entry.header_offset, CONSTANTS_PICKLE)
+    elif lower.endswith(".debug_pkl"):
+        blob.claim(entry.header_offset, DEBUG_PICKLE)
+    elif script and lower.startswith("code/") and lower.endswith(".py"):
+        blob.claim(entry.header_offset, SCRIPT_SOURCE)
+    elif (found := _STORAGE.match(below)) is not None:
+        blob.claim(entry.header_offset, INERT)
+        storages.setdefault(found.group(1), entry.size)

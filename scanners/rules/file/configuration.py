@@ -1,0 +1,43 @@
+"""Configuration that makes a loader import or fetch code (MS401)."""
+
+from collections.abc import Iterator
+
+from scanners.facts import Reference
+from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.reading import FileFacts
+
+CONFIGURED_CODE = Rule(
+    id="MS401",
+    name="configuration-runs-code",
+    severity=Severity.MEDIUM,
+    summary="A configuration file names code that a loader imports, from beside it or from another repository",
+    fix="Read the code it names and pin its revision, or use a model that the library itself implements.",
+    cwe="CWE-829",
+)
+
+RULES: tuple[Rule, ...] = (CONFIGURED_CODE,)
+
+_MESSAGES = {
+    "code": "names code that is imported from beside it (with trust_remote_code): {target}",
+    "repository": "names code of another repository, which can change at any time: {target}",
+    "package": "names a package that is imported while loading: {target}",
+    "switch": "sets {context} to {target}",
+}
+
+
+def judge(facts: FileFacts) -> Iterator[Finding]:
+    """Judge what JSON configuration refers to."""
+    for fact in facts.facts:
+        if not isinstance(fact, Reference) or fact.kind not in _MESSAGES:
+            continue
+        # A switch that lets a loader trust code does nothing without a reference to code.
+        harmless = fact.kind == "switch" and fact.context.rsplit(".", 1)[-1] != "custom_pipeline"
+        yield Finding(
+            rule=CONFIGURED_CODE,
+            file=facts.path,
+            location=fact.location,
+            severity=Severity.LOW if harmless else CONFIGURED_CODE.severity,
+            confidence=Confidence.HIGH,
+            message=_MESSAGES[fact.kind].format(target=fact.target, context=fact.context),
+            evidence=f"{fact.context} = {fact.target}",
+        )
