@@ -1,0 +1,123 @@
+"""The file of claims beside a model: one Sigstore bundle per line, read tolerantly, appended to without loss.
+
+Two writers at once lose nothing: the file that is there is locked, and whoever waited looks whether it was replaced
+meanwhile. A killed writer leaves the old file or the new one. Lines that this version does not understand stay as they
+are; as evidence they count for nothing.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from attestations.bundle import Bundle
+from attestations.errors import AttestationError
+from modelsign.errors import SourceError, UsageError
+from modelsign.publish import replacing_file
+
+MAX_BYTES = 256 << 20
+MAX_LINES = 10_000
+_ATTEMPTS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimLine:
+    """One line: a bundle, or why it is none."""
+
+    number: int
+    """counted from 1"""
+    bundle: Bundle | None
+    problem: str | None = None
+
+
+def read(path: Path) -> tuple[ClaimLine, ...]:
+    """Return the lines of a claims file, empty lines left out; none where the file does not exist.
+
+    Raises:
+        SourceError: it cannot be read, is no regular file, or is larger than any claims file.
+    """
+    try:
+        with _opened(path) as descriptor:
+            data = _content(descriptor, path)
+    except FileNotFoundError:
+        return ()
+    lines = data.split(b"\n")
+    if len(lines) > MAX_LINES:
+        raise SourceError(f"{path}: more than {MAX_LINES} lines; no claims file has that many")
+    return tuple(_line(number, line) for number, line in enumerate(lines, start=1) if line.strip())
+
+
+def append(path: Path, bundles: Sequence[Bundle]) -> None:
+    """Add ``bundles`` as the last lines of the claims file, which is made if it does not exist.
+
+    Raises:
+        SourceError: the file cannot be read or written.
+    """
+    added = b"".join(bundle.to_json() + b"\n" for bundle in bundles)
+    for _ in range(_ATTEMPTS):
+        try:
+            with _opened(path) as descriptor:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                if not _is_still(path, descriptor):
+                    continue
+                present = _content(descriptor, path)
+                mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+                separator = b"" if not present or present.endswith(b"\n") else b"\n"
+                with replacing_file(path, force=True, mode=mode) as file:
+                    file.write(present + separator + added)
+                return
+        except FileNotFoundError:
+            # Made exclusively: when somebody else was faster, theirs is the file to append to.
+            with contextlib.suppress(UsageError):
+                with replacing_file(path, force=False) as file:
+                    file.write(added)
+                return
+    raise SourceError(f"{path}: other writers kept replacing it; try again")
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise SourceError(f"{path}: a symbolic link; claims lie in the model itself") from error
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _content(descriptor: int, path: Path) -> bytes:
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceError(f"{path}: not a regular file")
+    if status.st_size > MAX_BYTES:
+        raise SourceError(f"{path}: larger than {MAX_BYTES} bytes; no claims file is")
+    try:
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            return file.read(MAX_BYTES)
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        named = path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(named, os.fstat(descriptor))
+
+
+def _line(number: int, line: bytes) -> ClaimLine:
+    try:
+        return ClaimLine(number=number, bundle=Bundle.parse(line))
+    except AttestationError as error:
+        return ClaimLine(number=number, bundle=None, problem=str(error))

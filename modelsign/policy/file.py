@@ -1,0 +1,514 @@
+"""The policy file: TOML in, a `Policy` out that cannot be wrong in shape.
+
+A key nobody knows is an error that names the nearest one: a misspelt `max_agee` must not silently ask for nothing.
+Paths are relative to the policy's own directory. What the values mean is in `evaluate.py`.
+"""
+
+import difflib
+import hashlib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from enum import Enum
+from pathlib import Path
+from typing import TypeVar
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from attestations.predicates.model_scan import Severity
+from attestations.uris import CONVERT_BUILD_TYPE_V1
+from modelsign.errors import PolicyError, SourceError
+from modelsign.policy.decision import Level
+from modelsign.policy.identities import MAX_REGEX, CertificateIdentity, KeyIdentity, Pattern, glob
+
+SCHEMA = 1
+_MAX_BYTES = 1 << 20
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_CALVER = re.compile(r"[0-9]{4}\.[0-9]{1,2}(\.[0-9]+)?")
+# What Fulcio writes into a certificate, as `attestations.signers.certificate_names` calls it (a test compares the two:
+# that module imports cryptography, which reading a policy does not need).
+CLAIMS = (
+    "build_config",
+    "build_config_digest",
+    "build_signer",
+    "build_signer_digest",
+    "digest",
+    "owner",
+    "owner_id",
+    "ref",
+    "repository",
+    "repository_id",
+    "run",
+    "runner",
+    "trigger",
+    "visibility",
+)
+_Value = TypeVar("_Value")
+_Choice = TypeVar("_Choice", bound=Enum)
+
+
+class Mode(Enum):
+    """What a broken rule does."""
+
+    ENFORCE = "enforce"
+    WARN = "warn"
+
+
+class When(Enum):
+    """When a conversion must be attested."""
+
+    ALWAYS = "always"
+    CONVERTED = "model.converted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustedKey:
+    """A public key, and when its signatures count."""
+
+    name: str
+    path: Path
+    not_before: datetime | None = None
+    not_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """Where trust comes from."""
+
+    keys: tuple[TrustedKey, ...] = ()
+    sigstore: str | None = None
+    """`public-good`, `staging`, or the path of a trusted root; None when the policy names none"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRules:
+    """What the model itself may be."""
+
+    formats: tuple[str, ...] | None = None
+    """None for any"""
+    unsigned_files: Level = Level.DENY
+    may_be_unsigned: tuple[str, ...] = ()
+    """names that may lie in the model without being signed"""
+    symlinks: Level = Level.DENY
+    remote_code: Level | None = None
+    """None for not asked"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignatureRule:
+    """Who must have signed."""
+
+    by: tuple[str, ...] = ()
+    """names of identities; empty for anybody the policy or the caller trusts"""
+    threshold: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScanRule:
+    """Which signed scan must exist."""
+
+    by: tuple[str, ...] = ()
+    threshold: int = 1
+    max_age: timedelta | None = None
+    trusted_time: bool = True
+    """whether the age must be shown by a clock that is not the signer's"""
+    clock_skew: timedelta = timedelta(minutes=5)
+    complete: bool = True
+    max_severity: Severity = Severity.LOW
+    scanner: Mapping[str, SpecifierSet] = field(default_factory=dict)
+    """acceptable scanners with their versions; empty for any"""
+    ruleset_min: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConversionRule:
+    """Which signed conversion must exist."""
+
+    by: tuple[str, ...] = ()
+    threshold: int = 1
+    build_type: str = CONVERT_BUILD_TYPE_V1
+    when: When = When.ALWAYS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What is asked of a model before it may be loaded."""
+
+    name: str
+    sha256: str
+    """of the file's bytes"""
+    path: Path | None = None
+    expires: datetime | None = None
+    """the last moment at which it may allow anything"""
+    mode: Mode = Mode.ENFORCE
+    trust: Trust = field(default_factory=Trust)
+    identities: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
+    model: ModelRules = field(default_factory=ModelRules)
+    signature: SignatureRule = field(default_factory=SignatureRule)
+    scan: ScanRule | None = None
+    conversion: ConversionRule | None = None
+
+    def patterns(self, names: Iterable[str]) -> tuple[Pattern, ...]:
+        """Return the patterns of the identities ``names``, or of all of them when no name is given."""
+        chosen = tuple(names) or tuple(sorted(self.identities))
+        return tuple(pattern for name in chosen for pattern in self.identities[name])
+
+
+def load(path: Path) -> Policy:
+    """Read a policy file.
+
+    Raises:
+        SourceError: the file cannot be read.
+        PolicyError: it is not a policy.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise SourceError(f"{path}: the policy cannot be read: {error.strerror}") from error
+    return parse(data, path)
+
+
+def parse(data: bytes, path: Path) -> Policy:
+    """Return the policy in ``data``; ``path`` names it in messages and anchors its relative paths.
+
+    Raises:
+        PolicyError: the bytes are not a policy; the message names the file and the key.
+    """
+    if len(data) > _MAX_BYTES:
+        raise PolicyError(f"{path}: larger than {_MAX_BYTES} bytes, no policy is")
+    try:
+        document = tomllib.loads(data.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise PolicyError(f"{path}: not UTF-8 text (byte {error.start})") from error
+    except (tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
+        raise PolicyError(f"{path}: not TOML: {error}") from error
+    table = _Table(document, path, "")
+    schema = table.take("schema", int)
+    if schema != SCHEMA:
+        raise table.error("schema", f"must be {SCHEMA}, the only version there is")
+    policy = _policy(table, path, hashlib.sha256(data).hexdigest())
+    table.finish()
+    return policy
+
+
+def _policy(table: "_Table", path: Path, sha256: str) -> Policy:
+    trust_table = table.table("trust")
+    trust = _trust(trust_table, path.parent)
+    identities = _identities(table.table("identities"), {key.name for key in trust.keys})
+    require = table.table("require")
+    policy = Policy(
+        name=table.take("name", str, path.stem),
+        sha256=sha256,
+        path=path,
+        expires=_end_of(table.optional("expires", date)),
+        mode=table.choice("mode", Mode, Mode.ENFORCE),
+        trust=trust,
+        identities=identities,
+        model=_model(table.table("model")),
+        signature=_signature(require.table("signature"), identities),
+        scan=_scan(require.table("scan"), identities) if require.has("scan") else None,
+        conversion=_conversion(require.table("conversion"), identities) if require.has("conversion") else None,
+    )
+    require.finish()
+    return policy
+
+
+def _end_of(day: date | None) -> datetime | None:
+    """Return the moment a policy ends: a date counts to the end of that day, UTC."""
+    if day is None:
+        return None
+    if isinstance(day, datetime):
+        return day.replace(tzinfo=UTC) if day.tzinfo is None else day
+    return datetime.combine(day, time.max, UTC)
+
+
+def _start_of(day: date | None) -> datetime | None:
+    if day is None or isinstance(day, datetime):
+        return _end_of(day)
+    return datetime.combine(day, time.min, UTC)
+
+
+def _trust(table: "_Table", base: Path) -> Trust:
+    keys = table.table("keys")
+    trusted = tuple(_trusted_key(keys, name, base) for name in keys.names())
+    keys.finish()
+    sigstore = table.optional("sigstore", str)
+    if sigstore is not None and sigstore not in {"public-good", "staging"}:
+        sigstore = str(base / sigstore)
+    table.finish()
+    return Trust(keys=trusted, sigstore=sigstore)
+
+
+def _trusted_key(keys: "_Table", name: str, base: Path) -> TrustedKey:
+    if keys.is_table(name):
+        table = keys.table(name)
+        key = TrustedKey(
+            name=name,
+            path=base / table.take("file", str),
+            not_before=_start_of(table.optional("not_before", date)),
+            not_after=_end_of(table.optional("not_after", date)),
+        )
+        table.finish()
+        return key
+    return TrustedKey(name=name, path=base / keys.take(name, str))
+
+
+def _identities(table: "_Table", keys: set[str]) -> dict[str, tuple[Pattern, ...]]:
+    identities = {name: _alternatives(table.table(name), keys) for name in table.names()}
+    table.finish()
+    return identities
+
+
+def _alternatives(table: "_Table", keys: set[str]) -> tuple[Pattern, ...]:
+    if not table.has("any"):
+        return (_pattern(table, keys),)
+    alternatives = tuple(_pattern(one, keys) for one in table.tables("any"))
+    if not alternatives:
+        raise table.error("any", "must list at least one identity")
+    table.finish()
+    return alternatives
+
+
+def _pattern(table: "_Table", keys: set[str]) -> Pattern:
+    if table.has("key"):
+        key = table.take("key", str)
+        if key not in keys:
+            raise table.error("key", f"there is no key {key!r} in [trust] keys{_near(key, keys)}")
+        table.finish()
+        return KeyIdentity(key=key)
+    issuer = table.take("issuer", str)
+    if table.has("subject") == table.has("subject_regex"):
+        raise table.error("", "needs either subject (a glob) or subject_regex, or key")
+    if table.has("subject"):
+        shown = table.take("subject", str)
+        subject = glob(shown)
+    else:
+        shown = table.take("subject_regex", str)
+        subject = _regex(table, shown)
+    claims = {name: table.take(name, str) for name in CLAIMS if table.has(name)}
+    table.finish()
+    return CertificateIdentity(issuer=issuer, subject=subject, shown=shown, claims=claims)
+
+
+def _regex(table: "_Table", text: str) -> re.Pattern[str]:
+    if len(text) > MAX_REGEX:
+        raise table.error("subject_regex", f"is longer than {MAX_REGEX} characters")
+    try:
+        return re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise table.error("subject_regex", f"is no regular expression: {error}") from error
+
+
+def _model(table: "_Table") -> ModelRules:
+    unsigned = Level.DENY
+    names: tuple[str, ...] = ()
+    if table.is_list("unsigned_files"):
+        names = table.texts("unsigned_files")
+    else:
+        unsigned = table.choice("unsigned_files", Level, Level.DENY)
+    rules = ModelRules(
+        formats=table.texts("formats") if table.has("formats") else None,
+        unsigned_files=unsigned,
+        may_be_unsigned=names,
+        symlinks=table.choice("symlinks", Level, Level.DENY),
+        remote_code=table.choice("remote_code", Level, Level.DENY) if table.has("remote_code") else None,
+    )
+    table.finish()
+    return rules
+
+
+def _signature(table: "_Table", identities: Mapping[str, tuple[Pattern, ...]]) -> SignatureRule:
+    by, threshold = _by(table, identities)
+    table.finish()
+    return SignatureRule(by=by, threshold=threshold)
+
+
+def _scan(table: "_Table", identities: Mapping[str, tuple[Pattern, ...]]) -> ScanRule:
+    by, threshold = _by(table, identities)
+    if table.take("cover", str, "all-files") != "all-files":
+        raise table.error("cover", "must be all-files: a scan of a part says nothing about the rest")
+    max_severity = table.choice("max_severity", Severity, Severity.LOW)
+    if max_severity.rank > Severity.MEDIUM.rank:
+        raise table.error("max_severity", "must be info, low or medium: what is worse makes a model malicious")
+    rule = ScanRule(
+        by=by,
+        threshold=threshold,
+        max_age=_duration(table, "max_age"),
+        trusted_time=table.take("trusted_time", bool, True),
+        clock_skew=_duration(table, "clock_skew") or timedelta(minutes=5),
+        complete=table.take("complete", bool, True),
+        max_severity=max_severity,
+        scanner=_scanners(table.table("scanner")),
+        ruleset_min=_ruleset(table),
+    )
+    table.finish()
+    return rule
+
+
+def _scanners(table: "_Table") -> dict[str, SpecifierSet]:
+    scanners = {}
+    for uri in table.names():
+        try:
+            scanners[uri] = SpecifierSet(table.take(uri, str))
+        except InvalidSpecifier as error:
+            raise table.error(uri, f"is no version specifier such as '>=0.3.0': {error}") from error
+    table.finish()
+    return scanners
+
+
+def _ruleset(table: "_Table") -> tuple[int, ...] | None:
+    version = table.optional("ruleset_min", str)
+    if version is None:
+        return None
+    numbers = calver(version)
+    if numbers is None:
+        raise table.error("ruleset_min", f"{version!r} is no rule set version such as '2026.11' or '2026.11.0'")
+    return numbers
+
+
+def calver(version: str) -> tuple[int, ...] | None:
+    """Return a rule set version as numbers to compare, None where it is none. `2026.11` is `2026.11.0`."""
+    if _CALVER.fullmatch(version) is None:
+        return None
+    numbers = tuple(int(part) for part in version.split("."))
+    return (*numbers, 0) if len(numbers) == 2 else numbers
+
+
+def _conversion(table: "_Table", identities: Mapping[str, tuple[Pattern, ...]]) -> ConversionRule:
+    by, threshold = _by(table, identities)
+    rule = ConversionRule(
+        by=by,
+        threshold=threshold,
+        build_type=table.take("build_type", str, CONVERT_BUILD_TYPE_V1),
+        when=table.choice("when", When, When.ALWAYS),
+    )
+    table.finish()
+    return rule
+
+
+def _by(table: "_Table", identities: Mapping[str, tuple[Pattern, ...]]) -> tuple[tuple[str, ...], int]:
+    names = table.texts("by") if table.has("by") else ()
+    for name in names:
+        if name not in identities:
+            raise table.error("by", f"there is no {name!r} in [identities]{_near(name, identities)}")
+    if table.has("by") and not names:
+        raise table.error("by", "is empty: nobody could satisfy it")
+    threshold = table.take("threshold", int, 1)
+    people = sum(len(identities[name]) for name in set(names) or identities)
+    if threshold < 1:
+        raise table.error("threshold", "must be at least 1")
+    if threshold > 1 and threshold > people:
+        raise table.error("threshold", f"asks for {threshold} different signers, but only {people} could sign")
+    return names, threshold
+
+
+def _duration(table: "_Table", key: str) -> timedelta | None:
+    text = table.optional(key, str)
+    if text is None:
+        return None
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise table.error(key, f"{text!r} is no duration such as '30m', '24h', '7d' or '4w'")
+    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class _Table:
+    """A TOML table that knows which of its keys were asked for, so that the rest can be refused."""
+
+    def __init__(self, values: Mapping[str, object], path: Path, name: str) -> None:
+        self._values = values
+        self._path = path
+        self._name = name
+        self._asked: set[str] = set()
+
+    def error(self, key: str, message: str) -> PolicyError:
+        return PolicyError(f"{self._path}: {'.'.join(part for part in (self._name, key) if part)}: {message}")
+
+    def names(self) -> list[str]:
+        """Return the keys of a table whose keys the user chooses."""
+        return sorted(self._values)
+
+    def has(self, key: str) -> bool:
+        self._asked.add(key)
+        return key in self._values
+
+    def is_table(self, key: str) -> bool:
+        return isinstance(self._values.get(key), dict)
+
+    def is_list(self, key: str) -> bool:
+        return isinstance(self._values.get(key), list)
+
+    def take(self, key: str, kind: type[_Value], default: _Value | None = None) -> _Value:
+        """Return the value under ``key``; absent, the default, or an error when there is none."""
+        value = self.optional(key, kind)
+        if value is not None:
+            return value
+        if default is None:
+            raise self.error(key, "is missing")
+        return default
+
+    def optional(self, key: str, kind: type[_Value]) -> _Value | None:
+        self._asked.add(key)
+        value = self._values.get(key)
+        if value is None:
+            return None
+        # TOML's true is no number, though Python's is.
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise self.error(key, f"must be {_KINDS[kind]}")
+        return value
+
+    def choice(self, key: str, kind: type[_Choice], default: _Choice) -> _Choice:
+        value = self.optional(key, str)
+        if value is None:
+            return default
+        try:
+            return kind(value)
+        except ValueError:
+            allowed = ", ".join(repr(member.value) for member in kind)
+            raise self.error(key, f"must be one of {allowed}, not {value!r}") from None
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        value = self.optional(key, list)
+        if value is None:
+            return ()
+        if not all(isinstance(item, str) for item in value):
+            raise self.error(key, "must be a list of strings")
+        return tuple(value)
+
+    def table(self, key: str) -> "_Table":
+        """Return the table under ``key``, an empty one where it is absent."""
+        value = self.optional(key, dict)
+        return _Table({} if value is None else value, self._path, self._inside(key))
+
+    def tables(self, key: str) -> list["_Table"]:
+        values = self.optional(key, list) or []
+        if not all(isinstance(item, dict) for item in values):
+            raise self.error(key, "must be a list of tables")
+        return [_Table(item, self._path, f"{self._inside(key)}[{index}]") for index, item in enumerate(values)]
+
+    def finish(self) -> None:
+        """Refuse what nobody asked for."""
+        for key in sorted(self._values.keys() - self._asked):
+            raise self.error(key, f"unknown key{_near(key, self._asked)}")
+
+    def _inside(self, key: str) -> str:
+        return f"{self._name}.{key}" if self._name else key
+
+
+_KINDS: Mapping[type, str] = {
+    str: "a string",
+    int: "a whole number",
+    bool: "true or false",
+    date: "a date such as 2027-06-30",
+    list: "a list",
+    dict: "a table",
+}

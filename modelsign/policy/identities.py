@@ -1,0 +1,112 @@
+"""Who a policy means by a name: certificate identities by issuer and subject, keys, or any of several.
+
+A glob's ``*`` crosses neither ``/`` nor ``@``: ``…/release.yml@refs/tags/*`` means one tag, not a path an attacker can
+extend. Regular expressions must match the whole subject. Both are traps that have let foreign workflows pass elsewhere.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+from modelsign.policy.decision import Signer
+
+MAX_REGEX = 1000
+"""characters; Python's engine backtracks, and a policy is no place for a program"""
+_MAX_SUBJECT = 2048
+
+
+class Certified(Protocol):
+    """Whom a certificate names, as a verifier or a decision tells it."""
+
+    @property
+    def identity(self) -> str | None: ...
+
+    @property
+    def issuer(self) -> str | None: ...
+
+    @property
+    def claims(self) -> Mapping[str, str]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateIdentity:
+    """A name that an issuer vouches for: a workflow, an account, a machine."""
+
+    issuer: str
+    """exact"""
+    subject: re.Pattern[str]
+    shown: str
+    """the subject as the policy writes it"""
+    claims: Mapping[str, str] = field(default_factory=dict)
+    """what Fulcio's certificate must say besides: `repository_id`, `owner_id`, `trigger`, `runner` …"""
+
+    def matches(self, signer: Certified) -> bool:
+        """Return whether ``signer`` is this identity."""
+        return (
+            signer.issuer == self.issuer
+            and signer.identity is not None
+            and len(signer.identity) <= _MAX_SUBJECT
+            and self.subject.fullmatch(signer.identity) is not None
+            and all(signer.claims.get(name) == value for name, value in self.claims.items())
+        )
+
+    def describe(self) -> str:
+        """Return the identity as a person would write it."""
+        return f"{self.shown} ({self.issuer})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyIdentity:
+    """Whoever holds a key of `[trust] keys`."""
+
+    key: str
+    """its name in the policy"""
+
+    def matches(self, signer: Signer) -> bool:
+        """Return whether ``signer`` is this identity."""
+        return self.key in signer.key_names
+
+    def describe(self) -> str:
+        """Return the identity as a person would write it."""
+        return f"key {self.key}"
+
+
+Pattern: TypeAlias = CertificateIdentity | KeyIdentity
+
+
+def glob(pattern: str) -> re.Pattern[str]:
+    """Return the expression for a glob whose ``*`` stands for any run of characters but ``/`` and ``@``."""
+    return re.compile("[^/@]*".join(re.escape(part) for part in pattern.split("*")))
+
+
+def principals(signer: Signer, identities: Mapping[str, Sequence[Pattern]]) -> tuple[str, ...]:
+    """Return the names under which ``identities`` knows ``signer``, sorted."""
+    return tuple(sorted(name for name, patterns in identities.items() if any(one.matches(signer) for one in patterns)))
+
+
+def distinct(signers: Iterable[Signer], patterns: Sequence[Pattern]) -> int:
+    """Return how many of ``patterns`` are met by different signers, each signer and each pattern counted once.
+
+    Three signatures of one workflow are one principal, and so is one person who fits two patterns: this is the size of
+    a largest matching between the two sides.
+    """
+    people = {_who(signer): signer for signer in signers}
+    candidates = [[who for who, signer in people.items() if pattern.matches(signer)] for pattern in patterns]
+    holder: dict[tuple[str | None, ...], int] = {}
+
+    def place(pattern: int, tried: set[tuple[str | None, ...]]) -> bool:
+        for who in candidates[pattern]:
+            if who in tried:
+                continue
+            tried.add(who)
+            if who not in holder or place(holder[who], tried):
+                holder[who] = pattern
+                return True
+        return False
+
+    return sum(place(pattern, set()) for pattern in range(len(patterns)))
+
+
+def _who(signer: Signer) -> tuple[str | None, ...]:
+    return (signer.issuer, signer.identity) if signer.identity is not None else (signer.method, signer.key)
