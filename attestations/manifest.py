@@ -14,7 +14,7 @@ from pathlib import Path
 
 from attestations.digest import Digest
 from attestations.errors import ManifestError
-from attestations.files import FoundFile, Piece, Progress, check_unchanged, hash_pieces, walk
+from attestations.files import FoundFile, Piece, Progress, Walk, check_unchanged, hash_pieces, walk
 
 SIGNATURE_NAME = "model.sig"
 CLAIMS_NAME = "claims.jsonl"
@@ -62,7 +62,8 @@ class Manifest:
         shard_size: bytes, for "shards" only.
         allow_symlinks: whether links were followed.
         ignored: names relative to the root whose files, and files below, were left out.
-        unsigned: files that exist and were left out (known after `measure` only).
+        unsigned: files that exist and were left out, besides the signature and the claims themselves (known after
+            `measure` only).
     """
 
     name: str
@@ -228,7 +229,7 @@ def measure(
         )
     )
     check_unchanged(model, found, ignored=settings.ignored, allow_symlinks=allow_symlinks)
-    return replace(settings, entries=entries, unsigned=found.left_out)
+    return replace(settings, entries=entries, unsigned=_unsigned(found))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,7 +291,7 @@ def measure_against(
     missing = wanted.keys() - names.keys()
     extra = {name for name in names if name not in wanted and _matches(name, partial)}
     resized = {name for name, parts in wanted.items() if name in names and _other_size(parts, names[name])}
-    settings = replace(settings, unsigned=found.left_out)
+    settings = replace(settings, unsigned=_unsigned(found))
     if not every and (missing or resized or (extra and not unsigned_allowed)):
         return Comparison(actual=settings, differences=_differences(missing, extra, resized), complete=False, left=left)
     common = tuple(names[name] for name in names if name in wanted and name not in resized)
@@ -401,6 +402,10 @@ def _entry(piece: Piece, value: str, settings: Manifest) -> ManifestEntry:
         start=piece.start if sharded else None,
         end=piece.end if sharded else None,
     )
+
+
+def _unsigned(found: Walk) -> tuple[str, ...]:
+    return tuple(name for name in found.left_out if name not in {SIGNATURE_NAME, CLAIMS_NAME})
 
 
 def _name_of(settings: Manifest, file: FoundFile) -> str:

@@ -1,0 +1,168 @@
+"""How to sign, as options that `sign`, `attest` and `release` share; a verb gets ``signer: SignerChoice``.
+
+Nothing secret is ever an argument: passphrases come by prompt or `MODELSIGN_KEY_PASSPHRASE`, identity tokens by file,
+standard input or environment.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ParamSpec, TypeVar
+
+import click
+
+from attestations.key_files import is_encrypted, read_key_file
+from attestations.signers.key import KeySigner
+from attestations.verify import Signer
+from modelsign.errors import SourceError, UsageError
+from modelsign.escape import plain
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PASSPHRASE_VARIABLE = "MODELSIGN_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
+TOKEN_VARIABLES = ("MODELSIGN_IDENTITY_TOKEN", "SIGSTORE_ID_TOKEN")
+_MAX_TOKEN_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignerChoice:
+    """What the user said about signing; `make` turns it into a signer, asking what must be asked."""
+
+    key: Path | None
+    keyless: bool
+    token_file: Path | None
+    trust_config: Path | None
+    staging: bool
+    no_browser: bool
+    yes: bool
+
+    def make(self) -> Signer:
+        """Return the signer.
+
+        Raises:
+            UsageError: no method, or two.
+            SigningError: the key or the identity cannot be used.
+        """
+        keyless = self.keyless or self.staging or self.trust_config is not None or self.token_file is not None
+        if self.key is not None and keyless:
+            raise UsageError("--key and keyless signing exclude each other; give one of them")
+        if self.key is not None:
+            return KeySigner.load(self.key, passphrase_for(self.key))
+        if keyless:
+            return self._keyless()
+        raise UsageError(
+            "how shall it be signed? Give --key FILE (`modelsign keys generate` makes a pair), or --keyless to sign "
+            "with an identity through Sigstore, which makes that identity public"
+        )
+
+    def _keyless(self) -> Signer:
+        from attestations.signers.sigstore import (
+            SigstoreSigner,
+            SigstoreTrust,
+            ambient_token,
+            browser_token,
+            token_identity,
+        )
+
+        if self.staging and self.trust_config is not None:
+            raise UsageError("--staging and --trust-config exclude each other; give one of them")
+        trust = SigstoreTrust(source=self.trust_config or ("staging" if self.staging else "public-good"))
+        where = f"the instance of {self.trust_config}" if self.trust_config else f"Sigstore ({trust.source})"
+        token = self._given_token() or ambient_token()
+        if token is None:
+            if not sys.stdin.isatty():
+                raise UsageError(
+                    "keyless signing needs an identity: give --identity-token-file FILE (- for standard input) or "
+                    f"{TOKEN_VARIABLES[0]}, or run it in a CI job that may ask for one, or at a terminal to log in"
+                )
+            self._announce("the identity you log in with", where)
+            token = browser_token(trust, without_browser=self.no_browser)
+        else:
+            identity = token_identity(token)
+            self._announce(f"the identity {identity.identity} (issuer {identity.issuer})", where)
+        return SigstoreSigner(token=token, trust=trust)
+
+    def _given_token(self) -> str | None:
+        if self.token_file is not None:
+            return _read_token(self.token_file)
+        return next((os.environ[name] for name in TOKEN_VARIABLES if os.environ.get(name)), None)
+
+    def _announce(self, identity: str, where: str) -> None:
+        click.echo(
+            plain(
+                f"modelsign: keyless signing makes public, for ever, in the transparency log of {where}: {identity}, "
+                "the time, and a digest of what is signed. Files and their names are not sent."
+            ),
+            err=True,
+        )
+        if not self.yes and sys.stdin.isatty():
+            click.confirm("Go on?", abort=True, err=True)
+
+
+def signer_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Add the options that choose how to sign."""
+
+    @click.option(
+        "--key",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help=f"Sign with this private key (PEM). Its passphrase: asked for, or {PASSPHRASE_VARIABLE}.",
+    )
+    @click.option("--keyless", is_flag=True, help="Sign with an identity, through Sigstore.")
+    @click.option(
+        "--identity-token-file",
+        "token_file",
+        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        metavar="FILE",
+        help=f"Keyless: read the OIDC token from FILE, - for standard input; or set {TOKEN_VARIABLES[0]}.",
+    )
+    @click.option(
+        "--trust-config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Keyless: use the Sigstore instance that this client trust configuration describes.",
+    )
+    @click.option("--staging", is_flag=True, help="Keyless: use Sigstore's staging instance, for trying out.")
+    @click.option("--no-browser", is_flag=True, help="Keyless: print the address to log in at, and ask for the code.")
+    @click.option("-y", "--yes", is_flag=True, help="Do not ask before something becomes public.")
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        names = ("key", "keyless", "token_file", "trust_config", "staging", "no_browser", "yes")
+        kwargs["signer"] = SignerChoice(**{name: kwargs.pop(name) for name in names})  # type: ignore[arg-type]  # click made them
+        return function(*args, **kwargs)
+
+    return wrapped
+
+
+def passphrase_for(key: Path) -> bytes | None:
+    """Return the passphrase of a key file: none, from the environment, or by asking."""
+    if not is_encrypted(read_key_file(key)):
+        return None
+    given = os.environ.get(PASSPHRASE_VARIABLE)
+    if given is None and sys.stdin.isatty():
+        given = click.prompt(f"Passphrase of {plain(str(key))}", hide_input=True, err=True)
+    if not given:
+        raise UsageError(f"{key}: the key is encrypted; set {PASSPHRASE_VARIABLE}, or run this at a terminal")
+    return given.encode()
+
+
+def _read_token(path: Path) -> str:
+    try:
+        if str(path) == "-":
+            data = sys.stdin.buffer.read(_MAX_TOKEN_BYTES)
+        else:
+            with path.open("rb") as file:
+                data = file.read(_MAX_TOKEN_BYTES)
+    except OSError as error:
+        raise SourceError(f"{path}: the identity token cannot be read: {error.strerror}") from error
+    try:
+        token = data.decode("ascii").strip()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not an identity token") from error
+    if not token:
+        raise UsageError(f"{path}: there is no identity token in it")
+    return token

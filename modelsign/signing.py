@@ -1,0 +1,175 @@
+"""Sign a model: hash its files once, seal the manifest, write the bundle beside them."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from attestations.bundle import Bundle
+from attestations.errors import AttestationError
+from attestations.ignoring import resolve_ignored
+from attestations.manifest import (
+    FILES,
+    SIGNATURE_NAME,
+    Manifest,
+    ambiguous_names,
+    measure,
+    signature_path,
+)
+from attestations.predicates.oms_signature import manifest_statement
+from attestations.signers.key import KeySigner
+from attestations.verify import Signer
+from modelsign.errors import SourceError, UsageError
+from modelsign.publish import refuse_existing, replacing_file, sweep
+
+_MAX_SIGNATURE_BYTES = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """What was signed, and where the signature lies.
+
+    Attributes:
+        signature: the file written.
+        manifest: the files covered, and in `unsigned` those that an ignored name left out.
+        bundle: the content of the file.
+        notes: what a person should know: names that collide elsewhere, other signatures that were left out.
+    """
+
+    signature: Path
+    manifest: Manifest
+    bundle: Bundle
+    notes: tuple[str, ...]
+
+
+def sign(
+    target: str | os.PathLike[str],
+    *,
+    key: str | os.PathLike[str] | None = None,
+    passphrase: str | bytes | None = None,
+    signer: Signer | None = None,
+    signature: str | os.PathLike[str] | None = None,
+    ignore: Sequence[str] = (),
+    hash_type: str = "sha256",
+    method: str = FILES,
+    shard_size: int | None = None,
+    allow_symlinks: bool = False,
+    force: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Signed:
+    """Sign a model in the OpenSSF Model Signing format.
+
+    Args:
+        target: a directory, or a model that is one file.
+        key: PEM file with the private key to sign with; or else give ``signer``.
+        passphrase: of that key, when it is encrypted.
+        signer: any signer of `attestations.signers`, for example a `SigstoreSigner`.
+        signature: where to write; by default ``model.sig`` in the directory, or ``NAME.sig`` beside the file.
+        ignore: names or patterns, relative to the model's root, that are not part of the model.
+        hash_type: "sha256", "blake2b" or "blake3"; other tools may only read the first.
+        method: "files", or "shards" to hash each file in pieces; other tools may only read the first.
+        shard_size: bytes of a piece.
+        allow_symlinks: follow links inside the model instead of refusing them.
+        force: replace an existing signature.
+        progress: told how many bytes have been read since the last call.
+
+    Raises:
+        UsageError: no signer, two, or a signature that exists already.
+        SourceError: the target or the place of the signature is not usable.
+        AttestationError: the files cannot be hashed, or no signature could be made.
+    """
+    model = Path(target)
+    sealer = _signer(key, passphrase, signer)
+    place = refuse_target(target, signature, force=force)
+    ignored, notes = _ignored(model, place, ignore)
+    if model.is_dir():
+        sweep(model)
+    manifest = measure(
+        model,
+        ignored=ignored,
+        hash_type=hash_type,
+        method=method,
+        shard_size=shard_size,
+        allow_symlinks=allow_symlinks,
+        progress=progress,
+    )
+    bundle = sealer.sign(manifest_statement(manifest))
+    with replacing_file(place, force=force) as file:
+        file.write(bundle.to_json() + b"\n")
+    notes += tuple(
+        f"{' and '.join(map(repr, names))} are one name on systems that fold case or normalise Unicode"
+        for names in ambiguous_names(manifest)
+    )
+    return Signed(signature=place, manifest=manifest, bundle=bundle, notes=notes)
+
+
+def refuse_target(target: str | os.PathLike[str], signature: str | os.PathLike[str] | None, *, force: bool) -> Path:
+    """Return where the signature of ``target`` goes.
+
+    Raises:
+        SourceError: there is no such target, or no directory to write to.
+        UsageError: there is a signature already, and ``force`` is not given.
+    """
+    model = Path(target)
+    if not model.exists():
+        raise SourceError(f"{model}: there is no such file or directory")
+    place = signature_path(model) if signature is None else Path(signature)
+    if not place.parent.is_dir():
+        raise SourceError(f"{place.parent}: there is no such directory to write the signature to")
+    refuse_existing(place, force=force, what="signature")
+    return place
+
+
+def _signer(key: str | os.PathLike[str] | None, passphrase: str | bytes | None, signer: Signer | None) -> Signer:
+    if signer is not None:
+        if key is not None:
+            raise UsageError("give a key or a signer, not both")
+        return signer
+    if key is None:
+        raise UsageError("nothing to sign with: give a key (`modelsign keys generate` makes one) or a signer")
+    return KeySigner.load(Path(key), passphrase.encode() if isinstance(passphrase, str) else passphrase)
+
+
+def _ignored(model: Path, place: Path, patterns: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names to leave out besides the usual ones, and notes about those the caller did not give."""
+    if model.is_file():
+        if patterns:
+            raise UsageError(f"{model} is one file; there is nothing in it to ignore")
+        if place.resolve() == model.resolve():
+            raise UsageError(f"{place}: the signature would replace the model")
+        return (), ()
+    names = set(resolve_ignored(model, patterns))
+    own = _name_below(model, place)
+    if own is not None:
+        names.add(own)
+    others = {name for name in _other_signatures(model) if name not in names}
+    notes = tuple(f"{name}: another signature of this model, left out" for name in sorted(others))
+    return tuple(sorted(names | others)), notes
+
+
+def _name_below(model: Path, place: Path) -> str | None:
+    """Return the name of ``place`` relative to ``model``, None when it lies elsewhere."""
+    try:
+        return (place.parent.resolve() / place.name).relative_to(model.resolve()).as_posix()
+    except ValueError:
+        return None
+
+
+def _other_signatures(model: Path) -> list[str]:
+    """Return the root's files that are signatures: signing one would make it the last that may ever be made."""
+    try:
+        with os.scandir(model) as entries:
+            return [entry.name for entry in entries if _is_signature(entry)]
+    except OSError as error:
+        raise SourceError(f"{model}: cannot be listed: {error.strerror}") from error
+
+
+def _is_signature(entry: "os.DirEntry[str]") -> bool:
+    if not entry.name.endswith(".sig") or entry.name == SIGNATURE_NAME or not entry.is_file(follow_symlinks=False):
+        return False
+    try:
+        with Path(entry.path).open("rb") as file:
+            Bundle.parse(file.read(_MAX_SIGNATURE_BYTES))
+    except (AttestationError, OSError):
+        return False
+    return True
