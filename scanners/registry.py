@@ -8,7 +8,7 @@ from scanners.containers import zip as zip_container
 from scanners.findings import Rule
 from scanners.formats import json_config, safetensors, torch_zip
 from scanners.reading import FileRule, Format, TreeRule
-from scanners.rules.file import archives, configuration, coverage, tensors
+from scanners.rules.file import archives, configuration, coverage, left_out, tensors
 
 FORMATS: tuple[Format, ...] = (
     torch_zip,
@@ -27,6 +27,7 @@ FILE_RULES: tuple[FileRule, ...] = (
     tensors,
     configuration,
     coverage,
+    left_out,
 )  # fmt: skip
 
 TREE_RULES: tuple[TreeRule, ...] = ()

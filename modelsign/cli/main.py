@@ -91,8 +91,16 @@ def invoke(arguments: list[str]) -> int:
     shall meet one line and exit code 70 rather than a traceback (`MODELSIGN_DEBUG=1` shows it).
     """
     _end_by_signal()
+    chosen: dict[str, object] = {}
+    code = _invoke(arguments, chosen)
+    if chosen.get("exit_codes") == "simple" and code not in {Exit.OK, Exit.USAGE}:
+        return Exit.DENIED
+    return code
+
+
+def _invoke(arguments: list[str], chosen: dict[str, object]) -> int:
     try:
-        result = main.main(args=arguments, prog_name="modelsign", standalone_mode=False)
+        result = main.main(args=arguments, prog_name="modelsign", standalone_mode=False, obj=chosen)
         return int(result) if isinstance(result, int) else Exit.OK
     except click.exceptions.Exit as error:
         return error.exit_code
