@@ -1,6 +1,7 @@
 # make demo     the main job on a real checkpoint, in a virtual environment of its own
 # make test     the whole test suite        (SUITE=unit|interop|service|ordinary|fuzz for one part of it)
 # make check    format, lint, types, import layers, docs in step with the command line
+# make readme   write what the demo and --help print into the pages
 # make peers    install the other programs that some tests compare with (torch, model-signing, …) under .peers/
 # make ordinary  the whole false-alarm suite, with the libraries that are too large for CI, and its table in the docs
 # make wheel    build dist/*.whl and look at what is inside
@@ -19,7 +20,7 @@ MARKERS_service  := -m "service and not interop"
 MARKERS_ordinary := -m "ordinary"
 MARKERS_fuzz     := -m "fuzz"
 
-.PHONY: demo test check peers peers-all ordinary wheel format clean fuzz-pickle bench-scan bench-convert bench-signing
+.PHONY: demo test check peers peers-all ordinary readme wheel format clean fuzz-pickle bench-scan bench-convert bench-signing
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -57,6 +58,12 @@ check: $(VENV)/.installed-check
 	$(BIN)/lint-imports
 	$(BIN)/python docs/check_help.py
 	$(BIN)/python docs/check_pages.py
+
+readme: $(VENV)/.installed
+	@PATH="$(CURDIR)/$(BIN):$$PATH" NO_COLOR=1 sh examples/demo.sh >.demo.log 2>&1 || { cat .demo.log; exit 1; }
+	$(BIN)/python docs/write_demo.py <.demo.log
+	rm -f .demo.log
+	$(BIN)/python docs/check_help.py --write
 
 format: $(VENV)/.installed-check
 	$(BIN)/ruff format .
