@@ -6,15 +6,36 @@ itself, because it claims roles for members that the container hands on.
 
 from scanners.containers import zip as zip_container
 from scanners.findings import Rule
-from scanners.formats import json_config, safetensors, torch_zip
+from scanners.formats import (
+    chat_template,
+    executable,
+    gguf,
+    jinja,
+    json_config,
+    notebook,
+    python_source,
+    requirements,
+    safetensors,
+    torch_zip,
+    yaml_config,
+)
 from scanners.reading import FileRule, Format, TreeRule
-from scanners.rules.file import archives, configuration, coverage, left_out, tensors
+from scanners.rules.file import archives, code, configuration, coverage, left_out, references, templates, tensors
+from scanners.rules.file import gguf as gguf_rules
 
 FORMATS: tuple[Format, ...] = (
     torch_zip,
     zip_container,
     safetensors,
     json_config,
+    chat_template,
+    jinja,
+    gguf,
+    python_source,
+    notebook,
+    requirements,
+    yaml_config,
+    executable,
 )  # fmt: skip
 
 CARRIERS: dict[str, str] = {
@@ -28,6 +49,10 @@ FILE_RULES: tuple[FileRule, ...] = (
     configuration,
     coverage,
     left_out,
+    templates,
+    code,
+    references,
+    gguf_rules,
 )  # fmt: skip
 
 TREE_RULES: tuple[TreeRule, ...] = ()

@@ -10,7 +10,7 @@ OVERFLOW = Rule(
     id="MS550",
     name="gguf-integer-overflow",
     severity=Severity.HIGH,
-    summary="Counts or sizes in a GGUF header overflow the integers of C readers and corrupt their memory.",
+    summary="Counts or sizes in a GGUF header overflow the integers of C readers and corrupt their memory",
     fix="Do not load the file; take it again from its publisher. No writer makes such numbers.",
     cwe="CWE-190",
 )
@@ -18,7 +18,7 @@ OUTSIDE = Rule(
     id="MS551",
     name="gguf-tensor-outside-file",
     severity=Severity.MEDIUM,
-    summary="A GGUF tensor lies outside the file, or shares bytes with another.",
+    summary="A GGUF tensor lies outside the file, or shares bytes with another",
     fix="Download the file again; if it stays so, do not load it.",
     cwe="CWE-125",
 )
@@ -26,7 +26,7 @@ STRUCTURE = Rule(
     id="MS552",
     name="gguf-structure",
     severity=Severity.LOW,
-    summary="A GGUF file bends its format: holes, trailing bytes, odd alignment, rows that are not whole blocks.",
+    summary="A GGUF file bends its format: holes, trailing bytes, odd alignment, rows that are not whole blocks",
     fix="Write the file again with the tool that made it, or ask where the extra bytes come from.",
     cwe="CWE-1286",
 )
@@ -34,12 +34,12 @@ AMBIGUOUS = Rule(
     id="MS553",
     name="gguf-duplicate-name",
     severity=Severity.MEDIUM,
-    summary="A GGUF header names a key or a tensor twice, so readers differ in which one they use.",
+    summary="A GGUF header names a key or a tensor twice, so readers differ in which one they use",
     fix="Do not load the file; take it again from its publisher.",
     cwe="CWE-694",
 )
 
-RULES = (OVERFLOW, OUTSIDE, STRUCTURE, AMBIGUOUS)
+RULES: tuple[Rule, ...] = (OVERFLOW, OUTSIDE, STRUCTURE, AMBIGUOUS)
 
 _BY_CODE = {
     "gguf-overflow": OVERFLOW,

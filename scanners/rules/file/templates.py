@@ -15,7 +15,7 @@ ESCAPE = Rule(
     id="MS410",
     name="template-escape",
     severity=Severity.MEDIUM,
-    summary="A template walks from a value to the Python interpreter or the surrounding program.",
+    summary="A template walks from a value to the Python interpreter or the surrounding program",
     fix="Remove the construct from the template, or take the template of the original model.",
     cwe="CWE-1336",
 )
@@ -23,7 +23,7 @@ BUILT = Rule(
     id="MS411",
     name="template-assembled-name",
     severity=Severity.MEDIUM,
-    summary="A template puts together the name of an attribute so that a reader does not see it.",
+    summary="A template puts together the name of an attribute so that a reader does not see it",
     fix="Write the attribute's name out; if it cannot be written out honestly, do not use the template.",
     cwe="CWE-1336",
 )
@@ -31,7 +31,7 @@ BOMB = Rule(
     id="MS412",
     name="template-endless-loop",
     severity=Severity.MEDIUM,
-    summary="A template loops or repeats text by a constant that no server survives.",
+    summary="A template loops or repeats text by a constant that no server survives",
     fix="Remove the loop; loops over messages need no constant bound.",
     cwe="CWE-400",
 )
@@ -39,7 +39,7 @@ INCLUSION = Rule(
     id="MS413",
     name="template-file-inclusion",
     severity=Severity.LOW,
-    summary="A template asks its renderer for another file.",
+    summary="A template asks its renderer for another file",
     fix="Put the text into the template: chat templates are rendered without a loader of files.",
     cwe="CWE-73",
 )
@@ -47,12 +47,12 @@ UNPARSABLE = Rule(
     id="MS414",
     name="template-unparsable",
     severity=Severity.LOW,
-    summary="A template is not valid Jinja, so what another renderer makes of it is unknown.",
+    summary="A template is not valid Jinja, so what another renderer makes of it is unknown",
     fix="Correct the syntax the message names; custom tags need a reader of their own.",
     cwe="CWE-1286",
 )
 
-RULES = (ESCAPE, BUILT, BOMB, INCLUSION, UNPARSABLE)
+RULES: tuple[Rule, ...] = (ESCAPE, BUILT, BOMB, INCLUSION, UNPARSABLE)
 
 _SANDBOX = "runs on servers that render outside Jinja's sandbox (llama-cpp-python < 0.2.72, CVE-2024-34359)"
 

@@ -28,6 +28,10 @@ class Example:
 _FAMILIES = (
     "tests.scanners.rules.file.test_archives",
     "tests.scanners.rules.file.test_coverage",
+    "tests.scanners.rules.file.test_templates",
+    "tests.scanners.rules.file.test_code",
+    "tests.scanners.rules.file.test_references",
+    "tests.scanners.rules.file.test_gguf",
 )  # fmt: skip
 
 NOT_FROM_A_FILE = {

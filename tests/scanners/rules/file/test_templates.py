@@ -1,10 +1,25 @@
 import pytest
 
-from scanners.findings import Rule, Severity
+from scanners.findings import Severity
 from scanners.formats import jinja
 from scanners.rules.file import templates
 from tests.builders.readings import facts_of, read_with
 from tests.builders.templates import HOSTILE, ORDINARY
+from tests.scanners.rules.examples import Example
+
+
+def _twins(bad: str) -> Example:
+    good = ORDINARY["zephyr"].encode()
+    return Example(bad=lambda: {"chat_template.jinja": bad.encode()}, good=lambda: {"chat_template.jinja": good})
+
+
+EXAMPLES = {
+    "MS410": _twins(HOSTILE["cycler-globals"]),
+    "MS411": _twins(HOSTILE["tilde-name"]),
+    "MS412": _twins(HOSTILE["nested-ranges"]),
+    "MS413": _twins("{% include '/etc/passwd' %}"),
+    "MS414": _twins("{% for x in %}"),
+}
 
 
 def found(text: str) -> set[str]:
@@ -15,20 +30,6 @@ def found(text: str) -> set[str]:
 @pytest.mark.parametrize("style", ORDINARY)
 def test_ordinary_templates_are_quiet(style: str) -> None:
     assert found(ORDINARY[style]) == set()
-
-
-@pytest.mark.parametrize(
-    ("rule", "text"),
-    [
-        (templates.ESCAPE, HOSTILE["cycler-globals"]),
-        (templates.BUILT, HOSTILE["tilde-name"]),
-        (templates.BOMB, HOSTILE["nested-ranges"]),
-        (templates.INCLUSION, "{% include '/etc/passwd' %}"),
-        (templates.UNPARSABLE, "{% for x in %}"),
-    ],
-)
-def test_each_rule_has_a_bad_example(rule: Rule, text: str) -> None:
-    assert rule.id in found(text)
 
 
 @pytest.mark.parametrize("trick", HOSTILE)

@@ -1,0 +1,78 @@
+"""Programs that lie among the weights: ELF, PE, Mach-O, WebAssembly, bytecode, scripts, llamafiles.
+
+They are named, not analysed: machine code is no model, and what a loader does with it (`dlopen`, a plug-in directory)
+no reader can tell from the bytes.
+"""
+
+import struct
+
+from scanners.facts import Code, Identified
+from scanners.reading import Blob, Reading
+
+NAME = "executable"
+
+_MACHO = {b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe"}
+_FAT = {b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"}
+_SCRIPTS = {
+    ".sh": "shell", ".bash": "shell", ".zsh": "shell", ".command": "shell", ".bat": "batch", ".cmd": "batch",
+    ".ps1": "powershell", ".psm1": "powershell", ".vbs": "vbscript", ".js": "javascript", ".mjs": "javascript",
+    ".lua": "lua", ".pl": "perl", ".rb": "ruby", ".php": "php", ".applescript": "applescript", ".hta": "html",
+    ".reg": "registry", ".desktop": "desktop-entry", ".lnk": "shortcut",
+}  # fmt: skip
+_PYC_MAGIC = range(3000, 4000)
+"""CPython's bytecode magic numbers of 3.x, followed by CR LF"""
+
+
+def matches(blob: Blob) -> bool:
+    """Return whether an operating system, an interpreter or a linker would take the blob as a program."""
+    return _language(blob) is not None
+
+
+def read(blob: Blob, reading: Reading) -> None:
+    """Name the program."""
+    language = _language(blob) or ""
+    reading.state(Identified(location=reading.at(0), format=NAME, detail=language))
+    head = blob.reader.read_at(0, 200)
+    compiled = language in {"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex"}
+    text = (
+        f"{language} program of {blob.reader.size} bytes"
+        if compiled
+        else head.split(b"\n")[0].decode("utf-8", "replace")
+    )
+    reading.state(Code(location=reading.at(0), language=language, action="executable", text=text, runs="never"))
+    if compiled:
+        reading.unread(f"machine code is not analysed ({language})")
+    else:
+        reading.parsed(0, blob.reader.size)
+
+
+def _language(blob: Blob) -> str | None:
+    head = blob.reader.read_at(0, 64)
+    if head.startswith(b"\x7fELF"):
+        return "elf"
+    if head.startswith(b"MZqFpD"):
+        return "llamafile"
+    if head.startswith(b"MZ"):
+        return "pe" if _is_pe(blob, head) else None
+    if head[:4] in _MACHO:
+        return "mach-o"
+    if head[:4] in _FAT and len(head) >= 8:
+        count = struct.unpack(">I", head[4:8])[0]
+        return "mach-o" if 0 < count < 40 else "java-class"
+    if head.startswith(b"\0asm"):
+        return "webassembly"
+    if head.startswith(b"dex\n"):
+        return "dex"
+    if len(head) >= 16 and head[2:4] == b"\r\n" and int.from_bytes(head[:2], "little") in _PYC_MAGIC:
+        return "python-bytecode"
+    if head.startswith(b"#!"):
+        return None if b"python" in head.split(b"\n")[0] else "script"
+    name = blob.name.lower()
+    return next((language for suffix, language in _SCRIPTS.items() if name.endswith(suffix)), None)
+
+
+def _is_pe(blob: Blob, head: bytes) -> bool:
+    if len(head) < 64:
+        return False
+    offset = struct.unpack("<I", head[60:64])[0]
+    return blob.reader.read_at(offset, 4) in {b"PE\0\0", b"NE", b"LE"} or blob.name.lower().endswith((".exe", ".dll"))

@@ -1,0 +1,76 @@
+"""Jupyter notebooks: the code of their cells. It runs when a person runs the cell, never while a model is loaded.
+
+Source: nbformat 3 and 4 (`cells[].source`, `worksheets[].cells[].input`). Lines that IPython hands to a shell (`!`,
+`%%bash`) are stated as shell commands; the rest of each cell is read as Python.
+"""
+
+import re
+
+from scanners.errors import FormatError, LimitExceeded, ScanError
+from scanners.facts import Code, Identified
+from scanners.formats import python_source
+from scanners.formats.json_text import Json, document_of
+from scanners.reading import Blob, Reading
+
+NAME = "notebook"
+
+_SHELL_CELL = re.compile(r"\s*%%(?:bash|sh|script|cmd|system|sx|!)\b")
+_SHELL_LINE = re.compile(r"^\s*(?:[\w, ]+=\s*)?(?:!|%(?:system|sx|sc)\s)(.*)$")
+_EXCERPT = 200
+MAXIMUM_CELLS = 20_000
+
+
+def matches(blob: Blob) -> bool:
+    """Return whether the blob calls itself a notebook."""
+    return blob.name.lower().endswith(".ipynb")
+
+
+def read(blob: Blob, reading: Reading) -> None:
+    """State what the cells would do when they are run."""
+    size = blob.reader.size
+    reading.state(Identified(location=reading.at(), format=NAME))
+    cells = _cells(document_of(blob, reading.budget).value)
+    if len(cells) > MAXIMUM_CELLS:
+        raise LimitExceeded("members", f"a notebook of {len(cells)} cells")
+    for source in cells:
+        _cell(source, reading)
+    reading.parsed(0, size)
+
+
+def _cells(document: Json) -> list[str]:
+    if not isinstance(document, dict):
+        raise FormatError("a notebook is a JSON object")
+    groups = [document.get("cells")]
+    worksheets = document.get("worksheets")
+    if isinstance(worksheets, list):
+        groups += [sheet.get("cells") for sheet in worksheets if isinstance(sheet, dict)]
+    cells = [cell for group in groups if isinstance(group, list) for cell in group if isinstance(cell, dict)]
+    return [_text(cell.get("source", cell.get("input"))) for cell in cells if cell.get("cell_type") in {"code", None}]
+
+
+def _text(source: Json) -> str:
+    if isinstance(source, list):
+        return "".join(line for line in source if isinstance(line, str))
+    return source if isinstance(source, str) else ""
+
+
+def _cell(source: str, reading: Reading) -> None:
+    if _SHELL_CELL.match(source):
+        _shell(source, reading)
+        return
+    kept = []
+    for line in source.split("\n"):
+        command = _SHELL_LINE.match(line)
+        if command:
+            _shell(command[1], reading)
+        kept.append("" if command or line.lstrip().startswith(("%", "?")) else line.removesuffix("?"))
+    try:
+        python_source.read_source("\n".join(kept).encode("utf-8", "replace"), reading, runs="never")
+    except ScanError:
+        return  # half a line of Python in a cell is ordinary, and no loader runs it
+
+
+def _shell(command: str, reading: Reading) -> None:
+    reading.state(
+        Code(location=reading.at(), language="shell", action="process", text=command.strip()[:_EXCERPT], runs="never")
+    )

@@ -1,0 +1,162 @@
+r"""The part of YAML that matters here: tags, and the scalar values of mappings with the path that leads to them.
+
+No YAML library: a tag is found wherever YAML would accept one, handles (`%TAG`), verbatim tags and `%2f` escapes
+resolved; mappings are followed by indentation, flow collections by their brackets. What looks like a tag in the middle
+of a plain text is taken for one: too many is the safe side, and rare.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from scanners.errors import FormatError, LimitExceeded
+
+MAXIMUM_LINES = 1_000_000
+MAXIMUM_TEXT = 16 << 20
+
+_STANDARD = "tag:yaml.org,2002:"
+_TAG = re.compile(r"(?:^|(?<=[\s\[{,(?:-]))(!<[^>\s]{1,400}>|!\S{0,400})")
+_HANDLE = re.compile(r"^%TAG\s+(!\w*!?)\s+(\S+)")
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_KEY = re.compile(
+    r"""(?:"((?:[^"\\]|\\.){0,400})"|'((?:[^']|''){0,400})'|([^\s"'{}\[\],#&*!|>%@`][^\n#]{0,400}?))\s*:(?:\s+|$)"""
+)
+_FLOW_PAIR = re.compile(
+    r"""(?:"([^"\\]{0,200})"|'([^']{0,200})'|([\w.$/-]{1,200}))\s*:\s*(?:"([^"\\]{0,400})"|'([^']{0,400})'|([^,{}\[\]"'\s][^,{}\[\]]{0,400}))"""
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tag:
+    """A tag, resolved: `tag:yaml.org,2002:python/object/apply:os.system`."""
+
+    name: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A scalar value of a mapping."""
+
+    path: tuple[str, ...]
+    value: str
+    line: int
+
+
+def text_of(data: bytes) -> str:
+    """Decode as YAML does: UTF-16 with a byte order mark, else UTF-8."""
+    if len(data) > MAXIMUM_TEXT:
+        raise LimitExceeded("text", f"{len(data)} bytes of YAML are more than {MAXIMUM_TEXT}")
+    encoding = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise FormatError("YAML that is not text", offset=error.start) from error
+    if "\0" in text:
+        raise FormatError("YAML does not allow NUL", offset=data.find(b"\0"))
+    if text.count("\n") > MAXIMUM_LINES:
+        raise LimitExceeded("text", f"YAML of more than {MAXIMUM_LINES} lines")
+    return text
+
+
+def tags(text: str) -> Iterator[Tag]:
+    """Yield every tag of a document."""
+    handles = {"!!": _STANDARD}
+    for number, raw in enumerate(text.split("\n"), 1):
+        if raw.startswith("%TAG"):
+            handle = _HANDLE.match(raw)
+            if handle:
+                handles[handle[1]] = handle[2]
+            continue
+        if "!" not in raw:
+            continue
+        for match in _TAG.finditer(_uncommented(raw)):
+            yield Tag(name=_resolved(match[1], handles), line=number)
+
+
+def _uncommented(line: str) -> str:
+    return "" if line.lstrip().startswith("#") else line.split(" #", 1)[0]
+
+
+def _resolved(tag: str, handles: dict[str, str]) -> str:
+    tag = _ESCAPE.sub(lambda match: chr(int(match[1], 16)), tag.rstrip(",]}"))
+    if tag.startswith("!<"):
+        return tag[2:].removesuffix(">")
+    for handle in sorted(handles, key=len, reverse=True):
+        if tag.startswith(handle):
+            return handles[handle] + tag[len(handle) :]
+    return tag
+
+
+def entries(text: str) -> Iterator[Entry]:
+    """Yield the scalar entries of all mappings, in order."""
+    stack: list[tuple[int, str]] = []
+    block: int | None = None
+    flow: list[str] = []
+    flow_line = flow_depth = 0
+    for number, line in enumerate(text.split("\n"), 1):
+        stripped = line.strip()
+        indent = len(line) - len(line.lstrip(" "))
+        if flow:
+            flow.append(stripped)
+            flow_depth += _depth(stripped)
+            if flow_depth <= 0 or len(flow) > 100_000:
+                yield from _flow_entries(" ".join(flow), tuple(key for _, key in stack), flow_line)
+                flow = []
+            continue
+        if block is not None:
+            if not stripped or indent > block:
+                continue
+            block = None
+        if not stripped or stripped.startswith(("#", "---", "...", "%")):
+            continue
+        content = line[indent:]
+        while content.startswith(("- ", "? ")):
+            rest = content[2:].lstrip(" ")
+            indent += len(content) - len(rest)
+            content = rest
+        while stack and stack[-1][0] >= indent:
+            stack.pop()
+        key = _KEY.match(content)
+        value = content if key is None else content[key.end() :]
+        if key is not None:
+            stack.append((indent, next(part for part in key.groups() if part is not None).strip()))
+        value = _uncommented(_plain(value)).strip()
+        if value[:1] in {"|", ">"}:
+            block = indent if key is not None else indent - 1
+        elif value[:1] in {"{", "["}:
+            flow, flow_line, flow_depth = [value], number, _depth(value)
+            if flow_depth <= 0:
+                yield from _flow_entries(value, tuple(name for _, name in stack), number)
+                flow = []
+        elif value and key is not None:
+            yield Entry(path=tuple(name for _, name in stack), value=_unquoted(value), line=number)
+        elif value and stack:
+            yield Entry(path=(*(name for _, name in stack), "[]"), value=_unquoted(value), line=number)
+
+
+def _plain(value: str) -> str:
+    """Return a value without the tags and anchors before it."""
+    while value[:1] in {"!", "&"}:
+        parts = value.split(None, 1)
+        value = parts[1] if len(parts) > 1 else ""
+    return value
+
+
+def _unquoted(value: str) -> str:
+    if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
+        return value[1:-1]
+    return value
+
+
+def _depth(line: str) -> int:
+    """Return how many more brackets a line opens than it closes."""
+    text = re.sub(r"\"(?:[^\"\\]|\\.)*\"|'[^']*'", "", line)
+    return text.count("{") + text.count("[") - text.count("}") - text.count("]")
+
+
+def _flow_entries(text: str, path: tuple[str, ...], line: int) -> Iterator[Entry]:
+    for match in _FLOW_PAIR.finditer(text):
+        key = next(part for part in match.groups()[:3] if part is not None)
+        value = next(part for part in match.groups()[3:] if part is not None)
+        yield Entry(path=(*path, key), value=value.strip(), line=line)

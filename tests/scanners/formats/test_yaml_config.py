@@ -1,0 +1,93 @@
+import pytest
+
+from scanners.errors import FormatError
+from scanners.facts import Reference
+from scanners.formats import yaml_config, yaml_text
+from tests.builders.readings import read_with, survive_mutations, uncovered
+
+MLMODEL = b"""artifact_path: model
+flavors:
+  python_function:
+    env: {conda: conda.yaml, virtualenv: python_env.yaml}
+    loader_module: mlflow.sklearn
+    model_path: model.pkl
+    python_version: 3.11.4
+  sklearn:
+    pickled_model: model.pkl
+    code: null
+signature:
+  inputs: '[{"type": "double"}]'
+"""
+
+
+def references(text: str, name: str = "config.yaml") -> set[tuple[str, str]]:
+    facts = read_with(yaml_config, text.encode(), name=name).facts
+    return {(fact.kind, fact.target) for fact in facts if isinstance(fact, Reference)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: !!python/object/apply:os.system ['id']",
+        "!!python/object/apply:os.system\nargs: ['id']",
+        "- !!python/object/apply:os.system [id]",
+        "{a: !!python/object/apply:os.system [id]}",
+        "a: !<tag:yaml.org,2002:python/object/apply:os.system> [id]",
+        "%TAG !p! tag:yaml.org,2002:python/\n---\na: !p!object/apply:os.system [id]",
+        "%TAG ! tag:yaml.org,2002:python/object/\n---\na: !apply:os.system [id]",
+        "a: !!python%2fobject%2fapply:os.system [id]",
+        "? !!python/object/apply:os.system [id]\n: x",
+        "!!python/object/new:os.system [id]",
+        "&anchor !!python/name:os.system",
+    ],
+)
+def test_a_python_tag_is_found_in_every_spelling(text: str) -> None:
+    assert ("python-tag", "os.system") in references(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["# a: !!python/object/apply:os.system", "a: !!python/tuple [1, 2]", "a: !!int 3", "a: b!c", "a: !custom x"]
+)
+def test_other_tags_and_comments_are_quiet(text: str) -> None:
+    assert references(text) == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model:\n  _target_: os.system",
+        "model: {_target_: os.system, command: id}",
+        "layers:\n  - name: a\n    _target_: os.system",
+        "model: {\n  a: 1,\n  '_target_': \"os.system\"\n}",
+        "- _target_: 'os.system'",
+    ],
+)
+def test_hydra_targets_are_found(text: str) -> None:
+    assert ("callable", "os.system") in references(text)
+
+
+def test_text_in_block_scalars_is_no_mapping() -> None:
+    assert references("doc: |\n  _target_: os.system\nother: 1") == set()
+
+
+def test_an_mlmodel_names_its_loader() -> None:
+    assert references(MLMODEL.decode(), "MLmodel") == {("mlflow", "mlflow.sklearn")}
+    assert ("mlflow", "evil") in references("flavors:\n  python_function:\n    loader_module: evil", "MLmodel")
+
+
+def test_paths_follow_the_indentation() -> None:
+    found = [(entry.path, entry.value) for entry in yaml_text.entries("a:\n  b: 1\n  c:\n    - d: x\nb: 2\n")]
+    assert found == [(("a", "b"), "1"), (("a", "c", "d"), "x"), (("b",), "2")]
+
+
+def test_bytes_that_are_not_text_are_malformed() -> None:
+    with pytest.raises(FormatError):
+        read_with(yaml_config, b"a: \xff\xfe\x00", name="x.yaml")
+
+
+def test_everything_is_accounted_for() -> None:
+    assert uncovered(read_with(yaml_config, MLMODEL, name="MLmodel")) == 0
+
+
+def test_truncations_and_mutations_end_in_a_verdict() -> None:
+    survive_mutations(yaml_config, [MLMODEL, b"a: {b: [1, 'x'], c: !!python/name:os.system}"], name="x.yaml")

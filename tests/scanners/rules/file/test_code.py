@@ -1,0 +1,75 @@
+import json
+
+import pytest
+
+from scanners.findings import Severity, Verdict
+from scanners.rules.file import code
+from tests.scanners.rules.examples import Example, scan_files
+
+GOOD = b"import torch\n\nclass Model(torch.nn.Module):\n    def forward(self, x):\n        return x.relu()\n"
+
+
+def _twins(bad: bytes, good: bytes = GOOD, name: str = "modeling.py") -> Example:
+    return Example(bad=lambda: {name: bad}, good=lambda: {name: good})
+
+
+EXAMPLES = {
+    "MS420": _twins(b"import os\nos.system('id')\n"),
+    "MS421": _twins(b"import base64\nexec(base64.b64decode('eA=='))\n"),
+    "MS422": _twins(b"x = eval(text)\n", b"import ast\nx = ast.literal_eval(text)\n"),
+    "MS423": _twins(b"import requests\nrequests.get('http://198.51.100.7')\n"),
+    "MS424": _twins(b"open('x', 'w').write('y')\n", b"open('x').read()\n"),
+    "MS425": _twins(b"import ctypes\nctypes.CDLL('./k.so')\n"),
+    "MS426": _twins(b"import torch\ntorch.load('x')\n", b"import torch\ntorch.load('x', weights_only=True)\n"),
+    "MS427": _twins(b"open('/root/.ssh/id_rsa').read()\n"),
+    "MS580": _twins(b"\x7fELF" + bytes(60), b"text", name="libk.so"),
+    "MS581": Example(bad=lambda: {"train.sh": b"echo hello\n"}, good=lambda: {"train.txt": b"echo hello\n"}),
+}
+
+
+def worst(source: bytes, name: str = "modeling.py") -> Verdict:
+    return scan_files({name: source}).verdict
+
+
+def test_ordinary_modelling_code_is_clean() -> None:
+    report = scan_files({"modeling.py": GOOD})
+    assert report.findings == ()
+    assert report.verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize(
+    ("source", "verdict"),
+    [
+        (b"import os\nos.system('id')", Verdict.MALICIOUS),
+        (b"import os\nclass A:\n  def __init__(self):\n    os.system('id')", Verdict.SUSPICIOUS),
+        (b"import os\ndef helper():\n  os.system('id')", Verdict.CLEAN),
+        (b"import requests\nclass P:\n  def __call__(self, u):\n    return requests.get(u)", Verdict.CLEAN),
+        (b"import requests\nx = requests.get('http://198.51.100.7')", Verdict.SUSPICIOUS),
+        (b"import zlib\ndef f(b):\n  exec(zlib.decompress(b))", Verdict.SUSPICIOUS),
+    ],
+)
+def test_severity_follows_the_moment_it_runs(source: bytes, verdict: Verdict) -> None:
+    assert worst(source) is verdict
+
+
+def test_many_calls_of_one_kind_are_one_finding() -> None:
+    report = scan_files({"a.py": b"import os\n" + b"".join(b"os.system('%d')\n" % n for n in range(50))})
+    assert [finding.rule.id for finding in report.findings] == ["MS420"]
+    assert "47 more" in report.findings[0].evidence
+
+
+def test_commands_in_a_notebook_are_notes() -> None:
+    notebook = json.dumps({"cells": [{"cell_type": "code", "source": ["!pip install torch\n"]}]}).encode()
+    report = scan_files({"demo.ipynb": notebook})
+    assert {finding.severity for finding in report.findings} == {Severity.LOW}
+    assert report.verdict is Verdict.CLEAN
+
+
+def test_hidden_code_in_a_notebook_stops_the_gate() -> None:
+    cell = "import base64\nexec(base64.b64decode('eA=='))"
+    notebook = json.dumps({"cells": [{"cell_type": "code", "source": cell}]}).encode()
+    assert worst(notebook, "demo.ipynb") is not Verdict.CLEAN
+
+
+def test_every_action_has_a_rule_and_severities() -> None:
+    assert set(code._BY_ACTION) == set(code._SEVERITIES)

@@ -1,0 +1,57 @@
+import pytest
+
+from scanners.findings import Verdict
+from scanners.rules.file import references
+from tests.scanners.rules.examples import Example, scan_files
+
+
+def _twins(name: str, bad: bytes, good: bytes) -> Example:
+    return Example(bad=lambda: {name: bad}, good=lambda: {name: good})
+
+
+EXAMPLES = {
+    "MS430": _twins("c.yaml", b"a: !!python/object/apply:os.system [id]", b"a: !!python/tuple [1, 2]"),
+    "MS431": _twins("c.yaml", b"m:\n  _target_: os.system\n", b"m:\n  _target_: torch.nn.Linear\n"),
+    "MS432": _twins(
+        "MLmodel",
+        b"flavors:\n  python_function:\n    loader_module: my_loader\n",
+        b"flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n",
+    ),
+    "MS433": _twins("requirements.txt", b"git+https://github.com/a/b", b"torch==2.6\n"),
+}
+
+
+def verdict(name: str, text: str) -> Verdict:
+    return scan_files({name: text.encode()}).verdict
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("c.yaml", "a: !!python/object/apply:subprocess.run [[id]]", Verdict.MALICIOUS),
+        ("c.yaml", "a: !!python/object:my.Thing {}", Verdict.SUSPICIOUS),
+        ("c.yaml", "a: !!python/tuple [1, 2]", Verdict.CLEAN),
+        ("c.yaml", "m: {_target_: builtins.eval}", Verdict.MALICIOUS),
+        ("c.yaml", "m: {_target_: antigravity.geohash}", Verdict.SUSPICIOUS),
+        ("c.yaml", "m: {_target_: nemo.collections.asr.models.EncDecCTCModel}", Verdict.CLEAN),
+        ("c.yaml", "m: {_target_: functools.partial}", Verdict.CLEAN),
+        ("MLmodel", "flavors:\n  python_function:\n    loader_module: evil", Verdict.SUSPICIOUS),
+        ("MLmodel", "flavors:\n  python_function:\n    loader_module: mlflow.pytorch\n    code: code", Verdict.CLEAN),
+        ("MLmodel", "flavors:\n  python_function:\n    code: ../../outside", Verdict.MALICIOUS),
+        ("requirements.txt", "--extra-index-url https://download.pytorch.org/whl/cu121\ntorch", Verdict.CLEAN),
+        ("requirements.txt", "--index-url http://198.51.100.7/simple", Verdict.SUSPICIOUS),
+    ],
+)
+def test_severity_follows_what_the_reference_leads_to(name: str, text: str, expected: Verdict) -> None:
+    assert verdict(name, text) is expected
+
+
+def test_cve_2025_23304_nemo_hydra_target() -> None:
+    assert (
+        verdict("model_config.yaml", "decoder:\n  _target_: subprocess.check_output\n  args: [id]") is Verdict.MALICIOUS
+    )
+
+
+def test_mlflow_loader_module_of_the_artifact() -> None:
+    report = scan_files({"MLmodel": b"flavors:\n  python_function:\n    loader_module: backdoor\n"})
+    assert [finding.rule for finding in report.findings] == [references.MLFLOW]
