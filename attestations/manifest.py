@@ -256,13 +256,15 @@ def measure_against(
     ignored: Sequence[str] = (),
     unsigned_allowed: bool = False,
     partial: Sequence[str] = (),
+    allow_symlinks: bool = False,
     every: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
     """Hash a model the way ``signed`` was made, and compare: names first, then sizes, then content.
 
-    The ignore list of the signer plays no part: what the caller does not ignore must have been signed.
+    What the signer ignored, or whether the signer followed links, plays no part: what the caller does not ignore must
+    have been signed, and links are followed only where the caller says so.
 
     Args:
         signed: the manifest of a verified statement.
@@ -270,6 +272,7 @@ def measure_against(
         ignored: names relative to the root that the caller leaves out, in addition to `DEFAULT_IGNORED`.
         unsigned_allowed: do not stop because there are files that nobody signed (they are reported all the same).
         partial: shell patterns over file names; only files that match one of them are compared.
+        allow_symlinks: follow links that stay inside the model, instead of refusing them.
         every: find all differences, instead of ending at the first.
         threads: as for `measure`.
         progress: as for `measure`.
@@ -283,7 +286,7 @@ def measure_against(
         hash_type=signed.hash_type,
         method=signed.method,
         shard_size=signed.shard_size,
-        allow_symlinks=signed.allow_symlinks,
+        allow_symlinks=allow_symlinks,
     )
     found = walk(model, ignored=settings.ignored, allow_symlinks=settings.allow_symlinks)
     wanted, left = _part(signed, partial)

@@ -31,7 +31,7 @@ from attestations.errors import (
 )
 from attestations.signers.certificate_names import fulcio_claims, issuer_of, load_certificate, subject_names
 from attestations.statement import Statement
-from attestations.strict_json import object_of, parse_object
+from attestations.strict_json import object_of, parse_object, text_of
 from attestations.timestamps import TimestampAuthority, proven_time
 from attestations.verify import Method, Proof, SignedBy, TimeSource
 
@@ -334,7 +334,7 @@ def _check_judgeable(bundle: Bundle) -> None:
     if kind_version is None:
         raise EnvelopeError("the bundle's log entry does not say of which kind it is")
     fields = object_of(kind_version, "the kind of the log entry")
-    kind, version = fields.get("kind"), fields.get("version")
+    kind, version = (text_of(fields.get(name, ""), "the kind of the log entry") for name in ("kind", "version"))
     if (kind, version) in _JUDGED_ENTRIES:
         if entry.get("inclusionProof") is None:
             raise LogProofInvalid("the bundle's log entry has no inclusion proof, only the log's promise")

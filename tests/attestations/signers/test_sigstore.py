@@ -1,0 +1,431 @@
+import base64
+import json
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from attestations.bundle import Bundle
+from attestations.errors import (
+    AttestationError,
+    EnvelopeError,
+    IdentityMismatch,
+    LogProofInvalid,
+    SignatureInvalid,
+    SigningError,
+    TrustError,
+    Unsupported,
+)
+from attestations.signers.sigstore import (
+    SigstoreSigner,
+    SigstoreTrust,
+    SigstoreVerifier,
+    browser_token,
+    token_identity,
+)
+from attestations.statement import Statement
+from attestations.verify import Method, TimeSource, VerifiedStatement, verify_bundle
+from tests.builders.signatures import altered, oms_payload, resource, sealed
+from tests.sigstore_stack import client
+from tests.sigstore_stack.stack import Fault
+from tests.vectors import VECTORS, needs_vectors
+
+if TYPE_CHECKING:
+    from tests.sigstore_stack.stack import SigstoreStack
+
+# sigstore 4.5.1 shuts the server of the browser flow down without closing its socket.
+unclosed_redirect_server = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+STATEMENT = Statement.parse(oms_payload([resource("w")]))
+ROOTS = VECTORS / "oms" / "trusted-roots"
+PUBLIC_GOOD = SigstoreTrust(source=ROOTS / "sigstore.dev" / "trusted_root.json")
+STAGING = SigstoreTrust(source=ROOTS / "sigstage.dev" / "trusted_root.json")
+
+
+def signed(stack: "SigstoreStack", **claims: Any) -> Bundle:
+    return SigstoreSigner(token=stack.token(**claims), trust=SigstoreTrust(source=stack.trust_config)).sign(STATEMENT)
+
+
+def verified(stack: "SigstoreStack", bundle: Bundle, identity: str = "dev@example.com") -> VerifiedStatement:
+    trust = SigstoreTrust(source=stack.trusted_root)
+    return verify_bundle(bundle, [SigstoreVerifier(identity=identity, issuer=stack.issuer, trust=trust)])
+
+
+@pytest.fixture(scope="module")
+def bundle(sigstore_stack: "SigstoreStack") -> Bundle:
+    return [signed(sigstore_stack) for _ in range(3)][-1]
+
+
+def test_what_is_signed_verifies(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    proven = verified(sigstore_stack, bundle)
+    assert proven.statement == STATEMENT
+    assert (proven.signed_by.method, proven.signed_by.identity) == (Method.SIGSTORE, "dev@example.com")
+    assert proven.signed_by.issuer == sigstore_stack.issuer
+    assert proven.time is not None
+    assert proven.time_source is TimeSource.AUTHORITY
+    assert abs(datetime.now(UTC) - proven.time) < timedelta(minutes=5)
+
+
+def test_workflow_claims_are_told(sigstore_stack: "SigstoreStack") -> None:
+    workflow = "https://github.com/acme/models/.github/workflows/release.yml@refs/heads/main"
+    made = signed(sigstore_stack, identity=workflow, repository="acme/models", ref="refs/heads/main")
+    assert verified(sigstore_stack, made, workflow).signed_by.identity == workflow
+
+
+def test_one_certificate_serves_several_statements(sigstore_stack: "SigstoreStack") -> None:
+    signer = SigstoreSigner(token=sigstore_stack.token(), trust=SigstoreTrust(source=sigstore_stack.trust_config))
+    assert signer.sign(STATEMENT).certificates == signer.sign(STATEMENT).certificates
+
+
+def test_bundle_survives_being_written_and_read(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    assert verified(sigstore_stack, Bundle.parse(bundle.to_json())).statement == STATEMENT
+
+
+def test_other_identity_is_not_trusted(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    with pytest.raises(IdentityMismatch, match=r"signed by dev@example\.com .* expected was boss@example\.com"):
+        verified(sigstore_stack, bundle, "boss@example.com")
+
+
+def test_other_issuer_is_not_trusted(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    trust = SigstoreTrust(source=sigstore_stack.trusted_root)
+    verifier = SigstoreVerifier(identity="dev@example.com", issuer="https://accounts.google.com", trust=trust)
+    with pytest.raises(IdentityMismatch, match=r"accounts\.google\.com"):
+        verify_bundle(bundle, [verifier])
+
+
+def test_other_instance_is_not_trusted(other_sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    with pytest.raises((IdentityMismatch, LogProofInvalid)):
+        verified(other_sigstore_stack, bundle)
+
+
+def test_predicate_decides_about_the_signer(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    trust = SigstoreTrust(source=sigstore_stack.trusted_root)
+    asked: list[str | None] = []
+
+    def refuse(signer: Any) -> bool:
+        asked.append(signer.identity)
+        return False
+
+    with pytest.raises(IdentityMismatch, match="expected was the release team"):
+        verify_bundle(bundle, [SigstoreVerifier(accepts=refuse, expected="the release team", trust=trust)])
+    assert asked == ["dev@example.com"]
+
+
+def test_verifier_that_would_believe_anybody_cannot_be_made() -> None:
+    with pytest.raises(TypeError, match="needs an identity and an issuer"):
+        SigstoreVerifier(identity="dev@example.com")
+
+
+ENTRY = "verificationMaterial.tlogEntries"
+CHECKPOINT = "inclusionProof"
+
+
+def with_entry(bundle: Bundle, **changes: Any) -> Bundle:
+    entry = json.loads(bundle.to_json())["verificationMaterial"]["tlogEntries"][0]
+    for path, value in changes.items():
+        parent = entry
+        *above, last = path.split(".")
+        for step in above:
+            parent = parent[step]
+        if value is ...:
+            del parent[last]
+        else:
+            parent[last] = value
+    return Bundle.parse(altered(bundle, **{ENTRY: [entry]}))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"dsseEnvelope.payload": "e30="},
+        {"dsseEnvelope.signatures": [{"sig": "AAAA"}]},
+        {"verificationMaterial.certificate": {"rawBytes": "AAAA"}},
+    ],
+)
+def test_changed_seal_is_invalid(sigstore_stack: "SigstoreStack", bundle: Bundle, changes: dict[str, Any]) -> None:
+    with pytest.raises(SignatureInvalid):
+        verified(sigstore_stack, Bundle.parse(altered(bundle, **changes)))
+
+
+def test_certificate_of_another_signature_is_invalid(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    other = json.loads(signed(sigstore_stack).to_json())["verificationMaterial"]["certificate"]
+    with pytest.raises(SignatureInvalid):
+        verified(sigstore_stack, Bundle.parse(altered(bundle, **{"verificationMaterial.certificate": other})))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {ENTRY: []},
+        {ENTRY: ...},
+        {"verificationMaterial.timestampVerificationData": ...},
+        {"verificationMaterial.timestampVerificationData": {"rfc3161Timestamps": [{"signedTimestamp": "AAAA"}]}},
+    ],
+)
+def test_stripped_proof_is_not_good_enough(
+    sigstore_stack: "SigstoreStack", bundle: Bundle, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(LogProofInvalid):
+        verified(sigstore_stack, Bundle.parse(altered(bundle, **changes)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inclusionProof": ...},
+        {"inclusionProof.rootHash": base64.b64encode(bytes(32)).decode()},
+        {"inclusionProof.treeSize": "1"},
+        {"inclusionProof.logIndex": "99999"},
+        {"inclusionProof.hashes": []},
+        {"inclusionProof.checkpoint": ...},
+        {"inclusionProof.checkpoint.envelope": "nonsense"},
+        {"canonicalizedBody": base64.b64encode(b"{}").decode()},
+        {"logId": {"keyId": base64.b64encode(bytes(32)).decode()}},
+        {"logIndex": "x"},
+    ],
+)
+def test_changed_log_entry_does_not_hold(
+    sigstore_stack: "SigstoreStack", bundle: Bundle, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(LogProofInvalid):
+        verified(sigstore_stack, with_entry(bundle, **changes))
+
+
+def test_entry_of_another_statement_does_not_hold(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    other = json.loads(signed(sigstore_stack).to_json())["verificationMaterial"]["tlogEntries"]
+    with pytest.raises(LogProofInvalid):
+        verified(sigstore_stack, Bundle.parse(altered(bundle, **{ENTRY: other})))
+
+
+@pytest.mark.parametrize("kind", [{"kind": "intoto", "version": "0.0.2"}, {"kind": "new", "version": "9"}, {}])
+def test_unknown_kind_of_log_entry_is_unsupported(
+    sigstore_stack: "SigstoreStack", bundle: Bundle, kind: dict[str, str]
+) -> None:
+    with pytest.raises(Unsupported, match="logged as"):
+        verified(sigstore_stack, with_entry(bundle, kindVersion=kind))
+
+
+def test_several_log_entries_are_unsupported(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    entry = json.loads(bundle.to_json())["verificationMaterial"]["tlogEntries"][0]
+    with pytest.raises(Unsupported, match="2 log entries"):
+        verified(sigstore_stack, Bundle.parse(altered(bundle, **{ENTRY: [entry, entry]})))
+
+
+def test_log_entry_without_a_kind_is_malformed(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    with pytest.raises(EnvelopeError, match="of which kind"):
+        verified(sigstore_stack, with_entry(bundle, kindVersion=...))
+
+
+def test_key_bundle_is_not_a_matter_of_this_method(sigstore_stack: "SigstoreStack") -> None:
+    with pytest.raises(IdentityMismatch, match="public key"):
+        verified(sigstore_stack, sealed(STATEMENT.payload))
+
+
+HARMLESS = {"keyid", "logIndex", "integratedTime", "inclusionPromise", "timestampVerificationData"}
+
+
+def test_any_field_replaced_by_nonsense_ends_in_our_errors(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    """Whatever sigstore, pydantic or cryptography raise about a malformed bundle is translated."""
+
+    def paths(value: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        return [above] * bool(above) + [path for key, item in items for path in paths(item, (*above, key))]
+
+    document = json.loads(bundle.to_json())
+    for path in paths(document):
+        for nonsense in (None, 7, "", "AAAA", [], {}, -1, "9" * 400):
+            changed = json.loads(bundle.to_json())
+            parent = changed
+            for step in path[:-1]:
+                parent = parent[step]
+            if parent[path[-1]] == nonsense:
+                continue
+            parent[path[-1]] = nonsense
+            try:
+                proven = verified(sigstore_stack, Bundle.parse(json.dumps(changed).encode()))
+            except AttestationError:
+                continue
+            # What may be changed without harm: hints that nobody believes.
+            assert proven.statement == STATEMENT
+            assert path[-1] in HARMLESS, (path, nonsense)
+
+
+# Signing that goes wrong
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault.FULCIO_UNAVAILABLE,
+        Fault.FULCIO_SHORT_CHAIN,
+        Fault.SCT_BY_STRANGER,
+        Fault.REKOR_UNAVAILABLE,
+        Fault.REKOR_MALFORMED,
+    ],
+)
+def test_failing_service_is_a_signing_error(sigstore_stack: "SigstoreStack", fault: Fault) -> None:
+    with sigstore_stack.fault(fault), pytest.raises(SigningError):
+        signed(sigstore_stack)
+
+
+@pytest.mark.parametrize("fault", [Fault.REKOR_OTHER_ENTRY, Fault.CHECKPOINT_BY_STRANGER, Fault.TSA_LATE])
+def test_what_lying_services_sign_does_not_verify(sigstore_stack: "SigstoreStack", fault: Fault) -> None:
+    with sigstore_stack.fault(fault):
+        try:
+            made = signed(sigstore_stack)
+        except SigningError:
+            return
+    with pytest.raises((LogProofInvalid, IdentityMismatch)):
+        verified(sigstore_stack, made)
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c"])
+def test_text_that_is_no_token_is_a_signing_error(token: str) -> None:
+    with pytest.raises(SigningError, match="token"):
+        token_identity(token)
+
+
+def test_token_says_for_whom_it_speaks(sigstore_stack: "SigstoreStack") -> None:
+    said = token_identity(sigstore_stack.token() + "\n")
+    assert (said.identity, said.issuer) == ("dev@example.com", sigstore_stack.issuer)
+
+
+@unclosed_redirect_server
+def test_browser_gives_a_token(sigstore_stack: "SigstoreStack", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webbrowser.open", client.visit)
+    token = browser_token(SigstoreTrust(source=sigstore_stack.trust_config))
+    assert token_identity(token).issuer == sigstore_stack.issuer
+
+
+@unclosed_redirect_server
+def test_denied_login_is_a_signing_error(sigstore_stack: "SigstoreStack", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("webbrowser.open", client.visit)
+    with sigstore_stack.fault(Fault.OIDC_DENIES), pytest.raises(SigningError):
+        browser_token(SigstoreTrust(source=sigstore_stack.trust_config))
+
+
+# Trust material
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"mediaType": "x"}', b"\xff", b"{" * 10])
+def test_file_that_is_no_trust_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "trust.json").write_bytes(content)
+    with pytest.raises(TrustError, match=r"trust\.json"):
+        SigstoreTrust(source=tmp_path / "trust.json").trusted_root()
+
+
+def test_missing_trust_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrustError, match="cannot be read"):
+        SigstoreTrust(source=tmp_path / "none.json").trusted_root()
+
+
+def test_trusted_root_alone_is_not_enough_to_sign(sigstore_stack: "SigstoreStack") -> None:
+    with pytest.raises(TrustError, match="names the services"):
+        SigstoreTrust(source=sigstore_stack.trusted_root).client_config()
+
+
+def test_unknown_instance_is_refused() -> None:
+    with pytest.raises(TrustError, match="no Sigstore instance"):
+        SigstoreTrust(source="somewhere").trusted_root()
+
+
+@pytest.mark.parametrize("source", ["public-good", "staging"])
+def test_offline_trust_opens_no_socket_and_says_nothing(
+    source: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    caplog.set_level(logging.WARNING)
+    monkeypatch.setattr("socket.socket.connect", pytest.fail)
+    assert SigstoreTrust(source=source, offline=True).trusted_root().get_fulcio_certs()
+    assert caplog.records == []
+
+
+def test_unreachable_repository_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("sigstore.models.DEFAULT_TUF_URL", "http://127.0.0.1:1")
+    with pytest.raises(TrustError, match="--offline"):
+        SigstoreTrust().trusted_root()
+
+
+# Bundles of others
+
+
+@needs_vectors
+@pytest.mark.parametrize("version", ["v0.3.1", "v1.0.0", "v1.0.1", "v1.1.0"])
+def test_signatures_of_model_signing_releases_verify(version: str) -> None:
+    sample = VECTORS / "oms" / "model-transparency" / f"{version}-sigstore" / "model.sig"
+    issuer = "https://sigstore.verify.ibm.com/oauth2"
+    verifier = SigstoreVerifier(identity="stefanb@us.ibm.com", issuer=issuer, trust=PUBLIC_GOOD)
+    proven = verify_bundle(Bundle.parse(sample.read_bytes()), [verifier])
+    assert (proven.signed_by.name, proven.time_source) == ("stefanb@us.ibm.com", TimeSource.LOG)
+
+
+def judged(path: Path, trust: SigstoreTrust) -> VerifiedStatement:
+    verifier = SigstoreVerifier(accepts=lambda _: True, expected="anybody", trust=trust)
+    return verify_bundle(Bundle.parse(path.read_bytes()), [verifier])
+
+
+@needs_vectors
+def test_bundle_of_the_real_staging_rekor_v2_verifies() -> None:
+    proven = judged(VECTORS / "oms" / "sigstore-python" / "a.dsse.staging-rekor-v2.txt.sigstore.json", STAGING)
+    assert proven.time_source is TimeSource.AUTHORITY
+    assert proven.signed_by.claims["repository_id"] == "632596897"
+    assert proven.signed_by.claims["trigger"] == "workflow_dispatch"
+    assert proven.signed_by.claims["runner"] == "github-hosted"
+
+
+ATTESTATIONS = VECTORS / "attestations"
+
+
+@needs_vectors
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("cosign/oci-attestation.sigstore.json", "cody@soyland.com"),
+        (
+            "slsa-verifier/bcr/MODULE.bazel.intoto.jsonl",
+            "https://github.com/bazel-contrib/publish-to-bcr/.github/workflows/publish.yaml@refs/tags/v0.0.1",
+        ),
+        (
+            "slsa-verifier/bcr/MODULE-wrong-signer.bazel.intoto.jsonl",
+            "https://github.com/loosebazooka/aa-test/.github/workflows/malicious_attestation.yaml@refs/heads/main",
+        ),
+    ],
+)
+def test_real_attestations_verify_and_name_their_signer(path: str, name: str) -> None:
+    assert judged(ATTESTATIONS / path, PUBLIC_GOOD).signed_by.name == name
+
+
+@needs_vectors
+@pytest.mark.parametrize(
+    "path",
+    [
+        "ampel/github-actions-bundle.json",
+        "sigstore-go/bundle-provenance.json",
+        "sigstore-go/dsse.sigstore.json",
+        "sigstore-go/othername.sigstore.json",
+    ],
+)
+def test_what_sigstore_cannot_judge_is_unsupported_not_invalid(path: str) -> None:
+    with pytest.raises(Unsupported):
+        judged(ATTESTATIONS / path, PUBLIC_GOOD)
+
+
+@needs_vectors
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("sigstore-go/dsse-2sigs.sigstore.json", SignatureInvalid),
+        ("pypi/rfc8785-0.1.2-py3-none-any.whl.sigstore", IdentityMismatch),
+    ],
+)
+def test_bad_bundles_of_others_are_refused(path: str, error: type[AttestationError]) -> None:
+    with pytest.raises(error):
+        judged(ATTESTATIONS / path, PUBLIC_GOOD)

@@ -1,0 +1,31 @@
+import pytest
+
+from attestations.digest import Digest, new_hasher, sha256_of
+from attestations.errors import EnvelopeError, ManifestError
+
+EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+
+
+def test_digest_is_written_with_its_algorithm() -> None:
+    assert str(sha256_of(b"")) == f"sha256:{EMPTY}"
+
+
+def test_upper_case_is_read_as_the_same_digest() -> None:
+    assert Digest.parse("sha256", EMPTY.upper()) == sha256_of(b"")
+
+
+@pytest.mark.parametrize("text", ["", "e3", f"{EMPTY}00", "z" * 64, f" {EMPTY[1:]}", f"{EMPTY[:-1]}\n"])
+def test_text_that_is_no_digest_is_refused(text: str) -> None:
+    with pytest.raises(EnvelopeError, match="not a sha256 digest"):
+        Digest.parse("sha256", text)
+
+
+def test_blake2b_is_the_long_one() -> None:
+    hasher = new_hasher("blake2b")
+    assert len(hasher.hexdigest()) == 128
+
+
+@pytest.mark.parametrize("name", ["md5", "sha1", "blake2", "SHA256", ""])
+def test_only_hashes_of_the_format_are_offered(name: str) -> None:
+    with pytest.raises(ManifestError, match="not a hash"):
+        new_hasher(name)

@@ -1,0 +1,43 @@
+import pytest
+
+from attestations.errors import EnvelopeError
+from attestations.strict_json import parse, parse_object, text_of, write
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (b'{"a": 1, "a": 2}', "twice"),
+        (b'{"x": {"a": 1, "\\u0061": 2}}', "twice"),
+        (b'{"a": NaN}', "not a JSON number"),
+        (b'{"a": -Infinity}', "not a JSON number"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"", "not JSON"),
+        (b"{} {}", "not JSON"),
+        (b"[" * 100_000 + b"]" * 100_000, "nested too deep"),
+        (b"1" * 5000, "cannot|be read"),
+    ],
+)
+def test_text_with_two_meanings_or_none_is_refused(text: bytes, problem: str) -> None:
+    with pytest.raises(EnvelopeError, match=problem):
+        parse(text, "the document")
+
+
+def test_error_names_the_document() -> None:
+    with pytest.raises(EnvelopeError, match="the bundle is not a JSON object"):
+        parse_object(b"[]", "the bundle")
+
+
+def test_lone_surrogate_is_no_text() -> None:
+    value = parse(b'"\\ud800"', "the document")
+    with pytest.raises(EnvelopeError, match="not valid Unicode"):
+        text_of(value, "the name")
+
+
+def test_same_value_same_bytes() -> None:
+    assert write({"b": 1, "a": "é"}) == '{"a":"é","b":1}'.encode()
+
+
+def test_what_json_cannot_hold_is_not_written() -> None:
+    with pytest.raises(EnvelopeError, match="cannot be written"):
+        write({"a": float("nan")})
