@@ -1,1 +1,25 @@
-"""Workers with no rights: descriptors in, bounded JSON out."""
+"""Workers with no rights: descriptors in, bounded answers out.
+
+Untrusted bytes are parsed in forked workers that can open, connect, execute, fork and signal nothing. The parent opens
+the files, and believes of an answer only what fits its schema. docs/isolation.md tells what each layer does.
+
+    scan_files(jobs, ...)        files of one target -> what each came to, in order
+    ask(function, descriptor)    one file -> the bytes that a function made of it
+"""
+
+from modelsign.isolation.asking import RefusedError, WorkerError, ask
+from modelsign.isolation.confinement import Bounds, Layer, Sandbox, active_layers, layers
+from modelsign.isolation.scanning import Job, scan_files
+
+__all__ = [
+    "Bounds",
+    "Job",
+    "Layer",
+    "RefusedError",
+    "Sandbox",
+    "WorkerError",
+    "active_layers",
+    "ask",
+    "layers",
+    "scan_files",
+]

@@ -1,0 +1,106 @@
+"""Modules that a worker needs while it has no right to read them.
+
+A worker imports everything before it gives its rights up: it inherits what the parent has imported. Parsers that few
+files need (a template engine, a decompressor) are imported where they are used, so that nobody else pays for them. When
+a worker without rights comes to such an import, it stops and names the module; the parent imports it, if it is one of
+the list below, and has the work done again. A worker that was taken over can ask for nothing else.
+"""
+
+import importlib
+import importlib.abc
+import importlib.util
+import sys
+from collections.abc import Sequence
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
+# Top-level package -> what to import when anything of it is asked for. None of them does anything when imported.
+PROVIDED: dict[str, tuple[str, ...]] = {
+    "ast": ("ast",),
+    "base64": ("base64",),
+    "bisect": ("bisect",),
+    "bz2": ("bz2",),
+    "configparser": ("configparser",),
+    "difflib": ("difflib",),
+    "heapq": ("heapq",),
+    "html": ("html.parser",),
+    "jinja2": ("jinja2", "jinja2.lexer", "jinja2.nodes", "jinja2.parser", "jinja2.ext", "jinja2.sandbox"),
+    "json": ("json",),
+    "lz4": ("lz4.frame", "lz4.block"),
+    "lzma": ("lzma",),
+    "plistlib": ("plistlib",),
+    "py7zr": ("py7zr",),
+    "string": ("string",),
+    "symtable": ("symtable",),
+    "textwrap": ("textwrap",),
+    "tokenize": ("tokenize",),
+    "tomllib": ("tomllib",),
+    "unicodedata": ("unicodedata",),
+    "xml": ("xml.parsers.expat",),
+    "zlib": ("zlib",),
+    "zstandard": ("zstandard",),
+}
+_OWN = ("scanners", "modelsign.conversion", "encodings")
+"""packages whose modules may be asked for one by one"""
+_MOST = 64
+"""modules that one run may ask for"""
+
+
+class NeededModuleError(BaseException):
+    """A worker without rights came to an import. No `Exception`: no parser may swallow it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+
+
+class Stop(importlib.abc.MetaPathFinder):
+    """A finder for workers without rights: it finds nothing, and says what was looked for."""
+
+    def __init__(self, absent: frozenset[str]) -> None:
+        self._absent = absent
+
+    @override
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname in self._absent:
+            return None
+        raise NeededModuleError(fullname)
+
+
+class Provider:
+    """The parent's side: imports what workers may need, and remembers what is not installed."""
+
+    def __init__(self) -> None:
+        self.absent: frozenset[str] = frozenset()
+        self._asked: set[str] = set()
+
+    def provide(self, name: str) -> bool:
+        """Import a module for later workers; False when it is none of those, or was asked for before in vain."""
+        if name in self._asked or len(self._asked) >= _MOST or not all(part.isidentifier() for part in name.split(".")):
+            return False
+        self._asked.add(name)
+        wanted = _wanted(name)
+        if not wanted:
+            return False
+        try:
+            for module in wanted:
+                importlib.import_module(module)
+        except ImportError:
+            self.absent |= {name}
+            return True
+        if name not in sys.modules:
+            self.absent |= {name}
+        return True
+
+
+def _wanted(name: str) -> tuple[str, ...]:
+    if any(name == own or name.startswith(f"{own}.") for own in _OWN):
+        return (name,)
+    return PROVIDED.get(name.partition(".")[0], ())

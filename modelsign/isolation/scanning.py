@@ -1,0 +1,113 @@
+"""Scanning in workers: `engine.scan_blob` for many files, each a stranger to the program that reads the results."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from modelsign.isolation import wire
+from modelsign.isolation.confinement import Bounds, Sandbox
+from modelsign.isolation.workers import results
+from scanners.engine import ScannedFile, scan_blob
+from scanners.findings import Confidence, Coverage, FileReport, Finding, Location, Verdict
+from scanners.limits import Limits
+from scanners.reader import FileReader
+from scanners.reading import FileFacts
+from scanners.rules.file.coverage import READER_CRASHED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One file to scan."""
+
+    path: str
+    """relative to the target, with forward slashes"""
+    descriptor: int
+    """open for reading; its opener closes it, once the result of this job is there"""
+    size: int
+    sha256: str | None = None
+    """for the report, where the caller has computed it"""
+
+
+def scan_files(
+    jobs: Iterable[Job],
+    *,
+    limits: Limits | None = None,
+    sandbox: Sandbox = Sandbox.AUTO,
+    bounds: Bounds | None = None,
+    workers: int | None = None,
+) -> Iterator[ScannedFile]:
+    """Scan the files of one target and yield what each came to, in order. Never raises for what a file contains.
+
+    Args:
+        jobs: taken as workers become free, up to some hundred ahead of the results. Files of different targets
+            belong in different calls: a worker that one file took over may lie about the others of its batch.
+        limits: what the scan of one file may cost, in counts.
+        sandbox: which layers of isolation to ask for.
+        bounds: what one worker may use up; what ends there is reported as `error`.
+        workers: how many at once; as many as there are processors by default.
+
+    Raises:
+        UsageError: the sandbox is required and this machine lacks a layer.
+    """
+    bounds = bounds or Bounds()
+    return results(_Scan(limits, bounds.answer), jobs, sandbox=sandbox, bounds=bounds, workers=workers)
+
+
+class _Scan:
+    """The work, as `workers.Work`."""
+
+    def __init__(self, limits: Limits | None, room: int) -> None:
+        self._limits = limits
+        self._room = room
+
+    def descriptor(self, task: Job) -> int:
+        return task.descriptor
+
+    def size(self, task: Job) -> int:
+        return task.size
+
+    def serve(self, task: Job) -> bytes:
+        scanned = scan_blob(FileReader(task.descriptor, task.size), task.path, limits=self._limits)
+        answer = wire.encode(scanned)
+        # Half of the room, because one batch shares it and because of what frames the answer.
+        return answer if len(answer) <= self._room // 2 else wire.encode(_without_facts(scanned, len(answer)))
+
+    def read(self, task: Job, answer: bytes) -> ScannedFile:
+        return wire.decode(answer, path=task.path, size=task.size, sha256=task.sha256)
+
+    def refused(self, task: Job, kind: str, message: str) -> ScannedFile:
+        return _error(task, f"the scan failed with {kind}: {message}")
+
+    def failed(self, task: Job, reason: str) -> ScannedFile:
+        return _error(task, f"the worker that scanned the file failed: {reason}")
+
+
+def _without_facts(scanned: ScannedFile, size: int) -> ScannedFile:
+    """Return the report alone: so many facts that rules about neighbours will not see them, which is not clean."""
+    report = scanned.report
+    reason = f"what was seen takes {size} bytes to tell, which is too much for the rules about neighbouring files"
+    coverage = replace(report.coverage, reasons=tuple(sorted((*report.coverage.reasons, reason))))
+    verdict = report.verdict if report.verdict.rank > Verdict.INCOMPLETE.rank else Verdict.INCOMPLETE
+    return ScannedFile(
+        report=replace(report, coverage=coverage, verdict=verdict), facts=replace(scanned.facts, facts=())
+    )
+
+
+def _error(job: Job, reason: str) -> ScannedFile:
+    finding = Finding(
+        rule=READER_CRASHED,
+        file=job.path,
+        location=Location(),
+        severity=READER_CRASHED.severity,
+        confidence=Confidence.HIGH,
+        message=reason,
+    )
+    report = FileReport(
+        path=job.path,
+        size=job.size,
+        sha256=job.sha256,
+        formats=(),
+        verdict=Verdict.ERROR,
+        coverage=Coverage(unread=job.size, reasons=(reason,)),
+        findings=(finding,),
+    )
+    return ScannedFile(report=report, facts=FileFacts(path=job.path, formats=(), facts=()))

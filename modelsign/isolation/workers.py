@@ -1,0 +1,457 @@
+"""Forked workers: one batch of one target each, no rights, bounded answers over a pipe.
+
+A worker inherits what the program has imported and the open files of its batch, nothing else; it gives its rights up
+(`confinement`), does its batch in order and ends. It answers with frames: eight bytes of length, then that many bytes,
+the first of which says what follows. A batch counts only as a whole, when its worker has answered for every file of it
+and ended well. Otherwise nothing it said is believed, and its files are done again, each by a worker of its own; what
+fails then has failed for good, and costs one file.
+"""
+
+import contextlib
+import gc
+import logging
+import os
+import selectors
+import signal
+import struct
+import sys
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Generic, NoReturn, Protocol, TypeVar
+
+from modelsign.errors import UsageError
+from modelsign.isolation.confinement import Bounds, NotConfinedError, Sandbox, active_layers, confine, die_with_parent
+from modelsign.isolation.imports import NeededModuleError, Provider, Stop
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
+T_contra = TypeVar("T_contra", contravariant=True)
+R_co = TypeVar("R_co", covariant=True)
+
+ANSWER = b"+"
+REFUSAL = b"-"
+NEEDED = b"!"
+CONFINED = b"."
+UNCONFINED = b"?"
+
+_SIGNALS = frozenset(signal.valid_signals()) if hasattr(signal, "pthread_sigmask") else frozenset()
+_BATCH_FILES = 32
+_BATCH_BYTES = 1 << 20
+_BATCH_SECONDS = 20.0
+"""wall time for a batch of small files; what takes longer is done file by file, with the full time each"""
+_AHEAD = 1024
+"""results that may wait for an earlier one"""
+_READ = 1 << 20
+_LENGTH = struct.Struct(">Q")
+_END_SECONDS = 2.0
+"""wall time between a worker's last byte and its end"""
+_MESSAGE = 2000
+"""characters of an error's text"""
+_OUT_OF_MEMORY = 77
+_FAILED = 70
+
+
+class InvalidAnswerError(Exception):
+    """A worker's answer breaks the schema; `Work.read` raises it."""
+
+
+class Work(Protocol[T_contra, R_co]):
+    """What is to be done with each task."""
+
+    def descriptor(self, task: T_contra, /) -> int:
+        """Return the open file of the task; it stays open until the task's result is there."""
+        ...
+
+    def size(self, task: T_contra, /) -> int:
+        """Return how much work the task is, in bytes."""
+        ...
+
+    def serve(self, task: T_contra, /) -> bytes:
+        """Do the task and return the answer. Runs in the worker."""
+        ...
+
+    def read(self, task: T_contra, /, answer: bytes) -> R_co:
+        """Turn an answer into the result. Runs in the parent and believes nothing.
+
+        Raises:
+            InvalidAnswerError: the answer breaks the schema.
+        """
+        ...
+
+    def refused(self, task: T_contra, /, kind: str, message: str) -> R_co:
+        """Return the result of a task that ended in an error of its own: the class's name and the text."""
+        ...
+
+    def failed(self, task: T_contra, /, reason: str) -> R_co:
+        """Return the result of a task whose worker crashed, hung, ran out of memory or misbehaved."""
+        ...
+
+
+def results(
+    work: Work[T, R],
+    tasks: Iterable[T],
+    *,
+    sandbox: Sandbox = Sandbox.AUTO,
+    bounds: Bounds | None = None,
+    workers: int | None = None,
+) -> Iterator[R]:
+    """Yield the result of every task, in order.
+
+    Args:
+        work: what to do.
+        tasks: taken as workers become free.
+        sandbox: which layers to ask for; with `OFF`, and where nothing can be forked, the tasks run in this process.
+        bounds: what one worker may use up.
+        workers: how many at once; as many as there are processors by default.
+
+    Raises:
+        UsageError: the sandbox is required and this machine lacks a layer.
+    """
+    names = active_layers(sandbox)
+    if not names:
+        return _here(work, tasks)
+    return _Parent(
+        work,
+        tasks,
+        names=names,
+        required=sandbox is Sandbox.REQUIRE,
+        bounds=bounds or Bounds(),
+        workers=workers or _processors(),
+    ).run()
+
+
+def _here(work: Work[T, R], tasks: Iterable[T]) -> Iterator[R]:
+    """Do the tasks without workers, through the same encoding."""
+    for task in tasks:
+        try:
+            answer = work.serve(task)
+        except MemoryError:
+            yield work.failed(task, "it ran out of memory")
+        except Exception as error:  # noqa: BLE001 - the border that a worker's end is elsewhere
+            yield work.refused(task, type(error).__name__, str(error))
+        else:
+            yield work.read(task, answer)
+
+
+def _processors() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@dataclass(slots=True)
+class _Batch(Generic[T]):
+    tasks: list[tuple[int, T]] = field(default_factory=list)
+    size: int = 0
+
+
+@dataclass(slots=True)
+class _Worker(Generic[T]):
+    pid: int
+    pipe: int
+    batch: _Batch[T]
+    deadline: float
+    received: bytearray = field(default_factory=bytearray)
+
+
+class _Parent(Generic[T, R]):
+    """The parent's side: starts workers, collects their frames, ends them."""
+
+    def __init__(
+        self,
+        work: Work[T, R],
+        tasks: Iterable[T],
+        *,
+        names: tuple[str, ...],
+        required: bool,
+        bounds: Bounds,
+        workers: int,
+    ) -> None:
+        self._work = work
+        self._fresh = _batches(work, tasks)
+        self._again: deque[_Batch[T]] = deque()
+        self._names = names
+        self._required = required
+        self._bounds = bounds
+        self._at_once = workers
+        self._selector = selectors.DefaultSelector()
+        self._running: dict[int, _Worker[T]] = {}
+        self._results: dict[int, R] = {}
+        self._next = 0
+        self._provider = Provider()
+
+    def run(self) -> Iterator[R]:
+        try:
+            while True:
+                while len(self._running) < self._at_once and (batch := self._choose()):
+                    self._start(batch)
+                while self._next in self._results:
+                    yield self._results.pop(self._next)
+                    self._next += 1
+                if self._running:
+                    self._collect()
+                elif not self._again and self._next not in self._results:
+                    return
+        finally:
+            for worker in list(self._running.values()):
+                self._dismiss(worker, kill=True)
+            self._selector.close()
+
+    def _choose(self) -> "_Batch[T] | None":
+        if self._again:
+            return self._again.popleft()
+        return next(self._fresh, None) if len(self._results) < _AHEAD else None
+
+    def _start(self, batch: _Batch[T]) -> None:
+        reading, writing = os.pipe()
+        parent = os.getpid()
+        # A signal that arrived in the child before `_serve` guards it would unwind the parent's stack a second time.
+        masked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            with warnings.catch_warnings():
+                # Python 3.12 warns of forks beside threads: they may leave a lock held. A worker takes none: it does
+                # not log, print or import, and collects none of the parent's garbage.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
+            if pid == 0:
+                _serve(self._work, batch, self._names, self._bounds, self._provider.absent, parent, writing)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, masked)
+        os.close(writing)
+        os.set_blocking(reading, False)
+        seconds = self._bounds.seconds if len(batch.tasks) == 1 else min(self._bounds.seconds, _BATCH_SECONDS)
+        worker = _Worker(pid=pid, pipe=reading, batch=batch, deadline=time.monotonic() + seconds)
+        self._running[reading] = worker
+        self._selector.register(reading, selectors.EVENT_READ, worker)
+
+    def _collect(self) -> None:
+        """Wait for something to happen to a worker, and deal with it."""
+        nearest = min(worker.deadline for worker in self._running.values())
+        for key, _ in self._selector.select(max(0.0, nearest - time.monotonic())):
+            self._receive(key.data)
+        now = time.monotonic()
+        for worker in list(self._running.values()):
+            if now >= worker.deadline:
+                self._dismiss(worker, kill=True)
+                self._give_up(worker.batch, f"it took longer than {self._bounds.seconds:g} seconds")
+
+    def _receive(self, worker: "_Worker[T]") -> None:
+        try:
+            data = os.read(worker.pipe, _READ)
+        except BlockingIOError:
+            return
+        if not data:
+            self._ended(worker)
+            return
+        worker.received += data
+        # Small files together get no more room than one large one: no honest answer comes near.
+        if len(worker.received) > self._bounds.answer:
+            self._dismiss(worker, kill=True)
+            self._give_up(worker.batch, f"it answered more than {self._bounds.answer} bytes")
+
+    def _ended(self, worker: "_Worker[T]") -> None:
+        why = self._dismiss(worker)
+        batch = worker.batch
+        if why is not None:
+            self._give_up(batch, why)
+            return
+        try:
+            frames = _frames(worker.received)
+            # Said before the first byte of a file was read, so these are words of ours.
+            if frames and frames[0][:1] == UNCONFINED:
+                self._do_without(batch, *frames[0][1:].decode().split("\n", 1))
+                return
+            if frames and frames[-1][:1] == NEEDED:
+                self._provide(batch, frames[-1][1:].decode("ascii", "replace"))
+                return
+            found = self._read_all(batch, frames[1:])
+        except InvalidAnswerError as error:
+            self._give_up(batch, f"its answer is not valid: {error}")
+            return
+        for (index, _), result in zip(batch.tasks, found, strict=True):
+            self._results[index] = result
+
+    def _read_all(self, batch: "_Batch[T]", frames: list[bytes]) -> list[R]:
+        if len(frames) != len(batch.tasks):
+            raise InvalidAnswerError(f"{len(frames)} answers to {len(batch.tasks)} questions")
+        return [self._read(task, frame) for (_, task), frame in zip(batch.tasks, frames, strict=True)]
+
+    def _read(self, task: T, frame: bytes) -> R:
+        if frame[:1] == ANSWER:
+            return self._work.read(task, frame[1:])
+        kind, separator, message = frame[1:].decode("utf-8", "replace").partition("\n")
+        if frame[:1] != REFUSAL or not separator or not kind.isidentifier():
+            raise InvalidAnswerError("a frame of no known kind")
+        return self._work.refused(task, kind, message[:_MESSAGE])
+
+    def _do_without(self, batch: "_Batch[T]", layer: str, reason: str) -> None:
+        """Go on without a layer that the kernel offered and then refused, unless all are required."""
+        if self._required or layer not in self._names:
+            raise UsageError(f"the sandbox layer {layer} cannot be put on: {reason}. `modelsign doctor` tells more")
+        logger.warning("workers run without %s: %s", layer, reason)
+        self._names = tuple(name for name in self._names if name != layer)
+        self._again.appendleft(batch)
+
+    def _provide(self, batch: "_Batch[T]", name: str) -> None:
+        if self._provider.provide(name):
+            self._again.appendleft(batch)
+        else:
+            self._give_up(batch, f"it asked for the module {name[:80]!r}, which workers do not get")
+
+    def _give_up(self, batch: "_Batch[T]", reason: str) -> None:
+        """Do a batch again file by file; or, of a single file, put up with the failure."""
+        if len(batch.tasks) > 1:
+            self._again.extend(_Batch([task], self._work.size(task[1])) for task in batch.tasks)
+            return
+        [(index, task)] = batch.tasks
+        self._results[index] = self._work.failed(task, reason)
+
+    def _dismiss(self, worker: "_Worker[T]", *, kill: bool = False) -> str | None:
+        """End a worker that has closed its pipe or shall not go on; return what was wrong with its end."""
+        del self._running[worker.pipe]
+        self._selector.unregister(worker.pipe)
+        os.close(worker.pipe)
+        if kill:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
+        return _end(worker.pid)
+
+
+def _batches(work: Work[T, R], tasks: Iterable[T]) -> Iterator[_Batch[T]]:
+    """Put small files that follow each other together; large ones get a worker of their own."""
+    batch: _Batch[T] = _Batch()
+    for index, task in enumerate(tasks):
+        size = work.size(task)
+        if batch.tasks and (len(batch.tasks) >= _BATCH_FILES or batch.size + size > _BATCH_BYTES):
+            yield batch
+            batch = _Batch()
+        batch.tasks.append((index, task))
+        batch.size += size
+    if batch.tasks:
+        yield batch
+
+
+def _end(pid: int) -> str | None:
+    """Reap a worker; kill it where it lingers. Return None for a good end, else what kind of end it was."""
+    deadline = time.monotonic() + _END_SECONDS
+    pause = 0.0001
+    killed = False
+    while True:
+        try:
+            found, status = os.waitpid(pid, 0 if killed else os.WNOHANG)
+        except ChildProcessError:
+            return None  # the program around us reaps all children; the frames must tell
+        if found:
+            break
+        if time.monotonic() > deadline:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+            killed = True
+        else:
+            time.sleep(pause)
+            pause = min(pause * 2, 0.01)
+    if killed:
+        return "it did not end"
+    code = os.waitstatus_to_exitcode(status)
+    if code < 0:
+        with contextlib.suppress(ValueError):
+            return f"it was ended by {signal.Signals(-code).name}"
+        return f"it was ended by signal {-code}"
+    if code == _OUT_OF_MEMORY:
+        return "it ran out of memory"
+    return None if code == 0 else f"it ended with code {code}"
+
+
+def _frames(received: bytearray) -> list[bytes]:
+    frames = []
+    position = 0
+    while position < len(received):
+        if position + _LENGTH.size > len(received):
+            raise InvalidAnswerError("it ends within a length")
+        (length,) = _LENGTH.unpack_from(received, position)
+        position += _LENGTH.size
+        if length > len(received) - position:
+            raise InvalidAnswerError("it ends within a frame")
+        frames.append(bytes(received[position : position + length]))
+        position += length
+    return frames
+
+
+def _serve(
+    work: Work[T, R],
+    batch: _Batch[T],
+    names: tuple[str, ...],
+    bounds: Bounds,
+    absent: frozenset[str],
+    parent: int,
+    pipe: int,
+) -> NoReturn:
+    """Be the worker. Never returns, and runs no clean-up of the parent's."""
+    code = _FAILED
+    try:
+        gc.freeze()  # what the parent made is the parent's to collect
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        _keep_only({pipe, *(work.descriptor(task) for _, task in batch.tasks)})
+        die_with_parent(parent)
+        try:
+            confine(names, bounds)
+        except NotConfinedError as error:
+            _write(pipe, UNCONFINED + f"{error.layer}\n{error.reason}".encode())
+            os._exit(0)
+        sys.meta_path.insert(0, Stop(absent))
+        _write(pipe, CONFINED)
+        for _, task in batch.tasks:
+            _write(pipe, _answered(work, task))
+        code = 0
+    except NeededModuleError as error:
+        _write(pipe, NEEDED + error.name.encode("ascii", "replace"))
+        code = 0
+    except MemoryError:
+        code = _OUT_OF_MEMORY
+    except BaseException:  # noqa: BLE001 - nothing may leave this function: the parent's stack lies below it
+        code = _FAILED
+    finally:
+        os._exit(code)
+
+
+def _answered(work: Work[T, R], task: T) -> bytes:
+    try:
+        return ANSWER + work.serve(task)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the worker's border; the parent decides what it means
+        return REFUSAL + f"{type(error).__name__}\n{str(error)[:_MESSAGE]}".encode("utf-8", "replace")
+
+
+def _write(pipe: int, payload: bytes) -> None:
+    for part in (_LENGTH.pack(len(payload)), payload):
+        view = memoryview(part)
+        while view:
+            view = view[os.write(pipe, view) :]
+
+
+def _keep_only(descriptors: set[int]) -> None:
+    """Close every other descriptor; standard input, output and error lead nowhere."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for number in (0, 1, 2):
+        if number not in descriptors:
+            os.dup2(nowhere, number)
+    previous = 2
+    for number in sorted(descriptors):
+        os.closerange(previous + 1, number)
+        previous = max(previous, number)
+    os.closerange(previous + 1, _highest_descriptor())
+
+
+def _highest_descriptor() -> int:
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return 1 << 31 if hard == resource.RLIM_INFINITY else hard + 1
