@@ -30,8 +30,6 @@ _FOREIGN_MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"LZIP", "an lzip file"),
     (0, b"\x1f\x9d", "a file of the compress program"),
     (0, b"!<arch>\n", "an ar archive"),
-    (0, b"\x04\x22\x4d\x18", "an LZ4 frame"),
-    (0, b"\x28\xb5\x2f\xfd", "a Zstandard frame"),
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
 )
 

@@ -138,6 +138,8 @@ class _Frame:
     parent: "_Frame | None"
     span: tuple[int, int]
     size: int = 0
+    source: Reader | None = None
+    """what a compressed blob is unpacked by"""
     parsed: list[tuple[int, int]] = field(default_factory=list)
     inert: list[tuple[int, int]] = field(default_factory=list)
 
@@ -172,7 +174,7 @@ class _Scan:
                 if child.stored:
                     work.append((child, frame, base + offset))
                 else:
-                    inner = _Frame(parent=frame, span=(base + offset, base + offset + length))
+                    inner = _Frame(parent=frame, span=(base + offset, base + offset + length), source=child.reader)
                     self.frames.append(inner)
                     work.append((child, inner, 0))
 
@@ -272,7 +274,7 @@ class _Scan:
             parent = frame.parent
             assert parent is not None
             parsed, inert, unread = _counts(frame, frame.size)
-            if unread:
+            if unread or (isinstance(frame.source, Unpacked) and frame.source.broken is not None):
                 continue  # a compressed range counts as read only when all of what it holds was
             (parent.parsed if parsed or not inert else parent.inert).append(frame.span)
         return _counts(root, size)

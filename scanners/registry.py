@@ -4,6 +4,7 @@ Order of `FORMATS`: a format that knows the members of a container (torch-zip, n
 itself, because it claims roles for members that the container hands on.
 """
 
+from scanners.containers import bzip2, gzip, lz4, tar, xz, zlib, zstd
 from scanners.containers import zip as zip_container
 from scanners.findings import Rule
 from scanners.formats import (
@@ -26,6 +27,13 @@ from scanners.rules.file import gguf as gguf_rules
 FORMATS: tuple[Format, ...] = (
     torch_zip,
     zip_container,
+    tar,
+    gzip,
+    bzip2,
+    xz,
+    zlib,
+    zstd,
+    lz4,
     safetensors,
     json_config,
     chat_template,

@@ -1,10 +1,12 @@
-"""The `zlib` module's decompressor behind the interface of `Decoder`: raw deflate, zlib and gzip streams."""
+"""The `zlib` module's decompressor behind the interface of `unpacking.Decoder`: raw deflate, zlib and gzip streams."""
 
 import zlib
 
 RAW = -zlib.MAX_WBITS
 ZLIB = zlib.MAX_WBITS
 GZIP = 16 + zlib.MAX_WBITS
+
+ERRORS: tuple[type[Exception], ...] = (zlib.error,)
 
 
 class Inflate:
@@ -29,15 +31,18 @@ class Inflate:
         return self._object.unused_data
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        # A limit of zero means "no limit" to zlib.
-        result = self._object.decompress(self._tail + data, max(1, max_length))
+        result = self._object.decompress(self._tail + data, max_length)
         self._tail = self._object.unconsumed_tail
         return result
+
+    def copy(self) -> "Inflate":
+        """Return a decompressor in the same state."""
+        twin = Inflate.__new__(Inflate)
+        twin._object = self._object.copy()  # noqa: SLF001 - its own class
+        twin._tail = self._tail  # noqa: SLF001 - likewise
+        return twin
 
 
 def raw() -> Inflate:
     """Return a decompressor for raw deflate, as zip members hold it."""
     return Inflate(RAW)
-
-
-ERRORS = zlib.error

@@ -1,18 +1,27 @@
 """Decompressed bytes on demand, within bounds: what a compressed member looks like to a format.
 
-A format that needs only a header costs only a header. What was decompressed is kept, so that a second format can look
-again; `Unpacked.release` gives the account back when the engine is done with the blob. A stream that grows beyond what
-its compressed size allows (`Limits.ratio`) ends in `LimitExceeded`, whatever its own header promises.
+Only a window of what was unpacked is held, so that an archive of gigabytes costs megabytes; the beginning stays (every
+format looks there), and reading backwards starts over, from a checkpoint where the decompressor can be copied. A stream
+that grows beyond what its compressed size allows (`Limits.ratio`) ends in `LimitExceeded`, whatever its own header
+promises; work done twice counts twice (`Limits.unpacking`).
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
-from scanners.errors import FormatError, LimitExceeded
-from scanners.limits import Budget
+from scanners.containers.deflate import Inflate
+from scanners.errors import FormatError, LimitExceeded, ScanError
+from scanners.limits import MEBIBYTE, Budget
 from scanners.reader import Reader
 
 CHUNK = 1 << 16
+HEAD = MEBIBYTE
+"""bytes from the beginning that stay"""
+WINDOW = 32 * MEBIBYTE
+"""bytes that are held before the older half is dropped"""
+CHECKPOINT = 32 * MEBIBYTE
+"""unpacked bytes between two checkpoints"""
 
 
 class Decoder(Protocol):
@@ -34,8 +43,38 @@ class Decoder(Protocol):
         ...
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        """Return at most ``max_length`` bytes. Raises the error type named beside the decoder's factory."""
+        """Return at most ``max_length`` bytes. Raises the errors of its `Method`."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A compression method."""
+
+    decoder: Callable[[], Decoder]
+    """makes a fresh decompressor"""
+    errors: tuple[type[Exception], ...]
+    """what it raises for broken input"""
+    magic: bytes = b""
+    """what a further stream begins with, where several make one file (gzip, bzip2, xz); empty elsewhere"""
+
+
+@dataclass(slots=True)
+class _State:
+    """Where unpacking stands."""
+
+    decoder: Decoder
+    position: int = 0
+    """compressed bytes handed to the decoder"""
+    produced: int = 0
+    """bytes unpacked"""
+    finished: bool = False
+
+    def copy(self) -> "_State | None":
+        """Return a copy to come back to, None where the decompressor cannot be copied."""
+        if not isinstance(self.decoder, Inflate):
+            return None
+        return _State(self.decoder.copy(), self.position, self.produced, self.finished)
 
 
 class Unpacked:
@@ -44,135 +83,164 @@ class Unpacked:
     Args:
         reader: where the compressed bytes lie.
         span: their offset and length.
-        decoder: makes a fresh decompressor.
-        errors: what the decompressor raises for broken input.
-        budget: the account that pays for what is held.
-        size: what a directory says the result measures; None to find out by unpacking everything.
-        several: whether compressed streams may follow each other (gzip, bzip2, xz).
+        method: how they are compressed.
+        budget: the account that pays for work and for what is held.
+        size: what a directory says the result measures; None to find out by unpacking everything once.
     """
 
     __slots__ = (
+        "_base",
         "_budget",
+        "_cap",
+        "_checkpoints",
         "_data",
-        "_decoder",
-        "_errors",
-        "_finished",
+        "_head",
         "_held",
         "_input",
-        "_make",
-        "_position",
-        "_several",
+        "_method",
         "_size",
         "_span",
+        "_state",
+        "broken",
         "consumed",
     )
 
     def __init__(
-        self,
-        reader: Reader,
-        span: tuple[int, int],
-        decoder: Callable[[], Decoder],
-        errors: type[Exception] | tuple[type[Exception], ...],
-        budget: Budget,
-        *,
-        size: int | None = None,
-        several: bool = False,
+        self, reader: Reader, span: tuple[int, int], method: Method, budget: Budget, *, size: int | None = None
     ) -> None:
         self._input = reader
         self._span = span
-        self._make = decoder
-        self._decoder = decoder()
-        self._errors = errors
+        self._method = method
         self._budget = budget
-        self._several = several
-        self._data = bytearray()
-        self._position = 0
-        self._finished = False
-        self._held = 0
         self._size = size
+        self._cap = budget.limits.free_expansion + span[1] * budget.limits.ratio
+        self._held = 0
+        self._head = b""
+        self._data = bytearray()
+        self._base = 0
+        self._state = _State(method.decoder())
+        self._checkpoints: list[_State] = []
         self.consumed = 0
         """compressed bytes that belong to the stream, once it was unpacked to its end"""
+        self.broken: ScanError | None = None
+        """what ended unpacking before the end of the stream"""
 
     @property
     def size(self) -> int:
         if self._size is None:
-            self._unpack(None)
-            self._size = len(self._data)
+            self._size = self.finish()
         return self._size
-
-    @property
-    def unpacked(self) -> int:
-        """How many bytes were unpacked so far."""
-        return len(self._data)
 
     def read_at(self, offset: int, length: int) -> bytes:
         size = self.size
         end = min(offset + length, size)
         if end <= offset:
             return b""
-        if end > len(self._data):
-            self._unpack(end)
-            if end > len(self._data):
+        if end <= len(self._head):
+            return self._head[offset:end]
+        if offset < self._base:
+            self._go_back(offset)
+        if end > self._state.produced:
+            self._unpack(end, keep=offset)
+            if end > self._state.produced:
                 raise FormatError(
-                    f"the compressed data ends after {len(self._data)} of {size} promised bytes", offset=len(self._data)
+                    f"the compressed data ends after {self._state.produced} of {size} promised bytes",
+                    offset=self._state.produced,
                 )
-        return bytes(self._data[offset:end])
+        with memoryview(self._data) as view:
+            return bytes(view[offset - self._base : end - self._base])
 
     def finish(self) -> int:
-        """Unpack to the end, also beyond the promised size, and return the length."""
-        self._unpack(None)
-        return len(self._data)
+        """Unpack to the end, also beyond the promised size, and return the length.
+
+        Data that breaks off or grows too large is as long as what it gave until then, and `broken` says what happened:
+        a loader has acted on the beginning before it meets the end.
+        """
+        try:
+            self._unpack(None, keep=None)
+        except ScanError as error:
+            self.broken = error
+        return self._state.produced
 
     def release(self) -> None:
-        """Drop what was unpacked and give it back to the budget. Reading again starts over."""
+        """Drop what is held and give it back to the budget. Reading again starts over."""
+        self._checkpoints = []
+        self._head = b""
+        self._restart(_State(self._method.decoder()))
+
+    def _restart(self, state: _State) -> None:
         self._budget.materialised -= self._held
         self._held = 0
         self._data = bytearray()
-        self._decoder = self._make()
-        self._position = 0
-        self._finished = False
+        self._base = state.produced
+        self._state = state
 
-    def _unpack(self, end: int | None) -> None:
-        """Unpack up to ``end`` bytes, or to the end of the stream."""
+    def _go_back(self, offset: int) -> None:
+        """Start over at the last checkpoint before ``offset``."""
+        best: _State | None = None
+        for checkpoint in self._checkpoints:
+            if checkpoint.produced <= offset:
+                best = checkpoint.copy()
+        self._restart(best or _State(self._method.decoder()))
+
+    def _unpack(self, end: int | None, *, keep: int | None) -> None:
+        """Unpack until ``end`` bytes were produced, or to the end of the stream; hold what lies behind ``keep``."""
         start, length = self._span
-        cap = min(self._budget.allowed_expansion(length) + self._held, self._budget.limits.member_bytes)
-        while not self._finished and (end is None or len(self._data) < end):
-            if len(self._data) > cap:
-                raise LimitExceeded("ratio", f"{length} compressed bytes unpack to more than {cap}")
+        state = self._state
+        while not state.finished and (end is None or state.produced < end):
+            if state.produced > self._cap:
+                raise LimitExceeded("ratio", f"{length} compressed bytes unpack to more than {self._cap}")
             chunk = b""
-            if self._decoder.needs_input and not self._decoder.eof:
-                chunk = self._input.read_at(start + self._position, min(CHUNK, length - self._position))
-                self._position += len(chunk)
-            # One byte more than allowed, so that a stream which fills its allowance exactly is seen to end.
-            wanted = min(CHUNK * 4, cap - len(self._data) + 1)
+            if state.decoder.needs_input and not state.decoder.eof:
+                chunk = self._input.read_at(start + state.position, min(CHUNK, length - state.position))
+                state.position += len(chunk)
             try:
-                data = self._decoder.decompress(chunk, wanted)
-            except self._errors as error:
-                raise FormatError(f"broken compressed data: {error}", offset=self._position) from error
-            self._budget.spend_unpacked(len(data))
-            self._budget.spend_materialised(len(data))
-            self._held += len(data)
-            self._data += data
-            if self._decoder.eof:
+                data = state.decoder.decompress(chunk, 4 * CHUNK)
+            except self._method.errors as error:
+                raise FormatError(f"broken compressed data: {error}", offset=state.position) from error
+            self._hold(data, keep)
+            if state.decoder.eof:
                 self._next_stream()
-            elif not data and not chunk and self._decoder.needs_input:
-                self._finished = True
-                self.consumed = self._position
+            elif not data and not chunk and state.decoder.needs_input:
+                state.finished = True
+                self.consumed = state.position
                 if end is None:
-                    raise FormatError(f"the compressed data breaks off after {len(self._data)} bytes", offset=length)
+                    raise FormatError(f"the compressed data breaks off after {state.produced} bytes", offset=length)
+
+    def _hold(self, data: bytes, keep: int | None) -> None:
+        """Take over what was unpacked; drop the older half of the window where nobody needs it."""
+        state = self._state
+        self._budget.spend_unpacked(len(data))
+        self._budget.spend_materialised(len(data))
+        self._held += len(data)
+        before = state.produced
+        state.produced += len(data)
+        self._data += data
+        if before < HEAD and len(self._head) == before:
+            self._head += data[: HEAD - before]
+        if before // CHECKPOINT != state.produced // CHECKPOINT:
+            furthest = self._checkpoints[-1].produced if self._checkpoints else 0
+            checkpoint = state.copy() if state.produced > furthest else None
+            if checkpoint is not None:
+                self._checkpoints.append(checkpoint)
+        if len(self._data) > WINDOW:
+            unneeded = len(self._data) - WINDOW // 2
+            if keep is not None:
+                unneeded = min(unneeded, keep - self._base)
+            if unneeded > 0:
+                del self._data[:unneeded]
+                self._base += unneeded
+                self._held -= unneeded
+                self._budget.materialised -= unneeded
 
     def _next_stream(self) -> None:
         """Go on behind the end of a stream: with the next one where the format allows it."""
-        self._position -= len(self._decoder.unused_data)
-        self.consumed = self._position
-        if not self._several or self._position >= self._span[1]:
-            self._finished = True
-            return
-        following = self._make()
-        probe = self._input.read_at(self._span[0] + self._position, min(16, self._span[1] - self._position))
-        try:
-            following.decompress(probe, 0)
-        except self._errors:
-            self._finished = True  # what follows is no further stream: padding or a trailer
-            return
-        self._decoder = self._make()
+        state = self._state
+        state.position -= len(state.decoder.unused_data)
+        self.consumed = state.position
+        magic = self._method.magic
+        following = self._input.read_at(self._span[0] + state.position, min(len(magic), self._span[1] - state.position))
+        if magic and following == magic:
+            state.decoder = self._method.decoder()
+        else:
+            state.finished = True  # what follows is no further stream: padding, or something else

@@ -9,7 +9,7 @@ Sources: PKWARE APPNOTE.TXT 6.3.10; CVE-2025-1944 and CVE-2025-1945 (scanners th
 import zlib
 
 from scanners.containers import deflate
-from scanners.containers.unpacking import Unpacked
+from scanners.containers.unpacking import Method, Unpacked
 from scanners.containers.zip_records import (
     DEFLATED,
     LOCAL_MAGIC,
@@ -38,6 +38,7 @@ __all__ = [
 
 NAME = "zip"
 
+_DEFLATE = Method(decoder=deflate.raw, errors=deflate.ERRORS)
 _CUT = frozenset({"zip-no-directory", "zip-directory-broken", "zip-many-directories"})
 """anomalies behind which members may be missing"""
 _CHECKED = 4 << 20
@@ -90,7 +91,7 @@ def member_reader(reader: Reader, entry: ZipEntry, budget: Budget) -> Reader:
         return Window(reader, entry.data_offset, entry.compressed_size)
     span = (entry.data_offset, entry.compressed_size)
     if entry.method == DEFLATED:
-        return Unpacked(reader, span, deflate.raw, deflate.ERRORS, budget, size=entry.size if entry.size >= 0 else None)
+        return Unpacked(reader, span, _DEFLATE, budget, size=entry.size if entry.size >= 0 else None)
     method = METHODS.get(entry.method, "unknown")
     raise Unsupported(f"{entry.name!r} is compressed with method {entry.method} ({method})")
 
@@ -159,13 +160,22 @@ def _check(reading: Reading, entry: ZipEntry, data: Reader) -> None:
     """Compare a small member with its checksum: torch never does, zipfile always."""
     if not entry.crc or not 0 <= entry.size <= _CHECKED or entry.encrypted or entry.loader == "streaming":
         return
+    length = entry.size
     try:
+        if isinstance(data, Unpacked):
+            length = data.finish()
         computed = zlib.crc32(data.read_at(0, data.size))
     except ScanError:
         return  # whoever reads the member says so
     finally:
         if isinstance(data, Unpacked):
             data.release()
+    if length > entry.size:
+        reading.anomaly(
+            "zip-longer-than-said",
+            f"{entry.name!r} unpacks to {length} bytes, the directory says {entry.size}: zipfile stops there",
+            entry.header_offset,
+        )
     if computed != entry.crc:
         reading.anomaly(
             "zip-wrong-checksum",

@@ -1,0 +1,49 @@
+"""xz files, and the older .lzma ones ("LZMA alone")."""
+
+import lzma
+from functools import partial
+
+from scanners.containers import stream
+from scanners.containers.unpacking import Method
+from scanners.reading import Blob, Reading
+
+NAME = "xz"
+
+_MEMORY = 192 << 20
+"""bytes a dictionary may take: more than level 9 needs; a header may ask for gigabytes"""
+_ERRORS: tuple[type[Exception], ...] = (lzma.LZMAError, EOFError)
+
+METHOD = Method(
+    decoder=partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, memlimit=_MEMORY), errors=_ERRORS, magic=b"\xfd7zXZ\x00"
+)
+ALONE = Method(decoder=partial(lzma.LZMADecompressor, lzma.FORMAT_ALONE, memlimit=_MEMORY), errors=_ERRORS)
+
+
+def matches(blob: Blob) -> bool:
+    """Return whether the blob is either kind."""
+    head = blob.reader.read_at(0, 64)
+    return head[:6] == b"\xfd7zXZ\x00" or _is_alone(head)
+
+
+def _is_alone(head: bytes) -> bool:
+    """Return whether the bytes begin a .lzma file: no magic, but its fields must make sense, and it must unpack."""
+    if len(head) < 18 or head[0] >= 225 or head[13]:
+        return False
+    dictionary = int.from_bytes(head[1:5], "little")
+    size = int.from_bytes(head[5:13], "little")
+    # What encoders write: a power of two, or one and a half; a size below 256 GiB, or "unknown" (xz, alone_decoder.c).
+    if dictionary & (dictionary - 1) and (dictionary // 3) & (dictionary // 3 - 1):
+        return False
+    if dictionary < 4096 or (size >= 1 << 38 and size != (1 << 64) - 1):
+        return False
+    try:
+        ALONE.decoder().decompress(head, 64)
+    except _ERRORS:
+        return False
+    return True
+
+
+def read(blob: Blob, reading: Reading) -> None:
+    """Hand on the content."""
+    alone = blob.reader.read_at(0, 6) != b"\xfd7zXZ\x00"
+    stream.hand_on(blob, reading, "lzma" if alone else NAME, ALONE if alone else METHOD)
