@@ -79,7 +79,7 @@ def sign(
         AttestationError: the files cannot be hashed, or no signature could be made.
     """
     model = Path(target)
-    sealer = _signer(key, passphrase, signer)
+    sealer = signer_of(key, passphrase, signer)
     place = refuse_target(target, signature, force=force)
     ignored, notes = _ignored(model, place, ignore)
     if model.is_dir():
@@ -120,7 +120,13 @@ def refuse_target(target: str | os.PathLike[str], signature: str | os.PathLike[s
     return place
 
 
-def _signer(key: str | os.PathLike[str] | None, passphrase: str | bytes | None, signer: Signer | None) -> Signer:
+def signer_of(key: str | os.PathLike[str] | None, passphrase: str | bytes | None, signer: Signer | None) -> Signer:
+    """Return ``signer``, or one with the PEM key in ``key``.
+
+    Raises:
+        UsageError: neither is given, or both.
+        SigningError: the key cannot be read, decrypted or used.
+    """
     if signer is not None:
         if key is not None:
             raise UsageError("give a key or a signer, not both")

@@ -1,10 +1,11 @@
 """The one table from outcomes and errors to exit codes (docs: "Exit codes")."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 from attestations import errors as attestation_errors
 from modelsign import errors
+from modelsign.policy.decision import Code, Decision
 
 
 class Exit(IntEnum):
@@ -87,7 +88,10 @@ _ERRORS: tuple[tuple[type[Exception], Exit], ...] = (
     (attestation_errors.DigestMismatch, Exit.CONTENT_DIFFERS),
     (attestation_errors.Unsupported, Exit.UNSUPPORTED),
     (attestation_errors.EnvelopeError, Exit.SIGNATURE_INVALID),
+    (attestation_errors.TrustError, Exit.TRUST_EXPIRED),
+    (attestation_errors.ContentChanged, Exit.CONTENT_DIFFERS),
     (attestation_errors.ManifestError, Exit.SOURCE),
+    (attestation_errors.TrustError, Exit.TRUST_EXPIRED),
     (attestation_errors.SigningError, Exit.SOURCE),
     (OSError, Exit.SOURCE),
 )
@@ -96,3 +100,37 @@ _ERRORS: tuple[tuple[type[Exception], Exit], ...] = (
 def exit_of(error: Exception) -> Exit | None:
     """Return the exit code of a documented error, None for a bug. The first matching row wins."""
     return next((code for kind, code in _ERRORS if isinstance(error, kind)), None)
+
+
+# What each reason of a decision comes to when it denies (docs/verifying.md lists the codes).
+_REASONS: Mapping[Code, Exit] = {
+    Code.SIGNATURE_FOUND: Exit.NO_SIGNATURE,
+    Code.SIGNATURE_VALID: Exit.SIGNATURE_INVALID,
+    Code.SIGNATURE_SUPPORTED: Exit.UNSUPPORTED,
+    Code.LOG_PROOF: Exit.SIGNATURE_INVALID,
+    Code.SIGNER_TRUSTED: Exit.NOT_TRUSTED,
+    Code.SIGNER_THRESHOLD: Exit.NOT_TRUSTED,
+    Code.TRUST_USABLE: Exit.TRUST_EXPIRED,
+    Code.CONTENT: Exit.CONTENT_DIFFERS,
+    Code.CONTENT_STABLE: Exit.CONTENT_DIFFERS,
+    Code.FILE_MISSING: Exit.CONTENT_DIFFERS,
+    Code.FILE_CHANGED: Exit.CONTENT_DIFFERS,
+    Code.FILE_UNSIGNED: Exit.CONTENT_DIFFERS,
+    Code.DIGESTS_MEASURED: Exit.INCOMPLETE,
+    Code.SYMLINKS: Exit.DENIED,
+    Code.LOCAL_SCAN: Exit.DENIED,
+    Code.LOCAL_SCAN_COMPLETE: Exit.INCOMPLETE,
+    Code.POLICY_CURRENT: Exit.TRUST_EXPIRED,
+    Code.FORMATS: Exit.DENIED,
+    Code.REMOTE_CODE: Exit.DENIED,
+    Code.SCAN_ATTESTED: Exit.ATTESTATION_MISSING,
+    Code.SCAN_AGREES: Exit.DENIED,
+    Code.CONVERSION_ATTESTED: Exit.ATTESTATION_MISSING,
+}
+
+
+def exit_of_decision(decision: Decision) -> Exit:
+    """Return what a verification exits with: 0 where it allows, else the worst of what denies."""
+    if decision.allowed:
+        return Exit.OK
+    return worst(_REASONS[reason.code] for reason in decision.reasons if reason.denies)

@@ -178,8 +178,13 @@ def _beside(path: Path, value: object) -> object:
     return str(path.parent / value) if isinstance(value, str) else value
 
 
-def reporting(*formats: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Add the options that say how a result is written; the verb gets ``output: Output``. The first is the default."""
+def reporting(*formats: str, files: bool = True) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    """Add the options that say how a result is written; the verb gets ``output: Output``.
+
+    Args:
+        formats: the forms, the default one first.
+        files: whether `-o` and `--report` are added; without them the verb has its own options of these names.
+    """
 
     def decorate(function: Callable[..., R]) -> Callable[..., R]:
         @click.option(
@@ -192,29 +197,13 @@ def reporting(*formats: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
             help="Form of the result on standard output.",
         )
         @click.option("--json", "as_json", is_flag=True, help="Short for --format json.")
-        @click.option(
-            "-o",
-            "--output",
-            "destination",
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help="Write the result to FILE instead of standard output.",
-        )
-        @click.option(
-            "--report",
-            "reports",
-            type=ReportFile(formats),
-            multiple=True,
-            metavar="FORMAT=FILE",
-            help="Also write the result in this form to FILE; may be repeated.",
-        )
         @functools.wraps(function)
         def wrapped(
             *,
             format_: str,
             as_json: bool,
-            destination: Path | None,
-            reports: tuple[tuple[str, Path], ...],
+            destination: Path | None = None,
+            reports: tuple[tuple[str, Path], ...] = (),
             **others: object,
         ) -> R:
             if as_json and format_ != "json" and _given("format_"):
@@ -227,9 +216,32 @@ def reporting(*formats: str) -> Callable[[Callable[..., R]], Callable[..., R]]:
             )
             return function(output=output, **others)
 
-        return wrapped
+        return _with_files(wrapped, formats) if files else wrapped
 
     return decorate
+
+
+def _with_files(function: Callable[..., R], formats: tuple[str, ...]) -> Callable[..., R]:
+    for option in (
+        click.option(
+            "--report",
+            "reports",
+            type=ReportFile(formats),
+            multiple=True,
+            metavar="FORMAT=FILE",
+            help="Also write the result in this form to FILE; may be repeated.",
+        ),
+        click.option(
+            "-o",
+            "--output",
+            "destination",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="Write the result to FILE instead of standard output.",
+        ),
+    ):
+        function = option(function)
+    return function
 
 
 def _given(name: str) -> bool:

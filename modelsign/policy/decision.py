@@ -18,20 +18,20 @@ class Code(Enum):
     SIGNATURE_FOUND = "signature-found"
     SIGNATURE_VALID = "signature-valid"
     SIGNATURE_SUPPORTED = "signature-supported"
+    LOG_PROOF = "log-proof"
     SIGNER_TRUSTED = "signer-trusted"
     SIGNER_THRESHOLD = "signer-threshold"
-    LOG_PROOF_VALID = "log-proof-valid"
-    CONTENT_MATCHES = "content-matches"
-    CONTENT_COMPLETE = "content-complete"
+    TRUST_USABLE = "trust-usable"
+    CONTENT = "content"
     CONTENT_STABLE = "content-stable"
-    IGNORED_FILES = "ignored-files"
-    UNSIGNED_FILES = "unsigned-files"
+    FILE_MISSING = "file-missing"
+    FILE_CHANGED = "file-changed"
+    FILE_UNSIGNED = "file-unsigned"
+    DIGESTS_MEASURED = "digests-measured"
     SYMLINKS = "symlinks"
-    DIGESTS_CLAIMED = "digests-claimed"
     LOCAL_SCAN = "local-scan"
     LOCAL_SCAN_COMPLETE = "local-scan-complete"
     POLICY_CURRENT = "policy-current"
-    TRUST_CURRENT = "trust-current"
     FORMATS = "formats"
     REMOTE_CODE = "remote-code"
     SCAN_ATTESTED = "scan-attested"
@@ -100,8 +100,8 @@ class Covered:
     """paths the signature leaves out"""
     unsigned: tuple[str, ...] = ()
     """files that lie in the model and nobody signed"""
-    unchecked: int = 0
-    """signed files that were not looked at (a partial verification, or an early refusal)"""
+    unchecked: tuple[str, ...] = ()
+    """signed files that a partial verification did not look at"""
     claimed: bool = False
     """whether the digests came from somebody else and were not measured here"""
 
@@ -113,6 +113,16 @@ class Claim:
     predicate_type: str
     summary: str
     signer: Signer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalScan:
+    """What the scan of this verification came to."""
+
+    verdict: str
+    complete: bool
+    findings: int
+    ruleset: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,8 +146,10 @@ class Decision:
     """None when no signature could be trusted, so that nothing is covered"""
     claims: tuple[Claim, ...] = ()
     policy: AppliedPolicy | None = None
-    scanned: Mapping[str, object] | None = None
-    """the local scan in brief; None when none was made"""
+    scan: LocalScan | None = None
+    """None when none was made"""
+    notes: tuple[str, ...] = ()
+    """what a person should know and no rule asks"""
 
     @property
     def allowed(self) -> bool:

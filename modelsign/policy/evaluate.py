@@ -13,13 +13,14 @@ from typing import assert_never
 from packaging.version import InvalidVersion, Version
 
 from attestations.errors import EnvelopeError
+from attestations.manifest import Manifest
 from attestations.predicates.model_scan import ModelScan, Result, Severity
 from attestations.predicates.provenance import Provenance
 from attestations.uris import CONVERT_BUILD_TYPE_V1, MODEL_SCAN_V0_1, SLSA_PROVENANCE_V1
 from modelsign.claims.conversion import converted_files
 from modelsign.policy.decision import Code, Level, Reason, Signer
 from modelsign.policy.evidence import Evidence, SignedClaim
-from modelsign.policy.file import ConversionRule, Mode, Policy, ScanRule, When, calver
+from modelsign.policy.file import ConversionRule, Mode, ModelRules, Policy, ScanRule, When, calver
 from modelsign.policy.identities import distinct
 from modelsign.policy.model_files import code_in, foreign_formats
 
@@ -32,8 +33,8 @@ def evaluate(policy: Policy, evidence: Evidence) -> tuple[Reason, ...]:
     reasons = [
         current(policy, evidence.now),
         _signed(policy, evidence),
-        _unsigned(policy, evidence),
-        _symlinks(policy, evidence),
+        *unsigned_files(evidence.unsigned, policy.model),
+        symlinks(evidence.manifest, policy.model),
         *_formats(policy, evidence),
         *_remote_code(policy, evidence),
     ]
@@ -86,20 +87,24 @@ def _signed(policy: Policy, evidence: Evidence) -> Reason:
     return Reason(code=Code.SIGNER_TRUSTED, message=f"signed by {names}, as the policy wants", passed=True)
 
 
-def _unsigned(policy: Policy, evidence: Evidence) -> Reason:
-    allowed = set(policy.model.may_be_unsigned)
-    others = [name for name in evidence.unsigned if name not in allowed]
-    if others:
-        shown = _some(others)
-        message = f"files that nobody signed: {shown}; sign again, or list them under model.unsigned_files"
-        return Reason(code=Code.UNSIGNED_FILES, message=message, passed=False, level=policy.model.unsigned_files)
-    return Reason(code=Code.UNSIGNED_FILES, message="no file lies there unsigned", passed=True)
+def unsigned_files(names: Sequence[str], rules: ModelRules) -> Iterator[Reason]:
+    """Answer for each file that lies in the model and that nobody signed."""
+    for name in names:
+        if name in rules.may_be_unsigned:
+            message = f"{name} is not signed, and may change at any time; the policy allows it"
+            yield Reason(code=Code.FILE_UNSIGNED, message=message, passed=True, subject=name)
+        else:
+            message = f"{name} was never signed; remove it, or have the model signed with it"
+            yield Reason(
+                code=Code.FILE_UNSIGNED, message=message, passed=False, subject=name, level=rules.unsigned_files
+            )
 
 
-def _symlinks(policy: Policy, evidence: Evidence) -> Reason:
-    if evidence.manifest.allow_symlinks:
+def symlinks(manifest: Manifest, rules: ModelRules) -> Reason:
+    """Answer whether the model was signed through symbolic links."""
+    if manifest.allow_symlinks:
         message = "the model was signed through symbolic links, which may lead elsewhere at the next load"
-        return Reason(code=Code.SYMLINKS, message=message, passed=False, level=policy.model.symlinks)
+        return Reason(code=Code.SYMLINKS, message=message, passed=False, level=rules.symlinks)
     return Reason(code=Code.SYMLINKS, message="no symbolic links", passed=True)
 
 

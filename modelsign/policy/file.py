@@ -21,7 +21,7 @@ from attestations.predicates.model_scan import Severity
 from attestations.uris import CONVERT_BUILD_TYPE_V1
 from modelsign.errors import PolicyError, SourceError
 from modelsign.policy.decision import Level
-from modelsign.policy.identities import MAX_REGEX, CertificateIdentity, KeyIdentity, Pattern, glob
+from modelsign.policy.identities import CertificateIdentity, KeyIdentity, Pattern, exactly, glob, regex
 
 SCHEMA = 1
 _MAX_BYTES = 1 << 20
@@ -66,7 +66,7 @@ class When(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustedKey:
-    """A public key, and when its signatures count."""
+    """A public key, and when its signatures count (by a clock that is not the signer's)."""
 
     name: str
     path: Path
@@ -291,16 +291,16 @@ def _pattern(table: "_Table", keys: set[str]) -> Pattern:
         subject = _regex(table, shown)
     claims = {name: table.take(name, str) for name in CLAIMS if table.has(name)}
     table.finish()
-    return CertificateIdentity(issuer=issuer, subject=subject, shown=shown, claims=claims)
+    return CertificateIdentity(
+        issuer=exactly(issuer), subject=subject, shown=f"{shown} (issuer {issuer})", claims=claims
+    )
 
 
 def _regex(table: "_Table", text: str) -> re.Pattern[str]:
-    if len(text) > MAX_REGEX:
-        raise table.error("subject_regex", f"is longer than {MAX_REGEX} characters")
     try:
-        return re.compile(text)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise table.error("subject_regex", f"is no regular expression: {error}") from error
+        return regex(text)
+    except ValueError as error:
+        raise table.error("subject_regex", str(error)) from error
 
 
 def _model(table: "_Table") -> ModelRules:

@@ -33,19 +33,19 @@ class Certified(Protocol):
 class CertificateIdentity:
     """A name that an issuer vouches for: a workflow, an account, a machine."""
 
-    issuer: str
-    """exact"""
+    issuer: re.Pattern[str]
     subject: re.Pattern[str]
     shown: str
-    """the subject as the policy writes it"""
+    """issuer and subject as their author wrote them"""
     claims: Mapping[str, str] = field(default_factory=dict)
     """what Fulcio's certificate must say besides: `repository_id`, `owner_id`, `trigger`, `runner` …"""
 
     def matches(self, signer: Certified) -> bool:
         """Return whether ``signer`` is this identity."""
         return (
-            signer.issuer == self.issuer
+            signer.issuer is not None
             and signer.identity is not None
+            and self.issuer.fullmatch(signer.issuer) is not None
             and len(signer.identity) <= _MAX_SUBJECT
             and self.subject.fullmatch(signer.identity) is not None
             and all(signer.claims.get(name) == value for name, value in self.claims.items())
@@ -53,7 +53,7 @@ class CertificateIdentity:
 
     def describe(self) -> str:
         """Return the identity as a person would write it."""
-        return f"{self.shown} ({self.issuer})"
+        return self.shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +78,25 @@ Pattern: TypeAlias = CertificateIdentity | KeyIdentity
 def glob(pattern: str) -> re.Pattern[str]:
     """Return the expression for a glob whose ``*`` stands for any run of characters but ``/`` and ``@``."""
     return re.compile("[^/@]*".join(re.escape(part) for part in pattern.split("*")))
+
+
+def exactly(text: str) -> re.Pattern[str]:
+    """Return the expression that matches ``text`` and nothing else."""
+    return re.compile(re.escape(text))
+
+
+def regex(text: str) -> re.Pattern[str]:
+    """Return a regular expression that somebody wrote, for a match of the whole.
+
+    Raises:
+        ValueError: it is none, or longer than `MAX_REGEX`.
+    """
+    if len(text) > MAX_REGEX:
+        raise ValueError(f"is longer than {MAX_REGEX} characters")
+    try:
+        return re.compile(text)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"is no regular expression: {error}") from error
 
 
 def principals(signer: Signer, identities: Mapping[str, Sequence[Pattern]]) -> tuple[str, ...]:

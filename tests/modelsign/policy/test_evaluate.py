@@ -101,11 +101,9 @@ def test_warn_mode_tells_and_does_not_deny() -> None:
 
 
 def test_unsigned_files_deny_unless_listed() -> None:
-    assert codes(asked(policy(), unsigned=("x.py",))) == [Code.UNSIGNED_FILES]
+    assert codes(asked(policy(), unsigned=("x.py",))) == [Code.FILE_UNSIGNED]
     assert asked(policy('[model]\nunsigned_files = ["README.md"]\n'), unsigned=("README.md",)) == []
-    assert codes(asked(policy('[model]\nunsigned_files = ["README.md"]\n'), unsigned=("x.py",))) == [
-        Code.UNSIGNED_FILES
-    ]
+    assert codes(asked(policy('[model]\nunsigned_files = ["README.md"]\n'), unsigned=("x.py",))) == [Code.FILE_UNSIGNED]
 
 
 def test_a_required_threshold_counts_different_signers() -> None:

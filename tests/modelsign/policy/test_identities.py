@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from modelsign.policy.decision import Signer
-from modelsign.policy.identities import CertificateIdentity, KeyIdentity, Pattern, distinct, glob, principals
+from modelsign.policy.identities import CertificateIdentity, KeyIdentity, Pattern, distinct, exactly, glob, principals
 
 ISSUER = "https://issuer.example"
 
@@ -23,7 +23,7 @@ def signer(identity: str | None = None, *, issuer: str = ISSUER, key: str = "k",
 
 
 def pattern(subject: str, **claims: str) -> CertificateIdentity:
-    return CertificateIdentity(issuer=ISSUER, subject=glob(subject), shown=subject, claims=claims)
+    return CertificateIdentity(issuer=exactly(ISSUER), subject=glob(subject), shown=subject, claims=claims)
 
 
 WORKFLOW = "https://github.com/acme/models/.github/workflows/release.yml@refs/tags/*"

@@ -1,0 +1,154 @@
+"""Whom to trust, as options that verbs share; a verb gets ``trusted: TrustChoice``.
+
+cosign's names for the same things are accepted, so that a command line can be carried over.
+"""
+
+import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+import click
+
+from modelsign.config import refuse_inside
+from modelsign.errors import UsageError
+from modelsign.policy.file import CLAIMS
+
+if TYPE_CHECKING:
+    from attestations.signers.sigstore import SigstoreTrust
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustChoice:
+    """What the user said about trust."""
+
+    keys: tuple[Path, ...]
+    identity: str | None
+    identity_regexp: str | None
+    issuer: str | None
+    issuer_regexp: str | None
+    pins: tuple[str, ...]
+    trusted_root: Path | None
+    staging: bool
+    policy: Path | None
+    offline: bool
+
+    def arguments(self, target: str) -> dict[str, object]:
+        """Return the keyword arguments for `modelsign.verification.verify`.
+
+        Raises:
+            UsageError: options contradict each other, or what decides lies inside of what is judged.
+        """
+        for path in self.keys:
+            refuse_inside(path, [target], what="key")
+        if self.policy is not None:
+            refuse_inside(self.policy, [target], what="policy")
+        if self.trusted_root is not None:
+            refuse_inside(self.trusted_root, [target], what="trusted root")
+        return {
+            "keys": self.keys,
+            "identity": self.identity,
+            "identity_regexp": self.identity_regexp,
+            "issuer": self.issuer,
+            "issuer_regexp": self.issuer_regexp,
+            "certificate_claims": self._claims(),
+            "sigstore": self._instance(),
+            "policy": self.policy,
+            "offline": self.offline,
+        }
+
+    def _claims(self) -> Mapping[str, str]:
+        claims = {}
+        for pin in self.pins:
+            name, equals, value = pin.partition("=")
+            if not equals or name not in CLAIMS:
+                raise UsageError(f"--pin {pin}: give NAME=VALUE, where NAME is one of {', '.join(CLAIMS)}")
+            claims[name] = value
+        return claims
+
+    def _instance(self) -> "SigstoreTrust | None":
+        if self.staging and self.trusted_root is not None:
+            raise UsageError("--staging and --trusted-root exclude each other; give one of them")
+        if not self.staging and self.trusted_root is None:
+            return None
+        from attestations.signers.sigstore import SigstoreTrust
+
+        return SigstoreTrust(source=self.trusted_root or "staging", offline=self.offline)
+
+
+def trust_options(function: Callable[P, R]) -> Callable[P, R]:
+    """Add the options that say whom to trust."""
+
+    @click.option(
+        "--key",
+        "keys",
+        type=click.Path(path_type=Path, dir_okay=False),
+        multiple=True,
+        metavar="FILE",
+        help="Trust the holder of this public key (PEM); may be repeated, one of them must have signed.",
+    )
+    @click.option(
+        "--identity",
+        "--certificate-identity",
+        "identity",
+        metavar="NAME",
+        help="Trust this keyless identity; in it * stands for anything but / and @. Needs --issuer.",
+    )
+    @click.option(
+        "--identity-regexp",
+        "--certificate-identity-regexp",
+        "identity_regexp",
+        metavar="REGEXP",
+        help="The same as a regular expression for the whole identity.",
+    )
+    @click.option(
+        "--issuer",
+        "--certificate-oidc-issuer",
+        "issuer",
+        metavar="URL",
+        help="Who vouches for the identity, exactly.",
+    )
+    @click.option(
+        "--issuer-regexp",
+        "--certificate-oidc-issuer-regexp",
+        "issuer_regexp",
+        metavar="REGEXP",
+        help="The same as a regular expression for the whole issuer.",
+    )
+    @click.option(
+        "--pin",
+        "pins",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="What the certificate must say besides: repository_id, owner_id, trigger, runner ...; may be repeated.",
+    )
+    @click.option(
+        "--trusted-root",
+        "--trust-config",
+        "trusted_root",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Believe the Sigstore instance that this file describes, instead of public good.",
+    )
+    @click.option("--staging", is_flag=True, help="Believe Sigstore's staging instance, for trying out.")
+    @click.option(
+        "--policy",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Ask what this policy asks (TOML; docs/policy.md).",
+    )
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        names = (
+            *("keys", "identity", "identity_regexp", "issuer", "issuer_regexp"),
+            *("pins", "trusted_root", "staging", "policy"),
+        )
+        values = {name: kwargs.pop(name) for name in names}
+        kwargs["trusted"] = TrustChoice(**values, offline=bool(kwargs.pop("offline")))  # type: ignore[arg-type]  # click made them
+        return function(*args, **kwargs)
+
+    return wrapped

@@ -1,0 +1,93 @@
+"""`modelsign verify`: signature, content and claims, before anything is loaded."""
+
+from pathlib import Path
+
+import click
+
+from modelsign.cli.exits import exit_of_decision
+from modelsign.cli.options import TARGET, Verb, common, offline_option, quiet, reporting
+from modelsign.cli.output import Output
+from modelsign.cli.progress import progress_bar
+from modelsign.cli.trust_options import TrustChoice, trust_options
+from modelsign.report.decision import write_human, write_json
+from modelsign.verification import verify as verify_model
+
+
+@click.command(
+    cls=Verb,
+    epilog="Exit codes: 0 allowed, 1 denied by the scan or the policy, 2 usage, 3 incomplete, 10 no signature, "
+    "11 invalid, 12 not trusted, 13 content differs, 14 claim missing, 15 trust or policy expired, 16 not supported.",
+)
+@click.argument("target", type=TARGET)
+@offline_option
+@trust_options
+@click.option(
+    "--signature",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Read the signature from FILE instead of model.sig in the model (or NAME.sig beside a file).",
+)
+@click.option(
+    "--claims",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Read the claims from FILE instead of claims.jsonl in the model (or NAME.claims.jsonl beside a file).",
+)
+@click.option(
+    "--ignore",
+    multiple=True,
+    metavar="PATTERN",
+    help="A name or pattern, relative to the model's root, that is not part of the model; may be repeated.",
+)
+@click.option(
+    "--partial",
+    multiple=True,
+    metavar="GLOB",
+    help="Verify only files that match, the ones a loader will read; may be repeated. Says what it left.",
+)
+@click.option("--all", "every", is_flag=True, help="Name every difference instead of ending at the first.")
+@click.option("--no-scan", is_flag=True, help="Do not scan the model as well.")
+@click.option("--allow-incomplete", is_flag=True, help="Let pass what the scan could not analyse (otherwise code 3).")
+@click.option("--ignore-unsigned-files", is_flag=True, help="Warn about files that nobody signed, do not deny.")
+@reporting("human", "json")
+@common
+def verify(
+    *,
+    target: str,
+    trusted: TrustChoice,
+    signature: Path | None,
+    claims: Path | None,
+    ignore: tuple[str, ...],
+    partial: tuple[str, ...],
+    every: bool,
+    no_scan: bool,
+    allow_incomplete: bool,
+    ignore_unsigned_files: bool,
+    output: Output,
+) -> int:
+    """Verify signature, content and claims of a model, and scan it, before anything is loaded.
+
+    TARGET is a directory, or a model that is one file. Nothing is trusted by default: give --key, or --identity with
+    --issuer, or --policy. Where a policy and a key or identity are given, both must be satisfied.
+    """
+    output.spare([target])
+    with progress_bar("Verifying", total=None, quiet=quiet()) as progress:
+        decision = verify_model(
+            target,
+            **trusted.arguments(target),  # type: ignore[arg-type]  # named after the parameters
+            signature=signature,
+            claims=claims,
+            ignore=ignore,
+            partial=partial,
+            every=every,
+            scan=not no_scan,
+            allow_incomplete=allow_incomplete,
+            allow_unsigned=ignore_unsigned_files,
+            progress=progress,
+        )
+    output.publish(
+        lambda form, style: (
+            write_json(decision) if form == "json" else write_human(decision, color=style.color, quiet=style.quiet)
+        )
+    )
+    return exit_of_decision(decision)

@@ -1,0 +1,86 @@
+"""Whom the caller of a verification trusts, beside or instead of a policy."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attestations.errors import AttestationError
+from attestations.signers.key import KeyVerifier
+from attestations.verify import Verifier
+from modelsign.errors import UsageError
+from modelsign.policy.identities import CertificateIdentity, exactly, glob, regex
+from modelsign.policy.trust import identity_verifier
+
+if TYPE_CHECKING:
+    from attestations.signers.sigstore import SigstoreTrust
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trusted:
+    """Keys, and one keyless identity. Empty means nobody."""
+
+    keys: tuple[Path, ...] = ()
+    identity: str | None = None
+    """exact, or a glob whose ``*`` crosses neither ``/`` nor ``@``"""
+    identity_regexp: str | None = None
+    issuer: str | None = None
+    issuer_regexp: str | None = None
+    claims: Mapping[str, str] = field(default_factory=dict)
+    """what the certificate must say besides: `repository_id`, `owner_id`, `trigger`, `runner` …"""
+    sigstore: "SigstoreTrust | None" = None
+    """the instance to believe; None for public good"""
+
+    def verifiers(self) -> tuple[Verifier, ...]:
+        """Return the verifiers for this trust, none where nobody is trusted.
+
+        Raises:
+            UsageError: an identity without an issuer or the other way round, a malformed expression, a key that
+                cannot be used.
+        """
+        return (*self._keys(), *self._identities())
+
+    def _keys(self) -> list[Verifier]:
+        try:
+            return [KeyVerifier.load(path) for path in self.keys]
+        except AttestationError as error:
+            raise UsageError(f"{error}; --key takes the public key of whom you trust") from error
+
+    def _identities(self) -> list[Verifier]:
+        identity = _either(self.identity, self.identity_regexp, "identity")
+        issuer = _either(self.issuer, self.issuer_regexp, "issuer")
+        if identity is None and issuer is None:
+            if self.claims:
+                raise UsageError("what a certificate must say besides needs --identity and --issuer")
+            return []
+        if identity is None:
+            raise UsageError(f"--issuer alone trusts everybody with an account at {issuer}; give --identity as well")
+        if issuer is None:
+            raise UsageError(
+                f"--identity alone trusts whichever issuer says {identity}; give --issuer as well, for example "
+                "--issuer https://token.actions.githubusercontent.com"
+            )
+        try:
+            pattern = CertificateIdentity(
+                issuer=exactly(issuer) if self.issuer_regexp is None else regex(issuer),
+                subject=glob(identity) if self.identity_regexp is None else regex(identity),
+                shown=f"{identity} (issuer {issuer})",
+                claims=self.claims,
+            )
+        except ValueError as error:
+            raise UsageError(f"the expression {error}") from error
+        return [identity_verifier(self._instance(), [pattern], expected=pattern.describe())]
+
+    def _instance(self) -> "SigstoreTrust":
+        from attestations.signers.sigstore import SigstoreTrust
+
+        return self.sigstore or SigstoreTrust()
+
+
+def _either(exact: str | None, expression: str | None, what: str) -> str | None:
+    if exact is not None and expression is not None:
+        raise UsageError(f"--{what} and --{what}-regexp exclude each other; give one of them")
+    given = expression if exact is None else exact
+    if given == "":
+        raise UsageError(f"an empty {what} trusts nobody")
+    return given

@@ -1,0 +1,114 @@
+"""What the verification sees for itself: a scan on this machine, and whether the signed one agrees with it."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from attestations.errors import EnvelopeError
+from attestations.manifest import Manifest
+from attestations.predicates.model_scan import ModelScan
+from attestations.uris import MODEL_SCAN_V0_1
+from modelsign.claims.model_scan import again
+from modelsign.claims.ruleset import ruleset_digest
+from modelsign.ignoring import parse as parse_ignore
+from modelsign.policy.decision import Code, Level, Reason
+from modelsign.policy.evidence import Evidence
+from modelsign.policy.file import Policy
+from modelsign.scanning import scan
+from scanners.findings import Finding, Report, Severity
+
+_MAX_FINDINGS = 20
+
+
+def scan_here(
+    model: Path,
+    manifest: Manifest,
+    *,
+    unsigned: Sequence[str],
+    left: Sequence[str],
+    progress: Callable[[int], None] | None,
+) -> Report:
+    """Scan what was measured, and what lies there unsigned; nothing else is opened.
+
+    Args:
+        model: where it lies.
+        manifest: what was measured.
+        unsigned: files that nobody signed and that are let pass.
+        left: signed files that a partial verification leaves.
+        progress: told how many bytes are done.
+    """
+    wanted = set(manifest.files()) | set(unsigned)
+    skipped = [name for name in (*manifest.ignored, *manifest.unsigned, *left) if name not in wanted]
+    ignore = parse_ignore([f"/{_literal(name)}" for name in skipped]) if skipped and model.is_dir() else None
+    report = scan(os.fspath(model), ignore=ignore, progress=progress)
+    return replace(report, files=tuple(file for file in report.files if file.path in wanted))
+
+
+def _literal(name: str) -> str:
+    # Brackets of brackets would be a warning of the regular expression engine.
+    return "".join({"*": "[*]", "?": "[?]", "[": "?"}.get(character, character) for character in name)
+
+
+def observed(report: Report, policy: Policy | None, *, allow_incomplete: bool) -> tuple[Reason, ...]:
+    """Answer what the local scan says: each finding that is worse than allowed, and what could not be analysed."""
+    allowed = Severity.LOW if policy is None or policy.scan is None else Severity(policy.scan.max_severity.value)
+    reasons = []
+    worse = [finding for finding in report.findings if finding.severity > allowed]
+    reasons += [_found(finding) for finding in worse[:_MAX_FINDINGS]]
+    if len(worse) > _MAX_FINDINGS:
+        message = f"and {len(worse) - _MAX_FINDINGS} more findings; `modelsign scan` shows them"
+        reasons.append(Reason(code=Code.LOCAL_SCAN, message=message, passed=False))
+    if not worse:
+        message = f"a scan here with rule set {report.ruleset} finds no known danger"
+        reasons.append(Reason(code=Code.LOCAL_SCAN, message=message, passed=True))
+    unread = [file.path for file in report.files if not file.coverage.complete]
+    if unread:
+        shown = ", ".join(unread[:5]) + (f" and {len(unread) - 5} more" if len(unread) > 5 else "")
+        message = f"not completely analysed: {shown}; `modelsign scan` says why, --allow-incomplete lets it pass"
+        tolerated = allow_incomplete or (policy is not None and policy.scan is not None and not policy.scan.complete)
+        level = Level.WARN if tolerated else Level.DENY
+        reasons.append(Reason(code=Code.LOCAL_SCAN_COMPLETE, message=message, passed=False, level=level))
+    return tuple(reasons)
+
+
+def _found(finding: Finding) -> Reason:
+    place = "".join(f" » {member}" for member in finding.location.members)
+    if finding.location.offset is not None:
+        place += f" at byte {finding.location.offset}"
+    message = f"{finding.rule.id} {finding.rule.name}: {finding.message}"
+    if finding.evidence:
+        message += f" ({finding.evidence})"
+    return Reason(
+        code=Code.LOCAL_SCAN,
+        message=f"{message}, in {finding.file}{place}. {finding.rule.fix}",
+        passed=False,
+        subject=finding.file,
+    )
+
+
+def agreement(report: Report, evidence: Evidence) -> tuple[Reason, ...]:
+    """Compare the local scan with signed ones by the same version and rules: their reports must have one digest."""
+    reasons = []
+    for claim in evidence.statements:
+        statement = claim.bound.verified.statement
+        if statement.predicate_type != MODEL_SCAN_V0_1 or not claim.bound.covers_all:
+            continue
+        try:
+            scan = ModelScan.parse(statement.predicate)
+        except EnvelopeError:
+            continue
+        made_by = (scan.scanner.version, scan.scanner.ruleset, scan.scanner.ruleset_sha256)
+        who = claim.signer.name
+        if made_by != (report.tool_version, report.ruleset, ruleset_digest()):
+            message = f"the scan signed by {who} was made with other rules than here; digests cannot be compared"
+            reasons.append(Reason(code=Code.SCAN_AGREES, message=message, passed=True, subject=who))
+            continue
+        agrees = again(report, evidence.manifest, target=scan.report_name) == scan.report_sha256
+        message = (
+            f"the scan here and the one signed by {who} have the same digest"
+            if agrees
+            else f"the scan here and the one signed by {who} differ although rules and bytes are the same; ask them why"
+        )
+        reasons.append(Reason(code=Code.SCAN_AGREES, message=message, passed=agrees, subject=who, level=Level.WARN))
+    return tuple(reasons)

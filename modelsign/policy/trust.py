@@ -1,0 +1,161 @@
+"""From what a policy or a caller trusts to verifiers, and from a bundle to proof by them.
+
+Nothing is trusted that was not named: no key, no issuer, no instance has a default. The policy's trust and the caller's
+are asked separately, because where both are given a signature must satisfy both.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attestations.bundle import Bundle
+from attestations.errors import AttestationError, IdentityMismatch
+from attestations.signers.key import KeyVerifier
+from attestations.verify import Proof, SignedBy, VerifiedStatement, Verifier, verify_bundle
+from modelsign.errors import PolicyError
+from modelsign.policy.file import Policy, TrustedKey
+from modelsign.policy.identities import CertificateIdentity
+
+if TYPE_CHECKING:
+    from attestations.signers.sigstore import SigstoreTrust
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verifiers:
+    """What decides whether a bundle counts."""
+
+    policy: tuple[Verifier, ...] = ()
+    caller: tuple[Verifier, ...] = ()
+    key_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """what the policy calls each key, by its fingerprint"""
+
+    def prove(self, bundle: Bundle) -> "Proven":
+        """Return the statement in ``bundle`` as proven by the policy's trust, by the caller's, or by both.
+
+        Raises:
+            AttestationError: by neither; what the caller's verifiers said where there are any.
+        """
+        by_policy, policy_error = _try(bundle, self.policy)
+        by_caller, caller_error = _try(bundle, self.caller)
+        verified = by_policy or by_caller
+        failure = caller_error or policy_error
+        if verified is None:
+            raise failure or IdentityMismatch("no key and no identity is trusted")
+        return Proven(
+            verified=verified, by_policy=by_policy is not None, by_caller=by_caller is not None, failure=failure
+        )
+
+
+def _try(
+    bundle: Bundle, verifiers: Sequence[Verifier]
+) -> tuple[VerifiedStatement, None] | tuple[None, AttestationError | None]:
+    if not verifiers:
+        return None, None
+    try:
+        return verify_bundle(bundle, verifiers), None
+    except AttestationError as error:
+        return None, error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """A proven statement, and whose trust proves it."""
+
+    verified: VerifiedStatement
+    by_policy: bool
+    by_caller: bool
+    failure: AttestationError | None
+    """what the other side said, where one of the two does not trust the signer"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitedVerifier:
+    """A verifier whose proofs count within a time only, told by a clock that is not the signer's."""
+
+    inner: Verifier
+    name: str
+    not_before: datetime | None
+    not_after: datetime | None
+
+    def handles(self, bundle: Bundle) -> bool:
+        return self.inner.handles(bundle)
+
+    def verify(self, bundle: Bundle) -> Proof:
+        proof = self.inner.verify(bundle)
+        if proof.time is None:
+            raise IdentityMismatch(
+                f"the key {self.name} counts for some time only, and nobody but its holder says when it signed; sign "
+                "with a timestamp"
+            )
+        if self.not_before is not None and proof.time < self.not_before:
+            raise IdentityMismatch(f"the key {self.name} counts from {self.not_before:%Y-%m-%d} on")
+        if self.not_after is not None and proof.time > self.not_after:
+            raise IdentityMismatch(f"the key {self.name} counts until {self.not_after:%Y-%m-%d}")
+        return proof
+
+
+def policy_verifiers(policy: Policy, sigstore: "SigstoreTrust | None", *, offline: bool) -> Verifiers:
+    """Return the verifiers for the keys and identities of a policy.
+
+    Args:
+        policy: the policy.
+        sigstore: the instance to believe instead of the one that the policy names.
+        offline: open no connection for trust material.
+
+    Raises:
+        PolicyError: a key cannot be used, or identities are named and no Sigstore instance is.
+    """
+    verifiers: list[Verifier] = []
+    names: dict[str, list[str]] = {}
+    for key in policy.trust.keys:
+        verifier, fingerprint = _key_verifier(key)
+        verifiers.append(verifier)
+        names.setdefault(fingerprint, []).append(key.name)
+    patterns = [
+        pattern
+        for name in sorted(policy.identities)
+        for pattern in policy.identities[name]
+        if isinstance(pattern, CertificateIdentity)
+    ]
+    if patterns:
+        trust = sigstore or _instance(policy, offline=offline)
+        verifiers.append(identity_verifier(trust, patterns, expected="an identity of the policy"))
+    return Verifiers(policy=tuple(verifiers), key_names={key: tuple(sorted(given)) for key, given in names.items()})
+
+
+def identity_verifier(trust: "SigstoreTrust", patterns: Sequence[CertificateIdentity], *, expected: str) -> Verifier:
+    """Return a verifier for keyless signatures by whoever fits one of ``patterns``."""
+    from attestations.signers.sigstore import SigstoreVerifier
+
+    def accepts(signer: SignedBy) -> bool:
+        return any(pattern.matches(signer) for pattern in patterns)
+
+    return SigstoreVerifier(trust=trust, accepts=accepts, expected=expected)
+
+
+def _key_verifier(key: TrustedKey) -> tuple[Verifier, str]:
+    from attestations.algorithms import key_hint
+
+    try:
+        verifier = KeyVerifier.load(key.path, name=key.name)
+    except AttestationError as error:
+        raise PolicyError(f"the policy's key {key.name}: {error}") from error
+    fingerprint = key_hint(verifier.key)
+    if key.not_before is None and key.not_after is None:
+        return verifier, fingerprint
+    limited = LimitedVerifier(inner=verifier, name=key.name, not_before=key.not_before, not_after=key.not_after)
+    return limited, fingerprint
+
+
+def _instance(policy: Policy, *, offline: bool) -> "SigstoreTrust":
+    from attestations.signers.sigstore import SigstoreTrust
+
+    source = policy.trust.sigstore
+    if source is None:
+        raise PolicyError(
+            f"{policy.path or policy.name}: identities are named, but no Sigstore instance to believe; say "
+            'sigstore = "public-good" (or "staging", or the path of a trusted root) in [trust]'
+        )
+    return SigstoreTrust(source=source if source in {"public-good", "staging"} else Path(source), offline=offline)
