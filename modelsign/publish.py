@@ -97,6 +97,34 @@ def replacing_file(target: Path, *, force: bool, mode: int = 0o666) -> Iterator[
         os.close(descriptor)
 
 
+@contextlib.contextmanager
+def scratch_file(directory: Path) -> Iterator[int]:
+    """Give the descriptor of a file without a name in ``directory``, for data too large for memory; gone afterwards.
+
+    Raises:
+        SourceError: the directory cannot be written.
+    """
+    try:
+        descriptor = _unnamed(directory)
+    except OSError as error:
+        raise SourceError(f"{directory}: cannot be written: {error.strerror}") from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _unnamed(directory: Path) -> int:
+    if hasattr(os, "O_TMPFILE"):
+        # File systems without unnamed files (some network ones) say so in their own ways.
+        with contextlib.suppress(OSError):
+            return os.open(directory, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+    temporary = directory / f"{_PREFIX}{secrets.token_hex(8)}"
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    temporary.unlink()
+    return descriptor
+
+
 def _link_new(temporary: Path, target: Path) -> None:
     try:
         os.link(temporary, target, follow_symlinks=False)

@@ -1,0 +1,178 @@
+"""`modelsign convert`: a pickle checkpoint becomes safetensors, and nothing of it is executed."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from modelsign.cli.options import TARGET, Verb, common, quiet
+from modelsign.cli.progress import progress_bar
+from modelsign.conversion.converting import Converted, Options, convert_file
+from modelsign.conversion.dtypes import DTYPES
+from modelsign.conversion.output import DEFAULT_ALIGNMENT
+from modelsign.conversion.record import Conversion, LeftOut
+from modelsign.conversion.tying import Tied
+from modelsign.escape import plain
+from modelsign.publish import refuse_existing, replacing_file
+
+_LISTED = 20
+
+
+@click.command(cls=Verb)
+@click.argument("source", type=TARGET, metavar="SRC")
+@click.argument("target", type=click.Path(path_type=Path), metavar="[DST]", required=False)
+@click.option("-o", "--output", "output", type=click.Path(path_type=Path), metavar="DST", help="The same as DST.")
+@click.option("--force", is_flag=True, help="Replace DST (and the record) if it exists.")
+@click.option(
+    "--record",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the conversion record (JSON) for `modelsign attest --conversion`; hashes both files as wholes.",
+)
+@click.option(
+    "--sidecar",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the plain data that was left out (numbers, text, lists) as JSON.",
+)
+@click.option(
+    "--select",
+    metavar="PATH",
+    help='Take this part of the checkpoint ("ema.state_dict"); "." takes all of it. By default a wrapper is taken: '
+    "state_dict, model_state_dict, model or module.",
+)
+@click.option(
+    "--tied",
+    type=click.Choice([tied.value for tied in Tied]),
+    default=Tied.KEEP_ONE.value,
+    show_default=True,
+    help="Write tied weights once with aliases in the metadata, or each name in full.",
+)
+@click.option(
+    "--align", type=int, default=DEFAULT_ALIGNMENT, show_default=True, metavar="N", help="Alignment of the data."
+)
+@click.option("--no-verify", is_flag=True, help="Copy only: no checksums, no comparison, no tensor digests.")
+@click.option("--digest", is_flag=True, help="Also hash both files as wholes.")
+@click.option("--dtype-report", is_flag=True, help="Add a table of element types.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; list what would be written.")
+@click.option("--json", "as_json", is_flag=True, help="Print the conversion record instead of a summary.")
+@common
+def convert(
+    source: str,
+    target: Path | None,
+    output: Path | None,
+    force: bool,
+    record: Path | None,
+    sidecar: Path | None,
+    select: str | None,
+    tied: str,
+    align: int,
+    no_verify: bool,
+    digest: bool,
+    dtype_report: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Convert a checkpoint to safetensors without torch and without executing it.
+
+    SRC is a checkpoint: torch.save (any version), TorchScript, numpy, and more. DST is by default beside it: m.pt gives
+    m.safetensors, pytorch_model.bin gives model.safetensors. A checkpoint that cannot be converted safely is refused
+    with exit code 6, and nothing is left behind.
+    """
+    if target is not None and output is not None:
+        raise click.UsageError("give the target once, as DST or with -o")
+    for extra in (record, sidecar):
+        if extra is not None and not dry_run:
+            refuse_existing(extra, force=force)
+    path = Path(source)
+    size = path.stat().st_size if path.is_file() else None
+    with progress_bar("Converting", total=size, quiet=quiet() or dry_run) as progress:
+        done = convert_file(
+            path,
+            target or output,
+            Options(
+                force=force,
+                select=select,
+                tied=Tied(tied),
+                align=align,
+                verify=not no_verify,
+                digest=digest or record is not None,
+                dry_run=dry_run,
+                with_values=sidecar is not None,
+                progress=progress,
+            ),
+        )
+    if not dry_run:
+        _write(record, done.conversion.to_json(), force=force)
+        _write(sidecar, _sidecar(done), force=force)
+    if as_json:
+        sys.stdout.write(done.conversion.to_json().decode("ascii"))
+    elif not quiet() or dry_run:
+        click.echo("\n".join(_summary(done.conversion, dtype_report=dtype_report)))
+
+
+def _write(path: Path | None, data: bytes, *, force: bool) -> None:
+    if path is not None:
+        with replacing_file(path, force=force) as file:
+            file.write(data)
+
+
+def _sidecar(done: Converted) -> bytes:
+    return (json.dumps(done.values, indent=1, sort_keys=True) + "\n").encode("ascii")
+
+
+def _summary(conversion: Conversion, *, dtype_report: bool) -> list[str]:
+    total = sum(file.size for file in conversion.targets)
+    verb = "Converted" if conversion.written else "Would convert"
+    source, target = (plain(files[0].name) for files in (conversion.sources, conversion.targets))
+    lines = [
+        f"{verb} {source} ({conversion.format}) to {target}: {len(conversion.tensors)} tensors, {total} bytes",
+    ]
+    if not conversion.written:
+        lines += _table(conversion)
+    if conversion.wrapper is not None:
+        lines.append(f"Taken: {plain(conversion.wrapper)!r}" + ("" if conversion.left_out else " (all there is)"))
+    lines += [f"Tied: {plain(name)} is {plain(kept)}" for name, kept in conversion.aliases[:_LISTED]]
+    lines += _more(len(conversion.aliases))
+    lines += [f"Left out: {_left_out(item)}" for item in conversion.left_out[:_LISTED]]
+    lines += _more(len(conversion.left_out))
+    lines += [f"Note: {plain(note)}" for note in conversion.notes]
+    if dtype_report:
+        lines += _types(conversion)
+    lines.append(f"Needs safetensors {conversion.needs_safetensors} or later to load.")
+    if conversion.written:
+        compared = "output read again and compared byte by byte" if conversion.verified else "output not verified"
+        lines.append(f"Nothing was executed; {compared}.")
+    return lines
+
+
+def _table(conversion: Conversion) -> list[str]:
+    width = max((len(tensor.name) for tensor in conversion.tensors), default=0)
+    return [
+        f"  {plain(tensor.name):{min(width, 80)}}  {tensor.dtype:8} {list(tensor.shape)}"
+        for tensor in conversion.tensors
+    ]
+
+
+def _left_out(item: LeftOut) -> str:
+    below = [f"{count} {what}" for count, what in ((item.tensors, "tensors"), (item.values, "values")) if count]
+    inside = f" with {' and '.join(below)}" if below and item.kind != "tensor" else ""
+    return f"{plain(item.path)} ({plain(item.kind)}{inside})"
+
+
+def _more(count: int) -> list[str]:
+    return [f"  … and {count - _LISTED} more (--json lists all)"] if count > _LISTED else []
+
+
+def _types(conversion: Conversion) -> list[str]:
+    count: Counter[str] = Counter()
+    size: Counter[str] = Counter()
+    for tensor in conversion.tensors:
+        elements = 1
+        for length in tensor.shape:
+            elements *= length
+        count[tensor.dtype] += 1
+        size[tensor.dtype] += DTYPES[tensor.dtype].bytes_of(elements)
+    return [f"Type {dtype:12} {count[dtype]:8} tensors {size[dtype]:16} bytes" for dtype in sorted(count)]

@@ -1,0 +1,164 @@
+"""Where the decoded bytes of each store lie: in the source itself, or in a scratch file when they had to be unpacked.
+
+After this step the copier knows nothing of deflate, text encodings or pieces: a store is a range of a descriptor.
+"""
+
+import codecs
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from modelsign.conversion.plan import Encoding, Plan, Store
+from modelsign.errors import ConversionError
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """A store's bytes, ready to be read at random."""
+
+    name: str
+    descriptor: int
+    offset: int
+    size: int
+    crc: int | None
+    """still to be compared; None where it was compared while unpacking, or nobody stated one"""
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Return bytes of the store."""
+        return read_exactly(self.descriptor, self.offset + offset, length, self.name)
+
+
+def read_exactly(descriptor: int, offset: int, length: int, name: str) -> bytes:
+    """Return exactly ``length`` bytes; a file that became shorter is refused."""
+    data = os.pread(descriptor, length, offset)
+    while len(data) < length:
+        more = os.pread(descriptor, length - len(data), offset + len(data))
+        if not more:
+            raise ConversionError(f"{name}: the file became shorter while it was read")
+        data += more
+    return data
+
+
+def settle(plan: Plan, source: int, scratch: int) -> tuple[Origin, ...]:
+    """Unpack what has to be unpacked into ``scratch``; return where every store lies.
+
+    Args:
+        plan: checked.
+        source: descriptor of the source.
+        scratch: descriptor of an empty file.
+
+    Raises:
+        ConversionError: a store does not unpack to what the plan says, or its CRC differs.
+    """
+    used = {tensor.store for tensor in plan.tensors if tensor.size}
+    needed = set(used)
+    for index in reversed(range(len(plan.stores))):
+        base = plan.stores[index].base
+        if index in needed and base is not None:
+            needed.add(base)
+    origins: list[Origin] = []
+    written = 0
+    for index, store in enumerate(plan.stores):
+        plain = _plain_range(store, source, origins)
+        if plain is not None:
+            origins.append(plain)
+        elif index not in needed:
+            origins.append(Origin(name=store.name, descriptor=scratch, offset=0, size=0, crc=None))
+        else:
+            size = _unpack(store, _pieces(store, source, origins), scratch, written)
+            origins.append(Origin(name=store.name, descriptor=scratch, offset=written, size=size, crc=None))
+            written += size
+    return tuple(origins)
+
+
+def _plain_range(store: Store, source: int, origins: list[Origin]) -> Origin | None:
+    """Return the origin of a store that lies in one range as it is."""
+    if store.encoding is not Encoding.RAW or len(store.segments) > 1:
+        return None
+    offset, length = store.segments[0] if store.segments else (0, 0)
+    base = None if store.base is None else origins[store.base]
+    return Origin(
+        name=store.name,
+        descriptor=source if base is None else base.descriptor,
+        offset=offset if base is None else base.offset + offset,
+        size=length,
+        crc=store.crc,
+    )
+
+
+def _pieces(store: Store, source: int, origins: list[Origin]) -> Iterator[bytes]:
+    base = None if store.base is None else origins[store.base]
+    descriptor, shift = (source, 0) if base is None else (base.descriptor, base.offset)
+    for offset, length in store.segments:
+        position = offset
+        while position < offset + length:
+            wanted = min(_CHUNK, offset + length - position)
+            yield read_exactly(descriptor, shift + position, wanted, store.name)
+            position += wanted
+
+
+def _unpack(store: Store, pieces: Iterator[bytes], scratch: int, at: int) -> int:
+
+    crc = 0
+    size = 0
+    for piece in _decoded(store, pieces):
+        if size + len(piece) > store.size:
+            raise ConversionError(f"{store.name}: unpacks to more than the {store.size} bytes it should have")
+        view = memoryview(piece)
+        while view:
+            view = view[os.pwrite(scratch, view, at + size + len(piece) - len(view)) :]
+        crc = zlib.crc32(piece, crc)
+        size += len(piece)
+    if size != store.size:
+        raise ConversionError(f"{store.name}: unpacks to {size} bytes and should have {store.size}")
+    if store.crc is not None and crc != store.crc:
+        raise crc_differs(store.name, store.crc, crc)
+    return size
+
+
+def crc_differs(name: str, stated: int, found: int) -> ConversionError:
+    """Return the refusal of a record whose checksum is wrong."""
+    return ConversionError(
+        f"{name}: its bytes do not match their checksum (CRC-32 {found:08x}, stated {stated:08x}): the file is damaged "
+        "or was changed; fetch it again"
+    )
+
+
+def _decoded(store: Store, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    match store.encoding:
+        case Encoding.INLINE:
+            yield store.data
+        case Encoding.RAW:
+            yield from pieces
+        case Encoding.DEFLATE:
+            yield from _inflated(store.name, pieces)
+        case Encoding.LATIN1:
+            yield from _latin1(store.name, pieces)
+
+
+def _inflated(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    try:
+        for piece in pieces:
+            data = piece
+            while data and not inflater.eof:
+                yield inflater.decompress(data, _CHUNK)
+                data = inflater.unconsumed_tail
+        yield inflater.flush()
+    except zlib.error as error:
+        raise ConversionError(f"{name}: its compressed data is damaged ({error})") from error
+    if not inflater.eof:
+        raise ConversionError(f"{name}: its compressed data is cut off")
+
+
+def _latin1(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder("utf-8")("surrogatepass")
+    try:
+        for piece in pieces:
+            yield decoder.decode(piece).encode("latin-1")
+        yield decoder.decode(b"", final=True).encode("latin-1")
+    except UnicodeError as error:
+        raise ConversionError(f"{name}: its bytes are written as text that is not Latin-1 ({error.reason})") from error  # type: ignore[attr-defined]  # both subclasses have it

@@ -1,0 +1,39 @@
+"""The one entry to untrusted bytes: a source becomes a plan, and nothing else comes out.
+
+Content decides what the source is, its name only helps where content does not (design/checkpoints.md, section 1). This
+function can run in another process: what it needs is a `Reader`, what it returns goes through JSON.
+"""
+
+from modelsign.conversion.inputs import torch_legacy, torch_tar, torch_zip
+from modelsign.conversion.inputs.request import Request
+from modelsign.conversion.plan import Plan
+from modelsign.errors import ConversionError
+from scanners.errors import LimitExceeded, ScanError
+from scanners.reader import Reader
+
+
+def parse(reader: Reader, request: Request) -> Plan:
+    """Return the plan of a source.
+
+    Raises:
+        ConversionError: the source is no checkpoint, is damaged, or cannot be converted safely.
+    """
+    try:
+        plan = _parse(reader, request)
+    except LimitExceeded as error:
+        raise ConversionError(f"too large to be read safely: {error}") from error
+    except ScanError as error:
+        raise ConversionError(f"damaged: {error}") from error
+    plan.check(reader.size)
+    return plan
+
+
+def _parse(reader: Reader, request: Request) -> Plan:
+    head = reader.read_at(0, 512)
+    if head.startswith(b"PK\x03\x04"):
+        return torch_zip.parse(reader, request)
+    if torch_tar.is_tar(head):
+        return torch_tar.parse(reader, request)
+    if torch_legacy.is_legacy(head):
+        return torch_legacy.parse(reader, request)
+    raise ConversionError("this is no checkpoint that can be converted; docs/converting.md lists what can")

@@ -1,0 +1,41 @@
+"""Tied weights: several names for one region of one storage.
+
+One name is kept and the others become aliases in the metadata, the convention that readers of safetensors know; or each
+name gets bytes of its own. Regions that merely overlap are always written in full: dropping one would lose weights.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+
+from modelsign.conversion.plan import PlannedTensor
+
+RESERVED = frozenset({"format", "__metadata__"})
+"""metadata keys with a meaning of their own: a tensor of such a name is never made an alias"""
+
+
+class Tied(Enum):
+    """What to do with tied weights."""
+
+    KEEP_ONE = "keep-one"
+    DUPLICATE = "duplicate"
+
+
+def untied(tensors: Sequence[PlannedTensor], tied: Tied) -> tuple[list[PlannedTensor], dict[str, str]]:
+    """Return the tensors to write and the aliases (name -> kept name), both in a stable order."""
+    ordered = sorted(tensors, key=lambda tensor: tensor.name)
+    if tied is Tied.DUPLICATE:
+        return ordered, {}
+    kept: dict[tuple[object, ...], PlannedTensor] = {}
+    # The first name in order is kept, except that a reserved one cannot become an alias.
+    for tensor in sorted(ordered, key=lambda tensor: (tensor.name not in RESERVED, tensor.name)):
+        if tensor.size:
+            kept.setdefault(tensor.region, tensor)
+    aliases: dict[str, str] = {}
+    written = []
+    for tensor in ordered:
+        keeper = kept.get(tensor.region, tensor) if tensor.size else tensor
+        if keeper is tensor or tensor.name in RESERVED:
+            written.append(tensor)
+        else:
+            aliases[tensor.name] = keeper.name
+    return written, aliases
