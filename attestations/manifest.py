@@ -329,6 +329,12 @@ def measure_against(
     )
 
 
+def bytes_to_hash(model: Path, *, ignored: Sequence[str] = (), allow_symlinks: bool = False) -> int:
+    """Return how many bytes `measure` will read: the total for a progress bar."""
+    recorded = ignored_with_defaults(ignored)
+    return sum(file.size for file in walk(model, ignored=recorded, allow_symlinks=allow_symlinks).files)
+
+
 def ambiguous_names(manifest: Manifest) -> tuple[tuple[str, ...], ...]:
     """Return groups of names that are one name on systems that fold case or normalise Unicode."""
     groups: dict[str, list[str]] = {}

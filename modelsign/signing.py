@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attestations.bundle import Bundle
-from attestations.errors import AttestationError
+from attestations.errors import AttestationError, ManifestError
 from attestations.ignoring import resolve_ignored
 from attestations.manifest import (
     FILES,
@@ -139,18 +139,31 @@ def signer_of(key: str | os.PathLike[str] | None, passphrase: str | bytes | None
 def _ignored(model: Path, place: Path, patterns: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return the names to leave out besides the usual ones, and notes about those the caller did not give."""
     if model.is_file():
-        if patterns:
-            raise UsageError(f"{model} is one file; there is nothing in it to ignore")
+        ignored_names(model, patterns)
         if place.resolve() == model.resolve():
             raise UsageError(f"{place}: the signature would replace the model")
         return (), ()
-    names = set(resolve_ignored(model, patterns))
+    names = set(ignored_names(model, patterns))
     own = _name_below(model, place)
     if own is not None:
         names.add(own)
     others = {name for name in _other_signatures(model) if name not in names}
     notes = tuple(f"{name}: another signature of this model, left out" for name in sorted(others))
     return tuple(sorted(names | others)), notes
+
+
+def ignored_names(model: Path, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Return the names in ``model`` that ``patterns`` mean.
+
+    Raises:
+        UsageError: a pattern that leads outside, or that matches nothing.
+    """
+    if patterns and not model.is_dir():
+        raise UsageError(f"{model} is one file; there is nothing in it to ignore")
+    try:
+        return resolve_ignored(model, patterns)
+    except ManifestError as error:
+        raise UsageError(str(error)) from error
 
 
 def _name_below(model: Path, place: Path) -> str | None:

@@ -8,6 +8,7 @@ import click
 from attestations.digest import HASH_TYPES
 from attestations.ignoring import resolve_ignored
 from attestations.manifest import FILES, SHARDS, Manifest, measure
+from modelsign.cli.hashing import hashing_bar
 from modelsign.cli.options import TARGET, Verb, common, reporting
 from modelsign.cli.output import Output, Style
 from modelsign.errors import SourceError
@@ -40,14 +41,16 @@ def digest(
     model = Path(target)
     if not model.exists():
         raise SourceError(f"{model}: there is no such file or directory")
-    manifest = measure(
-        model,
-        ignored=resolve_ignored(model, ignore) if model.is_dir() else (),
-        hash_type=hash_type,
-        method=method,
-        shard_size=shard_size,
-        allow_symlinks=allow_symlinks,
-    )
+    with hashing_bar(model, allow_symlinks=allow_symlinks) as progress:
+        manifest = measure(
+            model,
+            ignored=resolve_ignored(model, ignore) if model.is_dir() else (),
+            hash_type=hash_type,
+            method=method,
+            shard_size=shard_size,
+            allow_symlinks=allow_symlinks,
+            progress=progress,
+        )
     output.publish(lambda form, style: _json(manifest) if form == "json" else _human(manifest, style))
 
 

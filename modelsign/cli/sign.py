@@ -8,6 +8,7 @@ import click
 from attestations.bundle import Bundle
 from attestations.digest import HASH_TYPES
 from attestations.manifest import FILES, SHARDS
+from modelsign.cli.hashing import hashing_bar
 from modelsign.cli.options import TARGET, Verb, common, reporting
 from modelsign.cli.output import Output, Style
 from modelsign.cli.signer import SignerChoice, signer_options
@@ -58,17 +59,20 @@ def sign(
     output.spare([target])
     # Refused before a passphrase is asked for or an identity becomes public.
     refuse_target(target, signature, force=force)
-    signed = sign_model(
-        target,
-        signer=signer.make(),
-        signature=signature,
-        ignore=ignore,
-        hash_type=hash_type,
-        method=method,
-        shard_size=shard_size,
-        allow_symlinks=allow_symlinks,
-        force=force,
-    )
+    sealer = signer.make()
+    with hashing_bar(Path(target), allow_symlinks=allow_symlinks) as progress:
+        signed = sign_model(
+            target,
+            signer=sealer,
+            signature=signature,
+            ignore=ignore,
+            hash_type=hash_type,
+            method=method,
+            shard_size=shard_size,
+            allow_symlinks=allow_symlinks,
+            force=force,
+            progress=progress,
+        )
     output.publish(lambda form, style: _json(signed) if form == "json" else _human(target, signed, style))
 
 

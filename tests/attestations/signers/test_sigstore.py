@@ -223,6 +223,7 @@ def test_key_bundle_is_not_a_matter_of_this_method(sigstore_stack: "SigstoreStac
         verified(sigstore_stack, sealed(STATEMENT.payload))
 
 
+NONSENSE: list[Any] = [None, 7, "", "AAAA", [], {}, -1, "9" * 400]
 HARMLESS = {"keyid", "logIndex", "integratedTime", "inclusionPromise", "timestampVerificationData"}
 
 
@@ -235,7 +236,7 @@ def test_any_field_replaced_by_nonsense_ends_in_our_errors(sigstore_stack: "Sigs
 
     document = json.loads(bundle.to_json())
     for path in paths(document):
-        for nonsense in (None, 7, "", "AAAA", [], {}, -1, "9" * 400):
+        for nonsense in NONSENSE:
             changed = json.loads(bundle.to_json())
             parent = changed
             for step in path[:-1]:

@@ -1,0 +1,39 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from attestations.manifest import measure
+from modelsign.cli.main import invoke
+from tests.builders.signatures import FILES, write_model
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "model")
+
+
+def test_root_and_every_file_are_printed(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["digest", str(model)]) == 0
+    root, *files = capsys.readouterr().out.splitlines()
+    assert root == str(measure(model).root)
+    assert [line.split() for line in files] == [
+        [hashlib.sha256(FILES[name]).hexdigest(), str(len(FILES[name])), name] for name in sorted(FILES)
+    ]
+
+
+def test_quiet_prints_the_root_alone(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["digest", str(model), "-q"]) == 0
+    assert capsys.readouterr().out == f"{measure(model).root}\n"
+
+
+def test_json_lists_resources(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["digest", str(model), "--json", "--hash", "blake2b", "--method", "shards"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["schema"], said["hash_type"], said["shard_size"]) == ("modelsign.manifest/v1", "blake2b", 10**9)
+    assert said["resources"][0]["name"] == "a.txt:0:4"
+
+
+def test_missing_target_has_its_code(tmp_path: Path) -> None:
+    assert invoke(["digest", str(tmp_path / "none")]) == 4
