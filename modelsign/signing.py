@@ -10,6 +10,7 @@ from attestations.errors import AttestationError, ManifestError
 from attestations.ignoring import resolve_ignored
 from attestations.manifest import (
     FILES,
+    SHARDS,
     SIGNATURE_NAME,
     Manifest,
     ambiguous_names,
@@ -79,6 +80,8 @@ def sign(
         AttestationError: the files cannot be hashed, or no signature could be made.
     """
     model = Path(target)
+    if shard_size is not None and method != SHARDS:
+        raise UsageError("a shard size makes sense with the method 'shards' only")
     sealer = signer_of(key, passphrase, signer)
     place = refuse_target(target, signature, force=force)
     ignored, notes = _ignored(model, place, ignore)

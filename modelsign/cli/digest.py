@@ -6,13 +6,13 @@ from pathlib import Path
 import click
 
 from attestations.digest import HASH_TYPES
-from attestations.ignoring import resolve_ignored
 from attestations.manifest import FILES, SHARDS, Manifest, measure
 from modelsign.cli.hashing import hashing_bar
 from modelsign.cli.options import TARGET, Verb, common, reporting
 from modelsign.cli.output import Output, Style
 from modelsign.errors import SourceError
 from modelsign.escape import plain
+from modelsign.signing import ignored_names
 
 
 @click.command(cls=Verb)
@@ -44,7 +44,7 @@ def digest(
     with hashing_bar(model, allow_symlinks=allow_symlinks) as progress:
         manifest = measure(
             model,
-            ignored=resolve_ignored(model, ignore) if model.is_dir() else (),
+            ignored=ignored_names(model, ignore),
             hash_type=hash_type,
             method=method,
             shard_size=shard_size,

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from attestations.bundle import Bundle
-from attestations.errors import ManifestError, NotRegular, SigningError
+from attestations.errors import NotRegular, SigningError
 from attestations.manifest import measure, measure_against
 from attestations.predicates.oms_signature import manifest_of
 from attestations.verify import verify_bundle
@@ -143,7 +143,7 @@ def test_ignored_path_outside_is_refused_wherever_the_shell_stands(
 ) -> None:
     monkeypatch.chdir(model.parent)
     assert "a.txt" not in sign(model, key=key, ignore=["a.txt"]).manifest.files()
-    with pytest.raises(ManifestError, match="relative to the model's root"):
+    with pytest.raises(UsageError, match="relative to the model's root"):
         sign(model, key=key, ignore=[str(model / "a.txt")], force=True)
 
 
