@@ -71,6 +71,9 @@ class _Asking:
     def size(self, task: _Question) -> int:
         return task.size
 
+    def group(self, _task: _Question) -> str | None:
+        return None
+
     def serve(self, task: _Question) -> bytes:
         return task.function(FileReader(task.descriptor, task.size))
 

@@ -1,5 +1,7 @@
 """Scanning in workers: `engine.scan_blob` for many files, each a stranger to the program that reads the results."""
 
+import codecs
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
@@ -12,6 +14,9 @@ from scanners.limits import Limits
 from scanners.reader import FileReader
 from scanners.reading import FileFacts
 from scanners.rules.file.coverage import READER_CRASHED
+
+_HEAD = 1024
+"""bytes by which text is told from the rest"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +44,7 @@ def scan_files(
 
     Args:
         jobs: taken as workers become free, up to some hundred ahead of the results. Files of different targets
-            belong in different calls: a worker that one file took over may lie about the others of its batch.
+            belong in different calls, so that no worker serves two of them.
         limits: what the scan of one file may cost, in counts.
         sandbox: which layers of isolation to ask for.
         bounds: what one worker may use up; what ends there is reported as `error`.
@@ -65,6 +70,18 @@ class _Scan:
     def size(self, task: Job) -> int:
         return task.size
 
+    def group(self, task: Job) -> str | None:
+        """Let text files of one directory share a worker; what a decompressor may meet is scanned alone.
+
+        A worker that is taken over can lie about the files it gets afterwards. Parsers of text are Python, or C that
+        sees nothing but text; the rest gets no chance to speak for anything but itself.
+        """
+        try:
+            head = os.pread(task.descriptor, _HEAD, 0)
+        except OSError:
+            return None
+        return task.path.rpartition("/")[0] if _is_text(head) else None
+
     def serve(self, task: Job) -> bytes:
         scanned = scan_blob(FileReader(task.descriptor, task.size), task.path, limits=self._limits)
         answer = wire.encode(scanned)
@@ -79,6 +96,15 @@ class _Scan:
 
     def failed(self, task: Job, reason: str) -> ScannedFile:
         return _error(task, f"the worker that scanned the file failed: {reason}")
+
+
+def _is_text(head: bytes) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        decoder.decode(head)  # a character cut off at the end is none of its errors
+    except UnicodeDecodeError:
+        return False
+    return b"\0" not in head
 
 
 def _without_facts(scanned: ScannedFile, size: int) -> ScannedFile:

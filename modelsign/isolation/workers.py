@@ -2,9 +2,10 @@
 
 A worker inherits what the program has imported and the open files of its batch, nothing else; it gives its rights up
 (`confinement`), does its batch in order and ends. It answers with frames: eight bytes of length, then that many bytes,
-the first of which says what follows. A batch counts only as a whole, when its worker has answered for every file of it
-and ended well. Otherwise nothing it said is believed, and its files are done again, each by a worker of its own; what
-fails then has failed for good, and costs one file.
+the first of which says what follows. What a frame is about is the parent's own knowledge, so a worker can lie only
+about what it was given. A batch counts only as a whole, when its worker has answered once for every file of it and
+ended well. Otherwise nothing it said is believed, and its files are done again, each by a worker of its own; what fails
+then has failed for good, and costs one file.
 """
 
 import contextlib
@@ -44,8 +45,8 @@ _BATCH_FILES = 32
 _BATCH_BYTES = 1 << 20
 _BATCH_SECONDS = 20.0
 """wall time for a batch of small files; what takes longer is done file by file, with the full time each"""
-_AHEAD = 1024
-"""results that may wait for an earlier one"""
+_AHEAD = 256
+"""results that may wait for an earlier one: each holds a file open, and many systems allow a process 1024"""
 _READ = 1 << 20
 _LENGTH = struct.Struct(">Q")
 _END_SECONDS = 2.0
@@ -69,6 +70,10 @@ class Work(Protocol[T_contra, R_co]):
 
     def size(self, task: T_contra, /) -> int:
         """Return how much work the task is, in bytes."""
+        ...
+
+    def group(self, task: T_contra, /) -> str | None:
+        """Return with which others the task may share a worker, None for nobody."""
         ...
 
     def serve(self, task: T_contra, /) -> bytes:
@@ -323,15 +328,19 @@ class _Parent(Generic[T, R]):
 
 
 def _batches(work: Work[T, R], tasks: Iterable[T]) -> Iterator[_Batch[T]]:
-    """Put small files that follow each other together; large ones get a worker of their own."""
+    """Put small tasks of one group that follow each other together."""
     batch: _Batch[T] = _Batch()
+    current: str | None = None
     for index, task in enumerate(tasks):
         size = work.size(task)
-        if batch.tasks and (len(batch.tasks) >= _BATCH_FILES or batch.size + size > _BATCH_BYTES):
+        group = work.group(task) if size <= _BATCH_BYTES else None
+        full = len(batch.tasks) >= _BATCH_FILES or batch.size + size > _BATCH_BYTES
+        if batch.tasks and (full or group is None or group != current):
             yield batch
             batch = _Batch()
         batch.tasks.append((index, task))
         batch.size += size
+        current = group
     if batch.tasks:
         yield batch
 

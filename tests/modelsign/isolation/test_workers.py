@@ -1,0 +1,239 @@
+"""Batches, order, retries and lies, with a work of our own."""
+
+import json
+import os
+import struct
+import threading
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from modelsign.errors import UsageError
+from modelsign.isolation import confinement, landlock
+from modelsign.isolation.confinement import Bounds, Sandbox
+from modelsign.isolation.workers import ANSWER, NEEDED, InvalidAnswerError, results
+
+pytestmark = pytest.mark.skipif(not confinement.layers()[0].available, reason="nothing is forked here")
+
+
+class Letters:
+    """Tasks are names; the answer to each is itself in JSON, unless `acts` does something else."""
+
+    def __init__(self, descriptor: int, acts: dict[str, Callable[[], object]] | None = None) -> None:
+        self._descriptor = descriptor
+        self._acts = acts or {}
+
+    def descriptor(self, _task: str) -> int:
+        return self._descriptor
+
+    def size(self, _task: str) -> int:
+        return 1
+
+    def group(self, _task: str) -> str | None:
+        return "all"
+
+    def serve(self, task: str) -> bytes:
+        if task in self._acts:
+            self._acts[task]()
+        return json.dumps(f"{task} by {os.getpid()}" if self._acts.get("pids") else task).encode()
+
+    def read(self, task: str, answer: bytes) -> str:
+        value = json.loads(answer)
+        if not isinstance(value, str) or not value.startswith(task):
+            raise InvalidAnswerError(f"about {value!r}, not {task!r}")
+        return value
+
+    def refused(self, task: str, kind: str, message: str) -> str:
+        return f"{task} refused: {kind}: {message}"
+
+    def failed(self, task: str, reason: str) -> str:
+        return f"{task} failed: {reason}"
+
+
+@pytest.fixture
+def descriptor(tmp_path: Path) -> Iterator[int]:
+    (tmp_path / "file").touch()
+    with (tmp_path / "file").open("rb") as file:
+        yield file.fileno()
+
+
+def frame(payload: bytes) -> bytes:
+    return struct.pack(">Q", len(payload)) + payload
+
+
+def pipe() -> int:
+    """Find the worker's pipe as an intruder would: the only thing but standard output that can be written to."""
+    for number in range(3, 256):
+        try:
+            os.write(number, b"")
+        except OSError:
+            continue
+        return number
+    raise AssertionError
+
+
+def test_results_come_in_order(descriptor: int) -> None:
+    tasks = [f"t{number}" for number in range(200)]
+    assert list(results(Letters(descriptor), tasks, workers=3)) == tasks
+
+
+def test_small_tasks_share_a_worker(descriptor: int) -> None:
+    found = list(results(Letters(descriptor, {"pids": bool}), [f"t{n}" for n in range(64)], workers=2))
+    assert len({line.partition(" by ")[2] for line in found}) == 2
+
+
+def test_tasks_without_a_group_do_not(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Letters, "group", lambda *_: None)
+    found = list(results(Letters(descriptor, {"pids": bool}), ["a", "b", "c"], workers=2))
+    assert len({line.partition(" by ")[2] for line in found}) == 3
+
+
+def test_no_tasks(descriptor: int) -> None:
+    assert list(results(Letters(descriptor), [])) == []
+
+
+def test_a_crash_costs_one_task(descriptor: int) -> None:
+    work = Letters(descriptor, {"c": os.abort})
+    found = list(results(work, "abcde"))
+    assert found[2].startswith("c failed: it was ended by SIG")  # which one: abort() may not signal either
+    assert found[:2] + found[3:] == ["a", "b", "d", "e"]
+
+
+def test_an_early_end_costs_one_task(descriptor: int) -> None:
+    work = Letters(descriptor, {"c": lambda: os._exit(0)})
+    assert list(results(work, "abcde")) == [
+        "a",
+        "b",
+        "c failed: its answer is not valid: 0 answers to 1 questions",
+        "d",
+        "e",
+    ]
+
+
+def test_a_hang_costs_one_task(descriptor: int) -> None:
+    def forever() -> None:
+        while True:
+            pass
+
+    work = Letters(descriptor, {"b": forever})
+    found = list(results(work, "abc", bounds=Bounds(seconds=0.3)))
+    assert found == ["a", "b failed: it took longer than 0.3 seconds", "c"]
+
+
+def test_an_error_costs_one_task_and_keeps_its_text(descriptor: int) -> None:
+    def wrong() -> None:
+        raise KeyError("x")
+
+    assert list(results(Letters(descriptor, {"b": wrong}), "abc")) == ["a", "b refused: KeyError: 'x'", "c"]
+
+
+def test_answers_for_others_are_not_believed(descriptor: int) -> None:
+    def answer_for_all() -> None:
+        for name in ("a", "b", "c"):
+            os.write(pipe(), frame(ANSWER + json.dumps(f"{name} is clean").encode()))
+
+    found = list(results(Letters(descriptor, {"a": answer_for_all}), "abc"))
+    assert found == ["a failed: its answer is not valid: 4 answers to 1 questions", "b", "c"]
+
+
+def test_an_answer_about_another_task_is_not_believed(descriptor: int) -> None:
+    def answer_about_b() -> None:
+        os.write(pipe(), frame(ANSWER + b'"b is clean"'))
+        os._exit(0)
+
+    found = list(results(Letters(descriptor, {"a": answer_about_b}), "ab"))
+    assert found == ["a failed: its answer is not valid: about 'b is clean', not 'a'", "b"]
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [b"\0", frame(b""), frame(b"+")[:-1], struct.pack(">Q", 1 << 62), frame(b"-no line"), frame(b"-not a name\nx")],
+)
+def test_garbage_is_not_believed(descriptor: int, garbage: bytes) -> None:
+    def write() -> None:
+        os.write(pipe(), garbage)
+        os._exit(0)
+
+    [first, second] = results(Letters(descriptor, {"a": write}), "ab")
+    assert first.startswith("a failed: its answer is not valid")
+    assert second == "b"
+
+
+def test_a_worker_gets_only_modules_of_the_list(descriptor: int) -> None:
+    def ask(name: bytes) -> Callable[[], None]:
+        def act() -> None:
+            os.write(pipe(), frame(NEEDED + name))
+            os._exit(0)
+
+        return act
+
+    [found] = results(Letters(descriptor, {"a": ask(b"antigravity")}), ["a"])
+    assert found == "a failed: it asked for the module 'antigravity', which workers do not get"
+    [found] = results(Letters(descriptor, {"a": ask(b"encodings...os")}), ["a"])
+    assert "which workers do not get" in found
+
+
+def test_closing_the_results_ends_the_workers(descriptor: int) -> None:
+    def forever() -> None:
+        while True:
+            pass
+
+    stream = results(Letters(descriptor, {"t40": forever}), [f"t{n}" for n in range(64)], workers=2)
+    assert next(stream) == "t0"
+    assert isinstance(stream, Generator)
+    stream.close()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_no_descriptor_is_left_open(descriptor: int) -> None:
+    before = sorted(Path("/proc/self/fd").iterdir())
+    list(results(Letters(descriptor, {"c": os.abort}), "abcde"))
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_beside_threads(descriptor: int) -> None:
+    stop = threading.Event()
+    other = threading.Thread(target=stop.wait)
+    other.start()
+    try:
+        assert list(results(Letters(descriptor), "abc")) == ["a", "b", "c"]
+    finally:
+        stop.set()
+        other.join()
+
+
+def test_off_runs_here(descriptor: int) -> None:
+    [found] = results(Letters(descriptor, {"pids": bool}), ["a"], sandbox=Sandbox.OFF)
+    assert found == f"a by {os.getpid()}"
+
+
+def test_off_reports_errors_alike(descriptor: int) -> None:
+    def wrong() -> None:
+        raise KeyError("x")
+
+    assert list(results(Letters(descriptor, {"b": wrong}), "ab", sandbox=Sandbox.OFF)) == [
+        "a",
+        "b refused: KeyError: 'x'",
+    ]
+
+
+def broken(*_: object) -> None:
+    raise OSError(1, "Operation not permitted")
+
+
+def test_auto_goes_on_without_a_layer_that_the_kernel_refuses(
+    descriptor: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(landlock, "abi", lambda: 7)
+    monkeypatch.setattr(landlock, "restrict", broken)
+    assert list(results(Letters(descriptor), "ab")) == ["a", "b"]
+    assert "without landlock: [Errno 1] Operation not permitted" in caplog.text
+
+
+def test_require_does_not(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(confinement, "layers", lambda: (confinement._process(), confinement._rlimits()))
+    monkeypatch.setattr(confinement, "_limit_resources", broken)
+    with pytest.raises(UsageError, match="rlimits cannot be put on"):
+        list(results(Letters(descriptor), "ab", sandbox=Sandbox.REQUIRE))
