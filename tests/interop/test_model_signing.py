@@ -44,7 +44,7 @@ def model_signing(*arguments: str | Path, check: bool = True) -> subprocess.Comp
 
 
 def theirs(model: Path, public: Path, signature: Path, *, check: bool = True) -> int:
-    options = ["--signature", signature, "--public_key", public]
+    options: list[str | Path] = ["--signature", signature, "--public_key", public]
     return model_signing("verify", "key", model, *options, check=check).returncode
 
 
