@@ -4,7 +4,8 @@ Content decides what the source is, its name only helps where content does not (
 function can run in another process: what it needs is a `Reader`, what it returns goes through JSON.
 """
 
-from modelsign.conversion.inputs import torch_legacy, torch_tar, torch_zip
+from modelsign.conversion.inputs import npy, npz, torch_legacy, torch_tar, torch_zip
+from modelsign.conversion.inputs.archive import Archive
 from modelsign.conversion.inputs.request import Request
 from modelsign.conversion.plan import Plan
 from modelsign.errors import ConversionError
@@ -31,7 +32,12 @@ def parse(reader: Reader, request: Request) -> Plan:
 def _parse(reader: Reader, request: Request) -> Plan:
     head = reader.read_at(0, 512)
     if head.startswith(b"PK\x03\x04"):
-        return torch_zip.parse(reader, request)
+        archive = Archive(reader, request.budget)
+        if npz.is_npz(archive):
+            return npz.parse(archive)
+        return torch_zip.parse(archive, request)
+    if head.startswith(npy.MAGIC):
+        return npy.parse(reader)
     if torch_tar.is_tar(head):
         return torch_tar.parse(reader, request)
     if torch_legacy.is_legacy(head):
