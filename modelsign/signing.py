@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attestations.bundle import Bundle
@@ -56,6 +56,7 @@ def sign(
     shard_size: int | None = None,
     allow_symlinks: bool = False,
     force: bool = False,
+    name: str | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Signed:
     """Sign a model in the OpenSSF Model Signing format.
@@ -72,6 +73,7 @@ def sign(
         shard_size: bytes of a piece.
         allow_symlinks: follow links inside the model instead of refusing them.
         force: replace an existing signature.
+        name: what the statement calls the model, when it is being built under another name than it will have.
         progress: told how many bytes have been read since the last call.
 
     Raises:
@@ -96,6 +98,8 @@ def sign(
         allow_symlinks=allow_symlinks,
         progress=progress,
     )
+    if name is not None:
+        manifest = replace(manifest, name=name)
     bundle = sealer.sign(manifest_statement(manifest))
     with replacing_file(place, force=force) as file:
         file.write(bundle.to_json() + b"\n")

@@ -39,6 +39,10 @@ class KeySigner:
         """Return the statement in a bundle that names the public key by its hint."""
         return Bundle.of_key(seal(statement, self.key), hint=key_hint(self.key.public_key()))
 
+    def verifier(self, *, name: str) -> "KeyVerifier":
+        """Return a verifier for what this signer signs."""
+        return KeyVerifier(key=self.key.public_key(), name=name)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyVerifier:

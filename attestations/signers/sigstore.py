@@ -136,6 +136,11 @@ class SigstoreSigner:
                     self._signer = signer
             return Bundle.parse(self._signer.sign_dsse(dsse.Statement(statement.payload)).to_json().encode())
 
+    def verifier(self) -> "SigstoreVerifier":
+        """Return a verifier for what this signer signs: its instance, its identity, its issuer."""
+        bearer = token_identity(self._token)
+        return SigstoreVerifier(trust=self._trust, identity=bearer.identity, issuer=bearer.issuer)
+
 
 def token_identity(token: str) -> TokenIdentity:
     """Return who a token speaks for, without any check of its signature.
