@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from attestations.bundle import Bundle
 from attestations.errors import DigestMismatch
 from attestations.manifest import FILES, Manifest, claims_path, compare, measure, signature_path
-from attestations.predicates.model_scan import ModelScan, Result
+from attestations.predicates.model_scan import ModelScan
 from attestations.predicates.oms_signature import manifest_of
 from attestations.statement import Statement
 from attestations.uris import MODEL_SCAN_V0_1, SLSA_PROVENANCE_V1, TEST_RESULT_V0_1
@@ -24,6 +24,7 @@ from modelsign.errors import SourceError, UsageError
 from modelsign.report import json as json_report
 from modelsign.scanning import scan as scan_target
 from modelsign.signing import signer_of
+from scanners.findings import Report
 
 Path_ = str | os.PathLike[str]
 Progress = Callable[[int], None]
@@ -50,11 +51,12 @@ def attest(
     passphrase: str | bytes | None = None,
     signer: Signer | None = None,
     scan: bool = False,
-    report: Path_ | None = None,
+    report: Path_ | Report | None = None,
     conversions: Sequence[Path_ | Conversion] = (),
     test_result: bool = False,
     signature: Path_ | None = None,
     claims: Path_ | None = None,
+    name: str | None = None,
     progress: Progress | None = None,
 ) -> Attested:
     """Sign statements about a model and add them to its claims.
@@ -68,11 +70,12 @@ def attest(
         passphrase: of that key, when it is encrypted.
         signer: any signer of `attestations.signers`.
         scan: scan the model now, and attest what was found.
-        report: attest this report of `modelsign scan --digest --json` instead of scanning.
+        report: attest this report (a file of `modelsign scan --digest --json`, or a value) instead of scanning.
         conversions: conversion records (files or values) of files that are in the model.
         test_result: attest a scan a second time as in-toto's `test-result`, for tools that know only that.
         signature: where the signature lies, if not in its usual place.
         claims: the file to add to, if not in its usual place.
+        name: what the statements call the model, when it is being built under another name than it will have.
         progress: told how many bytes have been read since the last call.
 
     Raises:
@@ -92,13 +95,14 @@ def attest(
         raise SourceError(f"{model}: there is no such file or directory")
     sealer = signer_of(key, passphrase, signer)
     manifest = _measured(model, signature_path(model) if signature is None else Path(signature), progress)
+    if name is not None:
+        manifest = replace(manifest, name=name)
     subjects = subjects_of(manifest)
-
     found = None
     if scan:
         found = _scanned(model, manifest, progress)
     elif report is not None:
-        found = _reported(Path(report), manifest)
+        found = _reported(report, manifest)
     statements: list[Statement] = []
     if found is not None:
         statements.append(
@@ -174,7 +178,11 @@ def _scanned(model: Path, manifest: Manifest, progress: Progress | None) -> Mode
     return scan_of(report, manifest, started=started, finished=datetime.now(UTC))
 
 
-def _reported(path: Path, manifest: Manifest) -> ModelScan:
+def _reported(report: Path_ | Report, manifest: Manifest) -> ModelScan:
+    if isinstance(report, Report):
+        now = datetime.now(UTC)
+        return scan_of(report, manifest, started=now, finished=now)
+    path = Path(report)
     reports = json_report.load(path)
     if len(reports) != 1:
         raise UsageError(f"{path}: reports about {len(reports)} targets; give one about this model only")
@@ -192,8 +200,3 @@ def _record(conversion: Path_ | Conversion) -> tuple[Conversion, datetime]:
 def _written(path: Path) -> datetime:
     """Return when a file was written: reports and records carry no time of their own."""
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-
-
-def failed(attested: Attested) -> bool:
-    """Return whether the attested scan says that the model must not be loaded."""
-    return attested.scan is not None and attested.scan.result is Result.FAILED

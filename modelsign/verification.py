@@ -38,7 +38,7 @@ from attestations.manifest import (
 from attestations.predicates.oms_signature import manifest_of
 from attestations.statement import Statement
 from attestations.uris import OMS_SIGNATURE_V1
-from attestations.verify import bind
+from attestations.verify import Verifier, bind
 from modelsign.claims import store
 from modelsign.claims.summary import summary_of
 from modelsign.errors import SourceError, UsageError
@@ -106,6 +106,7 @@ def verify(
     issuer_regexp: str | None = None,
     certificate_claims: Mapping[str, str] | None = None,
     sigstore: "SigstoreTrust | None" = None,
+    verifiers: Sequence[Verifier] = (),
     policy: "PathLike | Policy | None" = None,
     signature: PathLike | None = None,
     claims: PathLike | None = None,
@@ -133,6 +134,7 @@ def verify(
         issuer_regexp: the same as a regular expression.
         certificate_claims: what the certificate must say besides, for example ``repository_id``.
         sigstore: the Sigstore instance to believe; public good unless given.
+        verifiers: verifiers of `attestations.signers` that the caller has already.
         policy: a policy or its file.
         signature: where the signature lies, if not in its usual place.
         claims: where the claims lie, if not in their usual place.
@@ -179,7 +181,7 @@ def verify(
         allow_incomplete=allow_incomplete,
         allow_unsigned=allow_unsigned,
         policy=loaded,
-        verifiers=_verifiers(trusted, loaded, sigstore, offline=offline),
+        verifiers=_verifiers((*verifiers, *trusted.verifiers()), loaded, sigstore, offline=offline),
         progress=progress,
         now=now or datetime.now(UTC),
     )
@@ -206,9 +208,8 @@ def _ignored(model: Path, patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _verifiers(
-    trusted: Trusted, policy: Policy | None, sigstore: "SigstoreTrust | None", *, offline: bool
+    caller: tuple[Verifier, ...], policy: Policy | None, sigstore: "SigstoreTrust | None", *, offline: bool
 ) -> Verifiers:
-    caller = trusted.verifiers()
     verifiers = Verifiers() if policy is None else policy_verifiers(policy, sigstore, offline=offline)
     if not caller and not verifiers.policy:
         if policy is not None:

@@ -33,15 +33,18 @@ def provenance_of(conversion: Conversion, manifest: Manifest, *, finished: datet
     """
     if not conversion.written or not conversion.verified:
         raise UsageError("the record is of a conversion that wrote nothing or was not compared with its source")
-    names = {entry.digest: manifest.file_name(entry) for entry in manifest.entries}
+    names: dict[Digest, list[str]] = {}
+    for entry in manifest.entries:
+        names.setdefault(entry.digest, []).append(manifest.file_name(entry))
     targets: list[Json] = []
     for target in conversion.targets:
-        name = names.get(Digest(algorithm="sha256", hex=_sha256(target)))
-        if name is None:
+        alike = names.get(Digest(algorithm="sha256", hex=_sha256(target)))
+        if alike is None:
             raise UsageError(
                 f"the record speaks of {target.name} with SHA-256 {target.sha256}, and no file of the model has that "
                 "digest; attest the directory that the conversion wrote, or convert again with --record"
             )
+        name = target.name if target.name in alike else alike[0]
         targets.append({"name": name, "digest": {"sha256": _sha256(target)}})
     external: dict[str, Json] = {
         "sources": [source.name for source in conversion.sources],

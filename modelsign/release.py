@@ -1,0 +1,255 @@
+"""The main job in one go: scan, convert, scan again, sign, attest, and verify what came of it.
+
+The release is built beside its place and renamed when its own verification has allowed it; until then, and for ever
+when anything is wrong, nothing is there. Nothing is uploaded (keyless signing makes an identity and a digest public).
+"""
+
+import fnmatch
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from attestations.manifest import CLAIMS_NAME, DEFAULT_IGNORED
+from attestations.signers.key import KeySigner
+from attestations.verify import Signer, Verifier
+from modelsign.attesting import Attested, attest
+from modelsign.conversion.converting import convert, default_target
+from modelsign.conversion.record import Conversion
+from modelsign.errors import ConversionError, NothingToDo, SourceError, UsageError
+from modelsign.gate import Gate
+from modelsign.policy.decision import Decision
+from modelsign.publish import is_leftover, replacing_directory
+from modelsign.scanning import scan
+from modelsign.signing import Signed, sign, signer_of
+from modelsign.sources import Entry, Source, source_of
+from modelsign.verification import verify
+from scanners.findings import Report
+
+PathLike = str | os.PathLike[str]
+Progress = Callable[[int], None]
+
+CHECKPOINT_FORMATS = frozenset({"torch-zip", "torch-legacy", "torch-tar"})
+"""what a scan calls the files that `convert` turns into safetensors"""
+
+_COPY_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Released:
+    """What came of a release. Where it was stopped, the later parts are None and nothing was published."""
+
+    target: Path
+    source: Report
+    """the scan of what was given"""
+    conversions: tuple[Conversion, ...] = ()
+    copied: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """files of the source that are not in the release"""
+    result: Report | None = None
+    """the scan of what was made"""
+    signed: Signed | None = None
+    attested: Attested | None = None
+    decision: Decision | None = None
+
+    @property
+    def published(self) -> bool:
+        """Whether the release is in its place."""
+        return self.decision is not None and self.decision.allowed
+
+
+class _Stopped(Exception):  # noqa: N818 - control flow: whatever was built goes away, what is known is returned
+    def __init__(self, released: Released) -> None:
+        super().__init__()
+        self.released = released
+
+
+def release(
+    source: PathLike,
+    target: PathLike,
+    *,
+    key: PathLike | None = None,
+    passphrase: str | bytes | None = None,
+    signer: Signer | None = None,
+    verifier: Verifier | None = None,
+    leave_out: Sequence[str] = (),
+    allow_incomplete: bool = False,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> Released:
+    """Make a signed, scanned, pickle-free release of a model, and verify it.
+
+    Args:
+        source: a checkpoint, or a directory with checkpoints and what belongs to them.
+        target: the directory to make: absent or empty.
+        key: PEM file with the private key to sign with; or else give ``signer`` and ``verifier``.
+        passphrase: of that key, when it is encrypted.
+        signer: any signer of `attestations.signers`.
+        verifier: accepts what ``signer`` signs; the release is verified with it.
+        leave_out: shell patterns of files of the source that shall not be in the release.
+        allow_incomplete: go on where something could not be analysed.
+        force: replace the target.
+        progress: told how many bytes have been read since the last call.
+
+    Returns:
+        What was done. A source that the gate stops is no error: look at `Released.published`.
+
+    Raises:
+        UsageError: no signer, or a target that exists.
+        SourceError: a file cannot be read or written.
+        ConversionError: a checkpoint cannot be converted safely.
+        AttestationError: no signature could be made.
+    """
+    origin, place = Path(source), Path(target)
+    _refuse_places(origin, place, force=force)
+    sealer, judge = _signer(key, passphrase, signer, verifier)
+    gate = Gate(allow_incomplete=allow_incomplete)
+    found = scan(origin, progress=progress)
+    released = Released(target=place, source=found)
+    if _stops(gate, _kept(found, leave_out)):
+        return released
+    try:
+        with replacing_directory(place, force=force) as building:
+            released = _built(released, origin, building, leave_out, progress)
+            released = _sealed(released, building, gate, sealer, judge, progress)
+    except _Stopped as stopped:
+        return stopped.released
+    return released
+
+
+def _sealed(
+    released: Released, building: Path, gate: Gate, sealer: Signer, judge: Verifier, progress: Progress | None
+) -> Released:
+    """Scan, sign, attest and verify what was built; raise `_Stopped` where it must not be published."""
+    name = released.target.absolute().name
+    result = replace(scan(building, digest=True, progress=progress), target=name)
+    released = replace(released, result=result)
+    if _stops(gate, result):
+        raise _Stopped(released)
+    signed = sign(building, signer=sealer, name=name, progress=progress)
+    attested = attest(
+        building, signer=sealer, report=result, conversions=released.conversions, name=name, progress=progress
+    )
+    decision = verify(
+        building, verifiers=(judge,), allow_incomplete=gate.allow_incomplete, every=True, progress=progress
+    )
+    released = replace(
+        released,
+        signed=replace(signed, signature=released.target / signed.signature.name),
+        attested=replace(attested, claims=released.target / attested.claims.name),
+        decision=replace(decision, target=name),
+    )
+    if not decision.allowed:
+        raise _Stopped(released)
+    return released
+
+
+def _refuse_places(source: Path, target: Path, *, force: bool) -> None:
+    if not source.exists():
+        raise SourceError(f"{source}: there is no such file or directory")
+    if os.path.lexists(target) and not force and not (target.is_dir() and not any(target.iterdir())):
+        raise UsageError(f"{target}: exists and is not empty; give --force to replace it, or choose another directory")
+    if not target.absolute().parent.is_dir():
+        raise SourceError(f"{target.absolute().parent}: there is no such directory to make the release in")
+    real_source, real_target = source.resolve(), target.resolve()
+    if real_target == real_source or real_target.is_relative_to(real_source):
+        raise UsageError(f"{target}: the release would lie inside its own source; choose another directory")
+    if real_source.is_relative_to(real_target):
+        raise UsageError(f"{target}: the source lies inside it, and the release would replace both")
+
+
+def _signer(
+    key: PathLike | None, passphrase: str | bytes | None, signer: Signer | None, verifier: Verifier | None
+) -> tuple[Signer, Verifier]:
+    sealer = signer_of(key, passphrase, signer)
+    if verifier is not None:
+        return sealer, verifier
+    if isinstance(sealer, KeySigner):
+        return sealer, sealer.verifier(name="the release key" if key is None else Path(key).name)
+    raise UsageError("a release verifies itself: give the verifier for what the signer signs")
+
+
+def _kept(report: Report, leave_out: Sequence[str]) -> Report:
+    return replace(report, files=tuple(file for file in report.files if not _matches(file.path, leave_out)))
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _stops(gate: Gate, report: Report) -> bool:
+    return bool(gate.stopped_by(report)) or gate.misses(report)
+
+
+def _built(
+    released: Released, origin: Path, building: Path, leave_out: Sequence[str], progress: Progress | None
+) -> Released:
+    """Fill ``building``: checkpoints converted, everything else copied, signatures of the source left behind."""
+    source = source_of(origin)
+    checkpoints = {file.path for file in released.source.files if CHECKPOINT_FORMATS & set(file.formats)}
+    conversions: list[Conversion] = []
+    copied: list[str] = []
+    left_out: list[str] = []
+    for entry in source.entries():
+        name = entry.path
+        if entry.is_directory:
+            continue
+        if _is_seal(name) or _matches(name, leave_out):
+            left_out.append(name)
+        elif name in checkpoints:
+            conversions.append(_converted(origin, entry, building, progress))
+        else:
+            _copy(source, entry, building)
+            copied.append(name)
+    if not conversions and not copied:
+        raise NothingToDo(f"{origin}: nothing of it would be in the release")
+    return replace(released, conversions=tuple(conversions), copied=tuple(copied), left_out=tuple(sorted(left_out)))
+
+
+def _is_seal(name: str) -> bool:
+    """Return whether a file of the source speaks about it, and would say something false about the release."""
+    top = name.split("/", 1)[0]
+    return top in DEFAULT_IGNORED or name.endswith((".sig", f".{CLAIMS_NAME}")) or is_leftover(name.rsplit("/", 1)[-1])
+
+
+def _converted(origin: Path, entry: Entry, building: Path, progress: Progress | None) -> Conversion:
+    path = origin / entry.path if origin.is_dir() else origin
+    relative = Path(entry.path)
+    target = building / relative.parent / default_target(path).name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.exists():
+        raise UsageError(
+            f"{entry.path} would become {target.relative_to(building)}, which the source has as well; keep one of the "
+            f"two with --leave-out {entry.path}"
+        )
+    try:
+        done = convert(path, target, digest=True, progress=progress)
+    except ConversionError as error:
+        raise ConversionError(
+            f"{error} A file that is no part of the weights (an optimizer, training arguments) may be left out: "
+            f"--leave-out {entry.path}"
+        ) from error
+    # The record names files relative to the model, so that two of the same name in two directories stay apart.
+    return replace(
+        done,
+        sources=tuple(replace(one, name=entry.path) for one in done.sources),
+        targets=tuple(replace(one, name=target.relative_to(building).as_posix()) for one in done.targets),
+    )
+
+
+def _copy(source: Source, entry: Entry, building: Path) -> None:
+    if entry.why_not is not None:
+        raise SourceError(f"{entry.path}: {entry.why_not}, so it cannot be in the release; see --leave-out")
+    target = building / entry.path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = source.open(entry)
+        with os.fdopen(descriptor, "rb") as read, target.open("xb") as written:
+            shutil.copyfileobj(read, written, _COPY_CHUNK)
+    except FileExistsError as error:
+        raise UsageError(
+            f"{entry.path}: a checkpoint of the source becomes a file of this name; keep one with --leave-out"
+        ) from error
+    except OSError as error:
+        raise SourceError(f"{entry.path}: cannot be copied: {error.strerror}") from error
