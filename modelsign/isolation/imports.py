@@ -82,13 +82,15 @@ class Provider:
         self._asked: set[str] = set()
 
     def provide(self, name: str) -> bool:
-        """Import a module for later workers; False when it is none of those, or was asked for before in vain."""
-        if name in self._asked or len(self._asked) >= _MOST or not all(part.isidentifier() for part in name.split(".")):
+        """Import a module for later workers; False when it is none of those that workers get."""
+        if name in self._asked:
+            return True  # by a worker that was started before
+        if len(self._asked) >= _MOST or not all(part.isidentifier() for part in name.split(".")):
             return False
-        self._asked.add(name)
         wanted = _wanted(name)
         if not wanted:
             return False
+        self._asked.add(name)
         try:
             for module in wanted:
                 importlib.import_module(module)

@@ -153,6 +153,8 @@ def _processors() -> int:
 class _Batch(Generic[T]):
     tasks: list[tuple[int, T]] = field(default_factory=list)
     size: int = 0
+    asked: set[str] = field(default_factory=set)
+    """modules that its workers have asked for: none asks twice"""
 
 
 @dataclass(slots=True)
@@ -303,7 +305,8 @@ class _Parent(Generic[T, R]):
         self._again.appendleft(batch)
 
     def _provide(self, batch: "_Batch[T]", name: str) -> None:
-        if self._provider.provide(name):
+        if name not in batch.asked and self._provider.provide(name):
+            batch.asked.add(name)
             self._again.appendleft(batch)
         else:
             self._give_up(batch, f"it asked for the module {name[:80]!r}, which workers do not get")

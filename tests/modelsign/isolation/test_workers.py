@@ -174,6 +174,23 @@ def test_a_worker_gets_only_modules_of_the_list(descriptor: int) -> None:
     assert "which workers do not get" in found
 
 
+def test_a_worker_that_keeps_asking_is_given_up(descriptor: int) -> None:
+    def ask() -> None:
+        os.write(pipe(), frame(NEEDED + b"encodings.cp037"))
+        os._exit(0)
+
+    [found] = results(Letters(descriptor, {"a": ask}), ["a"])
+    assert "which workers do not get" in found
+
+
+def test_two_workers_may_need_the_same_module(descriptor: int) -> None:
+    def need() -> None:
+        import encodings.cp1140  # noqa: F401 - the import is the act
+
+    work = Letters(descriptor, dict.fromkeys(("t0", "t32"), need))
+    assert list(results(work, [f"t{n}" for n in range(64)], workers=2)) == [f"t{n}" for n in range(64)]
+
+
 def test_closing_the_results_ends_the_workers(descriptor: int) -> None:
     def forever() -> None:
         while True:

@@ -1,0 +1,121 @@
+"""Scanning in workers finds what scanning here finds."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from modelsign import isolation
+from modelsign.isolation import Bounds, Job, Sandbox
+from modelsign.isolation import scanning as isolated
+from scanners.engine import ScannedFile, scan_blob
+from scanners.findings import Verdict
+from scanners.reader import FileReader
+from tests.builders import checkpoints, safetensors
+from tests.vectors import VECTORS, needs_vectors
+
+pytestmark = pytest.mark.skipif(not isolation.layers()[0].available, reason="nothing is forked here")
+
+FILES = {
+    "README.md": b"# model\n",
+    "config.json": b'{"auto_map": {"AutoModel": "modeling.Model"}}',
+    "chat_template.jinja": b"{{ messages[0].__class__.__mro__ }}",
+    "modeling.py": "# coding: latin-1\nimport os\nos.system('echo \xe9')\n".encode("latin-1"),
+    "broken.json": b"[" * 10_000,
+    "model.safetensors": safetensors.safetensors({"w": ("F32", [2], bytes(8))}),
+    "pytorch_model.bin": checkpoints.torch_zip({"w": checkpoints.tensor("0", (2,))}, {"0": bytes(8)}),
+    "nothing": b"",
+}
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> Iterator[list[Job]]:
+    with ExitStack() as stack:
+        yield [job_of(stack, path, content, tmp_path) for path, content in sorted(FILES.items())]
+
+
+def job_of(stack: ExitStack, path: str, content: bytes, directory: Path) -> Job:
+    (directory / path).write_bytes(content)
+    file = stack.enter_context((directory / path).open("rb"))
+    return Job(path=path, descriptor=file.fileno(), size=len(content))
+
+
+def here(job: Job) -> ScannedFile:
+    return scan_blob(FileReader(job.descriptor, job.size), job.path)
+
+
+@pytest.mark.parametrize("sandbox", Sandbox)
+def test_finds_the_same(jobs: list[Job], sandbox: Sandbox) -> None:
+    if sandbox is Sandbox.REQUIRE and not all(layer.available for layer in isolation.layers()):
+        pytest.skip("this machine lacks a layer of isolation")
+    assert list(isolation.scan_files(jobs, sandbox=sandbox)) == [here(job) for job in jobs]
+
+
+def test_the_digest_is_the_callers(jobs: list[Job]) -> None:
+    job = Job(path="a", descriptor=jobs[0].descriptor, size=jobs[0].size, sha256="f" * 64)
+    [found] = isolation.scan_files([job])
+    assert found.report.sha256 == "f" * 64
+
+
+def test_a_crash_is_an_error_with_a_reason(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash_on_python(reader: FileReader, path: str, **options: object) -> ScannedFile:
+        if path.endswith(".py"):
+            os._exit(9)
+        return scan_blob(reader, path)
+
+    monkeypatch.setattr(isolated, "scan_blob", crash_on_python)
+    found = {scanned.report.path: scanned.report for scanned in isolation.scan_files(jobs)}
+    assert found["modeling.py"].verdict is Verdict.ERROR
+    assert not found["modeling.py"].coverage.complete
+    assert found["modeling.py"].findings[0].message.endswith("it ended with code 9")
+    others = {job.path: here(job).report for job in jobs if job.path != "modeling.py"}
+    assert {path: report for path, report in found.items() if path != "modeling.py"} == others
+
+
+def test_an_endless_scan_is_an_error(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(*_: object, **__: object) -> ScannedFile:
+        while True:
+            pass
+
+    monkeypatch.setattr(isolated, "scan_blob", hang)
+    [found] = isolation.scan_files(jobs[:1], bounds=Bounds(seconds=0.2))
+    assert found.report.verdict is Verdict.ERROR
+
+
+def test_too_much_to_tell_is_incomplete(jobs: list[Job]) -> None:
+    clean = next(job for job in jobs if job.path == "model.safetensors")
+    assert here(clean).report.verdict is Verdict.CLEAN
+    [found] = isolation.scan_files([clean], bounds=Bounds(answer=300))
+    assert found.report.verdict is Verdict.INCOMPLETE
+    assert not found.facts.facts
+    assert not found.report.coverage.complete
+
+
+def test_only_text_shares_a_worker(jobs: list[Job]) -> None:
+    work = isolated._Scan(None, 1 << 20)
+    groups = {job.path: work.group(job) for job in jobs}
+    assert groups["config.json"] == groups["README.md"] == ""
+    assert groups["pytorch_model.bin"] is None
+    assert groups["model.safetensors"] is None
+
+
+def test_directories_do_not_share_a_worker(jobs: list[Job]) -> None:
+    work = isolated._Scan(None, 1 << 20)
+    text = next(job for job in jobs if job.path == "config.json")
+    groups = {work.group(Job(path=path, descriptor=text.descriptor, size=text.size)) for path in ("a/x", "b/x")}
+    assert groups == {"a", "b"}
+
+
+@needs_vectors
+def test_finds_the_same_in_other_tools_test_files() -> None:
+    files = [path for path in sorted((VECTORS / "scan").rglob("*")) if path.is_file() and path.suffix != ".json"]
+    with ExitStack() as stack:
+        jobs = [
+            Job(path=path.name, descriptor=stack.enter_context(path.open("rb")).fileno(), size=path.stat().st_size)
+            for path in files
+        ]
+        found = list(isolation.scan_files(jobs))
+        assert [scanned.report for scanned in found] == [here(job).report for job in jobs]
+        assert all(scanned.facts == here(job).facts for scanned, job in zip(found, jobs, strict=True))
