@@ -202,17 +202,19 @@ class _Scan:
 
     def formats_of(self, blob: Blob, frame: _Frame, base: int, size: int) -> list[Blob]:
         children: list[Blob] = []
-        formats = detect.formats_of(blob, registry.FORMATS)
-        for module in formats:
-            self.known = True
+        taken = False
+        for module in detect.formats_of(blob, registry.FORMATS) if size else ():
             reading = Reading(blob=blob, budget=self.budget)
-            self.reading(module, blob, reading)
+            stopped = self.reading(module, blob, reading)
+            # A format that looked closer and found nothing of its own (a zip that is no torch-zip) has not taken it.
+            taken = taken or stopped or reading.touched
             frame.parsed += [(base + start, base + end) for start, end in reading.parsed_ranges]
             frame.inert += [(base + start, base + end) for start, end in reading.inert_ranges]
             self.reasons.update(self.placed(blob, why) for why in reading.reasons)
             self.facts += reading.facts
             children += reading.children
-        if not formats:
+        self.known = self.known or taken
+        if not taken:
             why = detect.why_unread(blob)
             if why is None:
                 frame.inert.append((base, base + size))
@@ -222,16 +224,19 @@ class _Scan:
                 self.reasons.add(self.placed(blob, why))
         return children
 
-    def reading(self, module: Format, blob: Blob, reading: Reading) -> None:
-        """Let one format read, and turn what stops it into a fact."""
+    def reading(self, module: Format, blob: Blob, reading: Reading) -> bool:
+        """Let one format read, and turn what stops it into a fact; return whether something did."""
+        stopped = True
         try:
             module.read(blob, reading)
+            stopped = False
         except ScanError as error:
             self.failed(blob, error, module.NAME)
         except Exception as error:  # noqa: BLE001 - as above: the same border, around one format of several
             self.broke(blob, module.NAME, error)
         if not blob.members:
             self.identified += [fact.format for fact in reading.facts if isinstance(fact, Identified)]
+        return stopped
 
     def failed(self, blob: Blob, error: ScanError, name: str = "") -> None:
         """Record that a reader stopped for a documented reason."""

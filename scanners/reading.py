@@ -109,6 +109,11 @@ class Reading:
     inert_ranges: list[tuple[int, int]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
+    @property
+    def touched(self) -> bool:
+        """Whether anything was stated or accounted for."""
+        return bool(self.facts or self.children or self.parsed_ranges or self.inert_ranges or self.reasons)
+
     def at(self, offset: int | None = None, length: int | None = None) -> Location:
         """Return a place in this blob."""
         return Location(members=self.blob.members, offset=offset, length=length)

@@ -55,8 +55,7 @@ def read(blob: Blob, reading: Reading) -> None:
     except FormatError:
         if named:
             raise
-        reading.inert(0, blob.reader.size)  # it only looked like JSON, and nothing claims it is
-        return
+        return  # it only looked like JSON, and nothing claims it is
     reading.state(Identified(location=reading.at(), format=NAME))
     reading.parsed(0, blob.reader.size)
     for key in document.duplicates[:20]:
