@@ -5,9 +5,7 @@ It may loosen a gate, so it must never come with the artifact that is being judg
 and the working directory's own file when a target lies below that directory, are left out, and a notice says so.
 """
 
-import difflib
 import os
-import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,6 +105,8 @@ def load(path: Path, *, verbs: Collection[str]) -> Settings:
     Raises:
         UsageError: it cannot be read, is not TOML, or has a table that is no verb.
     """
+    import tomllib  # not needed by the many runs without a configuration file
+
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -127,5 +127,7 @@ def load(path: Path, *, verbs: Collection[str]) -> Settings:
 
 def near(name: str, known: Iterable[str]) -> str:
     """Return a hint at the known name that ``name`` may have meant, or nothing."""
+    import difflib  # not needed unless something is wrong
+
     matches = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
     return f" (did you mean {matches[0]!r}?)" if matches else ""

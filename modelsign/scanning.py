@@ -2,18 +2,19 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 
 from modelsign.errors import NothingToDo
 from modelsign.ignoring import Ignore
+from modelsign.isolation import Job, Sandbox, scan_files
 from modelsign.sources import Entry, Links, Source, source_of
 from modelsign.version import __version__
 from scanners import engine
 from scanners.facts import Anomaly
 from scanners.findings import Coverage, FileReport, Location, Report, Verdict
 from scanners.limits import Limits
-from scanners.reader import FileReader
 from scanners.reading import FileFacts
 from scanners.rules.file import left_out
 
@@ -23,6 +24,14 @@ Progress = Callable[[int], None]
 _CHUNK = 1 << 20
 
 
+class ScanInterrupted(KeyboardInterrupt):
+    """The scan was interrupted; ``report`` holds what was done, and the rest as left out. The cause is chained."""
+
+    def __init__(self, report: Report) -> None:
+        super().__init__("the scan was interrupted")
+        self.report = report
+
+
 def scan(
     target: str | os.PathLike[str],
     *,
@@ -30,6 +39,8 @@ def scan(
     digest: bool = False,
     links: Links = Links.REPORT,
     ignore: Ignore | None = None,
+    sandbox: Sandbox = Sandbox.AUTO,
+    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Scan a file or a directory for anything that executes or deceives. Nothing of it is executed.
@@ -40,6 +51,8 @@ def scan(
         digest: whether to compute the SHA-256 of every file (it reads every byte; scanning alone seldom does).
         links: what becomes of symbolic links that leave the target.
         ignore: files to leave out; each one makes the report incomplete.
+        sandbox: which layers of isolation the parsing workers get.
+        jobs: how many workers at once; as many as there are processors by default.
         progress: called with the number of further bytes that are done.
 
     Returns:
@@ -48,13 +61,30 @@ def scan(
     Raises:
         SourceError: the target does not exist or cannot be read.
         NothingToDo: the target holds no file.
+        UsageError: the sandbox is required and this machine lacks a layer.
+        ScanInterrupted: on a keyboard interrupt or a termination; it carries the partial report.
     """
     source = source_of(target, links=links)
     entries = source.entries()
     if not entries:
         raise NothingToDo(f"{os.fspath(target)}: there is no file in it")
-    scanned = _scanned(source, entries, limits=limits, digest=digest, ignore=ignore, progress=progress)
-    return engine.finish(source.name, scanned, tool_version=__version__)
+    opened = _Opened(source, entries, ignore=ignore)
+    done = []
+    try:
+        for scanned in scan_files(opened.jobs(), limits=limits, sandbox=sandbox, workers=jobs):
+            file = opened.finish(scanned, digest=digest)
+            done.append(file)
+            if progress is not None:
+                progress(file.report.size)
+    except BaseException as error:
+        if isinstance(error, Exception):
+            raise
+        rest = opened.rest({file.report.path for file in done})
+        report = engine.finish(source.name, [*done, *rest], tool_version=__version__)
+        raise ScanInterrupted(report) from error
+    finally:
+        opened.close()
+    return engine.finish(source.name, [*done, *opened.others], tool_version=__version__)
 
 
 def size_of(target: str | os.PathLike[str], *, links: Links = Links.REPORT) -> int:
@@ -62,51 +92,66 @@ def size_of(target: str | os.PathLike[str], *, links: Links = Links.REPORT) -> i
     return sum(entry.size for entry in source_of(target, links=links).entries())
 
 
-def _scanned(
-    source: Source,
-    entries: Sequence[Entry],
-    *,
-    limits: Limits | None,
-    digest: bool,
-    ignore: Ignore | None,
-    progress: Progress | None,
-) -> Iterator[engine.ScannedFile]:
-    for entry in entries:
-        pattern = ignore.pattern_for(entry.path) if ignore else None
-        if pattern is not None:
-            yield not_opened(entry, f"left out by the ignore pattern {pattern!r}")
-        elif entry.why_not is not None:
-            yield not_opened(entry, entry.why_not)
-        elif entry.is_directory:
-            yield _link_to_directory(entry)
-        else:
-            yield _opened(source, entry, limits=limits, digest=digest)
-        if progress is not None:
-            progress(entry.size)
+class _Opened:
+    """The files of a target on their way through the workers: opened when one is free, closed when its result is in."""
 
+    def __init__(self, source: Source, entries: Sequence[Entry], *, ignore: Ignore | None) -> None:
+        self._source = source
+        self._entries = entries
+        self._ignore = ignore
+        self._waiting: deque[tuple[Entry, int, os.stat_result]] = deque()
+        self.others: list[engine.ScannedFile] = []
+        """what was not given to a worker"""
 
-def _opened(source: Source, entry: Entry, *, limits: Limits | None, digest: bool) -> engine.ScannedFile:
-    try:
-        descriptor = source.open(entry)
-    except OSError as error:
-        return not_opened(entry, f"cannot be opened: {error.strerror}")
-    try:
-        before = os.fstat(descriptor)
-        scanned = engine.scan_blob(
-            FileReader(descriptor),
-            entry.path,
-            limits=limits,
-            sha256=sha256_of(descriptor) if digest else None,
-        )
-        if _identity(os.fstat(descriptor)) != _identity(before):
+    def jobs(self) -> Iterator[Job]:
+        """Open file after file; what cannot or shall not be opened goes to `others`."""
+        for entry in self._entries:
+            pattern = self._ignore.pattern_for(entry.path) if self._ignore else None
+            if pattern is not None:
+                self.others.append(not_opened(entry, f"left out by the ignore pattern {pattern!r}"))
+            elif entry.why_not is not None:
+                self.others.append(not_opened(entry, entry.why_not))
+            elif entry.is_directory:
+                self.others.append(_link_to_directory(entry))
+            else:
+                try:
+                    descriptor = self._source.open(entry)
+                except OSError as error:
+                    self.others.append(not_opened(entry, f"cannot be opened: {error.strerror}"))
+                    continue
+                status = os.fstat(descriptor)
+                self._waiting.append((entry, descriptor, status))
+                yield Job(path=entry.path, descriptor=descriptor, size=status.st_size)
+
+    def finish(self, scanned: engine.ScannedFile, *, digest: bool) -> engine.ScannedFile:
+        """Close the file that a result is about, and say so where it is no longer the file that was opened."""
+        entry, descriptor, before = self._waiting.popleft()
+        try:
+            sha256 = sha256_of(descriptor) if digest else None
+            changed = _identity(os.fstat(descriptor)) != _identity(before)
+        except OSError as error:
+            return not_opened(entry, f"cannot be read: {error.strerror}")
+        finally:
+            os.close(descriptor)
+        if changed:
             return not_opened(entry, "the file changed while it was read")
-    except OSError as error:
-        return not_opened(entry, f"cannot be read: {error.strerror}")
-    finally:
-        os.close(descriptor)
-    if entry.link is not None:
-        return _with_fact(scanned, "symbolic-link", f"a symbolic link to {entry.link!r}, read as the file it names")
-    return scanned
+        scanned = replace(scanned, report=replace(scanned.report, sha256=sha256))
+        if entry.link is not None:
+            return _with_fact(scanned, "symbolic-link", f"a symbolic link to {entry.link!r}, read as the file it names")
+        return scanned
+
+    def rest(self, done: Container[str]) -> list[engine.ScannedFile]:
+        """Return every entry that is not done as one that was not opened."""
+        return [
+            not_opened(entry, entry.why_not or "the scan was interrupted before this file")
+            for entry in self._entries
+            if entry.path not in done
+        ]
+
+    def close(self) -> None:
+        """Close what an error left open."""
+        while self._waiting:
+            os.close(self._waiting.popleft()[1])
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int]:

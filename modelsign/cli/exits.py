@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from enum import IntEnum
+from typing import TYPE_CHECKING
 
 from attestations import errors as attestation_errors
 from modelsign import errors
-from modelsign.policy.decision import Code, Decision
+
+if TYPE_CHECKING:
+    from modelsign.policy.decision import Decision
 
 
 class Exit(IntEnum):
@@ -103,34 +106,35 @@ def exit_of(error: Exception) -> Exit | None:
 
 
 # What each reason of a decision comes to when it denies (docs/verifying.md lists the codes).
-_REASONS: Mapping[Code, Exit] = {
-    Code.SIGNATURE_FOUND: Exit.NO_SIGNATURE,
-    Code.SIGNATURE_VALID: Exit.SIGNATURE_INVALID,
-    Code.SIGNATURE_SUPPORTED: Exit.UNSUPPORTED,
-    Code.LOG_PROOF: Exit.SIGNATURE_INVALID,
-    Code.SIGNER_TRUSTED: Exit.NOT_TRUSTED,
-    Code.SIGNER_THRESHOLD: Exit.NOT_TRUSTED,
-    Code.TRUST_USABLE: Exit.TRUST_EXPIRED,
-    Code.CONTENT: Exit.CONTENT_DIFFERS,
-    Code.CONTENT_STABLE: Exit.CONTENT_DIFFERS,
-    Code.FILE_MISSING: Exit.CONTENT_DIFFERS,
-    Code.FILE_CHANGED: Exit.CONTENT_DIFFERS,
-    Code.FILE_UNSIGNED: Exit.CONTENT_DIFFERS,
-    Code.DIGESTS_MEASURED: Exit.INCOMPLETE,
-    Code.SYMLINKS: Exit.DENIED,
-    Code.LOCAL_SCAN: Exit.DENIED,
-    Code.LOCAL_SCAN_COMPLETE: Exit.INCOMPLETE,
-    Code.POLICY_CURRENT: Exit.TRUST_EXPIRED,
-    Code.FORMATS: Exit.DENIED,
-    Code.REMOTE_CODE: Exit.DENIED,
-    Code.SCAN_ATTESTED: Exit.ATTESTATION_MISSING,
-    Code.SCAN_AGREES: Exit.DENIED,
-    Code.CONVERSION_ATTESTED: Exit.ATTESTATION_MISSING,
+# By the code's value, because most verbs need no policy and should not pay for it.
+_REASONS: Mapping[str, Exit] = {
+    "signature-found": Exit.NO_SIGNATURE,
+    "signature-valid": Exit.SIGNATURE_INVALID,
+    "signature-supported": Exit.UNSUPPORTED,
+    "log-proof": Exit.SIGNATURE_INVALID,
+    "signer-trusted": Exit.NOT_TRUSTED,
+    "signer-threshold": Exit.NOT_TRUSTED,
+    "trust-usable": Exit.TRUST_EXPIRED,
+    "content": Exit.CONTENT_DIFFERS,
+    "content-stable": Exit.CONTENT_DIFFERS,
+    "file-missing": Exit.CONTENT_DIFFERS,
+    "file-changed": Exit.CONTENT_DIFFERS,
+    "file-unsigned": Exit.CONTENT_DIFFERS,
+    "digests-measured": Exit.INCOMPLETE,
+    "symlinks": Exit.DENIED,
+    "local-scan": Exit.DENIED,
+    "local-scan-complete": Exit.INCOMPLETE,
+    "policy-current": Exit.TRUST_EXPIRED,
+    "formats": Exit.DENIED,
+    "remote-code": Exit.DENIED,
+    "scan-attested": Exit.ATTESTATION_MISSING,
+    "scan-agrees": Exit.DENIED,
+    "conversion-attested": Exit.ATTESTATION_MISSING,
 }
 
 
-def exit_of_decision(decision: Decision) -> Exit:
+def exit_of_decision(decision: "Decision") -> Exit:
     """Return what a verification exits with: 0 where it allows, else the worst of what denies."""
     if decision.allowed:
         return Exit.OK
-    return worst(_REASONS[reason.code] for reason in decision.reasons if reason.denies)
+    return worst(_REASONS[reason.code.value] for reason in decision.reasons if reason.denies)

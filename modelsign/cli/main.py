@@ -17,6 +17,8 @@ from modelsign.cli.exits import Exit, exit_of
 from modelsign.escape import plain
 from modelsign.version import __version__
 
+_COMPLETION = "_MODELSIGN_COMPLETE"
+
 # verb -> (module, one line for --help). The module has a click command of the verb's name (keys -> keys).
 VERBS: dict[str, tuple[str, str]] = {
     "scan": ("modelsign.cli.scan", "Find what executes or deceives in model files."),
@@ -28,9 +30,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "keys": ("modelsign.cli.keys", "Make a local key pair to start with."),
     "inspect": ("modelsign.cli.inspect", "Show what is inside a file: members, opcodes, imports, tensors."),
     "rules": ("modelsign.cli.rules", "List the rules, or explain one."),
-    "callables": ("modelsign.cli.callables", "Explain how a callable is judged."),
     "digest": ("modelsign.cli.digest", "Print the root digest and the manifest of a model."),
-    "doctor": ("modelsign.cli.doctor", "Tell what this machine offers: sandbox layers, versions, trust."),
+    "completion": ("modelsign.cli.completion", "Print the completion script for a shell."),
 }
 
 
@@ -100,7 +101,11 @@ def invoke(arguments: list[str]) -> int:
 
 def _invoke(arguments: list[str], chosen: dict[str, object]) -> int:
     try:
-        result = main.main(args=arguments, prog_name="modelsign", standalone_mode=False, obj=chosen)
+        if _COMPLETION in os.environ:
+            main.main(args=arguments, prog_name="modelsign", complete_var=_COMPLETION)
+        # Not `main.main`: it answers a closed pipe with an exit code of its own.
+        with main.make_context("modelsign", list(arguments), obj=chosen) as context:
+            result = main.invoke(context)
         return int(result) if isinstance(result, int) else Exit.OK
     except click.exceptions.Exit as error:
         return error.exit_code

@@ -9,7 +9,6 @@ from typing import TypeAlias
 
 from modelsign.config import holds, is_local
 from modelsign.errors import SourceError, UsageError
-from modelsign.publish import replacing_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,14 +67,17 @@ def _is_result(path: Path) -> bool:
 def _write(path: Path, text: str) -> None:
     data = text.encode("utf-8", "backslashreplace")
     try:
-        mode = path.stat().st_mode
+        mode = path.lstat().st_mode
     except OSError:
         mode = stat.S_IFREG
     if stat.S_ISREG(mode):
+        from modelsign.publish import replacing_file  # what it needs costs a scan without files 3 ms
+
         with replacing_file(path, force=True) as file:
             file.write(data)
         return
-    # A pipe or a device (/dev/stdout, >(process substitution)) is written to, never replaced.
+    # Links, pipes and devices are written to, never replaced: a rename onto /dev/stdout, a link, would take it away
+    # from every program of the machine.
     try:
         with path.open("wb") as stream:
             stream.write(data)

@@ -56,7 +56,7 @@ class _Bar:
             BarColumn(),
             DownloadColumn(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=Console(file=sys.stderr),
             transient=True,
         )
         task = progress.add_task(self._label, total=self._total, completed=self._done)

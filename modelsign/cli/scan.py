@@ -8,9 +8,10 @@ from modelsign.cli.options import TARGET, Verb, common, offline_option, quiet, r
 from modelsign.cli.output import Output, Style
 from modelsign.cli.progress import progress_bar
 from modelsign.gate import FailOn, Gate
+from modelsign.isolation import Sandbox
 from modelsign.report import FORMS, Result
+from modelsign.scanning import ScanInterrupted, size_of
 from modelsign.scanning import scan as scan_target
-from modelsign.scanning import size_of
 from modelsign.sources import Links
 from scanners.findings import Report
 
@@ -42,6 +43,21 @@ from scanners.findings import Report
     envvar="MODELSIGN_SYMLINKS",
     help="What becomes of symbolic links that leave the target.",
 )
+@click.option(
+    "--sandbox",
+    type=click.Choice([choice.value for choice in Sandbox]),
+    default=Sandbox.AUTO.value,
+    show_default=True,
+    help="Isolation of the parsers: what this machine has, all there is (else exit code 2), or none.",
+)
+@click.option(
+    "-j",
+    "--jobs",
+    type=click.IntRange(min=1),
+    metavar="N",
+    envvar="MODELSIGN_JOBS",
+    help="Parse N files at once; by default as many as there are processors.",
+)
 @click.option("-v", "--verbose", is_flag=True, envvar="MODELSIGN_VERBOSE", help="Show every file and every note.")
 @offline_option
 @common
@@ -54,6 +70,8 @@ def scan(
     exit_zero: bool,
     digest: bool,
     symlinks: str,
+    sandbox: str,
+    jobs: int | None,
     verbose: bool,
     offline: bool,
 ) -> int:
@@ -66,14 +84,26 @@ def scan(
     links = Links(symlinks)
     gate = Gate(fail_on=FailOn(fail_on), allow_incomplete=allow_incomplete)
     total = None if "-" in targets else sum(size_of(target, links=links) for target in targets)
+    interrupt: BaseException | None = None
+    reports: list[Report] = []
     with progress_bar("Scanning", total=total, quiet=quiet()) as progress:
-        reports = tuple(scan_target(target, digest=digest, links=links, progress=progress) for target in targets)
-    result = Result(reports=reports, gate=gate)
+        try:
+            for target in targets:
+                report = scan_target(
+                    target, digest=digest, links=links, sandbox=Sandbox(sandbox), jobs=jobs, progress=progress
+                )
+                reports.append(report)
+        except ScanInterrupted as error:
+            reports.append(error.report)
+            interrupt = error.__cause__
+    result = Result(reports=tuple(reports), gate=gate)
 
     def render(form: str, style: Style) -> str:
         return forms.write(result, form, color=style.color, quiet=style.quiet, verbose=verbose)
 
     output.publish(render)
+    if interrupt is not None:
+        raise interrupt
     return Exit.OK if exit_zero else worst(code for report in reports for code in _codes(report, gate))
 
 

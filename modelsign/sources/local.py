@@ -68,10 +68,10 @@ class LocalSource:
         }
 
     def _walk(self) -> Iterator[Entry]:
-        pending = [("", self._root)]
+        pending = [("", self._root, False)]
         entered = set()
         while pending:
-            prefix, directory = pending.pop()
+            prefix, directory, followed = pending.pop()
             try:
                 status = Path(directory).lstat()
                 if (status.st_dev, status.st_ino) in entered:
@@ -89,10 +89,12 @@ class LocalSource:
                     if isinstance(inner, Entry):
                         yield inner
                     else:
-                        pending.append((f"{path}/", inner))
+                        pending.append((f"{path}/", inner, True))
                 elif item.is_dir(follow_symlinks=False):
-                    pending.append((f"{path}/", item.path))
+                    pending.append((f"{path}/", item.path, followed))
                 else:
+                    if followed:
+                        self._elsewhere[path] = item.path
                     yield _entry(path, item)
 
     def _through_link(self, path: str, place: str) -> Entry | str:
