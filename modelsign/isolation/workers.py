@@ -26,6 +26,7 @@ from typing import Generic, NoReturn, Protocol, TypeVar
 from modelsign.errors import UsageError
 from modelsign.isolation.confinement import Bounds, NotConfinedError, Sandbox, active_layers, confine, die_with_parent
 from modelsign.isolation.imports import NeededModuleError, Provider, Stop
+from modelsign.isolation.preparing import prepare
 
 logger = logging.getLogger(__name__)
 
@@ -120,6 +121,7 @@ def results(
     names = active_layers(sandbox)
     if not names:
         return _here(work, tasks)
+    prepare()
     return _Parent(
         work,
         tasks,

@@ -1,4 +1,6 @@
 import ast
+import inspect
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from modelsign.isolation.imports import NeededModuleError, Provider, Stop, _wanted
+from modelsign.isolation.preparing import DATA
 
 ROOT = Path(__file__).resolve().parents[3]
 PARSERS = sorted([*ROOT.glob("scanners/**/*.py"), *ROOT.glob("modelsign/conversion/inputs/*.py")])
+
+# Printed by the command line, never asked for by a parser.
+ANSWERS_NO_WORKER = {(str(ROOT / "scanners" / "rules" / "explained.py"), "page_of")}
 
 
 def late_imports(path: Path) -> Iterator[str]:
@@ -26,6 +32,21 @@ def late_imports(path: Path) -> Iterator[str]:
 def test_what_parsers_import_late_is_provided(path: Path) -> None:
     missing = [name for name in late_imports(path) if not _wanted(name)]
     assert not missing, "add them to PROVIDED, if importing them does nothing"
+
+
+@pytest.mark.parametrize("path", PARSERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_what_parsers_read_is_read_before(path: Path) -> None:
+    readers = {inspect.unwrap(function).__code__ for function in DATA}
+    known = {(code.co_filename, code.co_name) for code in readers}
+    reading = [
+        function.name
+        for function in ast.walk(ast.parse(path.read_bytes()))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call)
+        and re.fullmatch(r"open|os\.open|.*\.(read_text|read_bytes)", ast.unparse(node.func))
+    ]
+    assert {(str(path), name) for name in reading} <= known | ANSWERS_NO_WORKER
 
 
 def test_a_worker_stops_at_an_import() -> None:
