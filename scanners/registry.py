@@ -12,17 +12,39 @@ from scanners.formats import (
     executable,
     gguf,
     jinja,
+    joblib,
     json_config,
     notebook,
+    numpy,
+    onnx,
+    pbtxt,
+    pickle,
     python_source,
     requirements,
     safetensors,
+    savedmodel,
+    tensorflow_checkpoint,
+    tflite,
+    torch_legacy,
     torch_zip,
     yaml_config,
 )
 from scanners.reading import FileRule, Format, TreeRule
-from scanners.rules.file import archives, code, configuration, coverage, left_out, references, templates, tensors
+from scanners.rules.file import (
+    archives,
+    code,
+    configuration,
+    coverage,
+    left_out,
+    pickles,
+    references,
+    templates,
+    tensorflow,
+    tensors,
+)
 from scanners.rules.file import gguf as gguf_rules
+from scanners.rules.file import onnx as onnx_rules
+from scanners.rules.file import tflite as tflite_rules
 
 FORMATS: tuple[Format, ...] = (
     torch_zip,
@@ -34,6 +56,10 @@ FORMATS: tuple[Format, ...] = (
     zlib,
     zstd,
     lz4,
+    torch_legacy,
+    numpy,
+    joblib,
+    pickle,
     safetensors,
     json_config,
     chat_template,
@@ -44,6 +70,11 @@ FORMATS: tuple[Format, ...] = (
     requirements,
     yaml_config,
     executable,
+    savedmodel,
+    pbtxt,
+    tensorflow_checkpoint,
+    onnx,
+    tflite,
 )  # fmt: skip
 
 CARRIERS: dict[str, str] = {
@@ -52,6 +83,7 @@ CARRIERS: dict[str, str] = {
 """What a format is carried by: a file that is a torch-zip is not also listed as a plain zip."""
 
 FILE_RULES: tuple[FileRule, ...] = (
+    pickles,
     archives,
     tensors,
     configuration,
@@ -61,6 +93,9 @@ FILE_RULES: tuple[FileRule, ...] = (
     code,
     references,
     gguf_rules,
+    tensorflow,
+    onnx_rules,
+    tflite_rules,
 )  # fmt: skip
 
 TREE_RULES: tuple[TreeRule, ...] = ()

@@ -23,6 +23,7 @@ from typing import Final
 from scanners.errors import LimitExceeded, ScanError
 from scanners.limits import Budget
 from scanners.pickles import opcodes
+from scanners.pickles.inline_arrays import array_at, is_wrapper
 from scanners.pickles.tensors import fold, rebuild_kind
 from scanners.pickles.values import (
     Attribute,
@@ -123,6 +124,10 @@ class PickleRun:
     frame_crossings: tuple[tuple[int, int], ...] = ()
     """(offset of an opcode whose argument crosses the end of a frame, that end): loaders from a file and from memory
     read on in different places"""
+    inner: tuple["PickleRun", ...] = ()
+    """the pickles of joblib's inline arrays of objects"""
+    arrays: tuple[tuple[int, int], ...] = ()
+    """offset and length of joblib's other inline arrays"""
     assumptions: int = 0
     """how often going on depended on what a call returns (a string, a tuple, a class)"""
     limit: LimitExceeded | None = None
@@ -191,6 +196,9 @@ class Machine:
         self.ran_out = False
         self.assumptions = 0
         self.frame_end = -1
+        self.resume = -1
+        self.inner: list[PickleRun] = []
+        self.arrays: list[tuple[int, int]] = []
         self.frame_crossings: list[tuple[int, int]] = []
         self.memo: list[Value | _Hole] = []
         self.holes = 0
@@ -250,6 +258,8 @@ class Machine:
             c_error_offset=self.c_error_offset,
             encoding_error=self.encoding_error,
             frame_crossings=tuple(self.frame_crossings),
+            inner=tuple(self.inner),
+            arrays=tuple(self.arrays),
             assumptions=self.assumptions,
             limit=self.limit,
         )
@@ -596,6 +606,9 @@ class Machine:
             if offset > self.frame_end:
                 self.frame_crossings.append((at, self.frame_end))
             self.frame_end = -1
+            if self.resume >= 0:
+                offset = self.resume
+                self.resume = -1
         if offset >= self.size:
             self.ran_out = offset == self.size
             raise _Malformed("ran out of input" if self.ran_out else "pickle data was truncated")
@@ -1093,7 +1106,34 @@ class Machine:
         self.safe = min(self.room, self.frame_end - self.base - 1)
 
     def _inline_array(self, wrapper: Made, offset: int) -> int:
-        return offset  # replaced below
+        """Step over the array that joblib reads now, and return where the next opcode is.
+
+        Python's unpickler has a whole frame in memory, so inside one the array lies behind it, and so do the opcodes
+        that follow the frame.
+        """
+        if not is_wrapper(wrapper):
+            return offset
+        framed = 0 <= offset < self.frame_end
+        begin = max(self.frame_end, self.resume) if framed else offset
+        place = array_at(wrapper, self.reader, begin)
+        if place is None:
+            raise _Malformed("an array wrapper that does not say how long its array is")
+        start, length, pickled = place
+        if pickled:
+            inner = run(self.reader, start=start, budget=self.budget, extensions=self.extensions)
+            self.inner.append(inner)
+            if inner.stop is None:
+                raise _Malformed("the pickle of an array of objects ends in an error")
+            after = inner.stop
+        else:
+            after = start + length
+            self.arrays.append((start, length))
+            if after > self.size:
+                raise _Malformed("an array reaches beyond the end of the file")
+        if framed:
+            self.resume = after
+            return offset
+        return after
 
 
 _COMPUTED: Final = (str, Made, Attribute, Global, Persistent, OutOfBand, TensorValue)

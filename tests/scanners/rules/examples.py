@@ -27,11 +27,17 @@ class Example:
 
 _FAMILIES = (
     "tests.scanners.rules.file.test_archives",
+    "tests.scanners.rules.file.test_pickles",
     "tests.scanners.rules.file.test_coverage",
+    "tests.scanners.rules.file.test_tensors",
+    "tests.scanners.rules.file.test_configuration",
     "tests.scanners.rules.file.test_templates",
     "tests.scanners.rules.file.test_code",
     "tests.scanners.rules.file.test_references",
     "tests.scanners.rules.file.test_gguf",
+    "tests.scanners.rules.file.test_tensorflow",
+    "tests.scanners.rules.file.test_onnx",
+    "tests.scanners.rules.file.test_tflite",
 )  # fmt: skip
 
 NOT_FROM_A_FILE = {

@@ -1,0 +1,101 @@
+"""Argument shapes: for callables that are harmless only when they are given certain arguments.
+
+judgement.toml names shapes; this module says which one a call has. A shape is a property of the arguments alone, so it
+is a fact; whether it keeps the callable harmless is judged elsewhere.
+"""
+
+from typing import Final
+
+from scanners.knowledge.tables import INTERNALS, Standing, Tables
+from scanners.pickles.resolve import Called, Resolver
+from scanners.pickles.values import Attribute, Collection, Global, Made, Mapping, Span, TensorValue, Value
+
+_TEXT_CODECS: Final = frozenset(
+    {"latin1", "latin-1", "latin_1", "iso-8859-1", "utf-8", "utf8", "ascii", "raw_unicode_escape"}
+)
+_SMALL: Final = 1 << 28
+"""a number up to this may be a length: it allocates no more than many models have"""
+_PLAIN_BASES: Final = frozenset(
+    f"builtins.{name}"
+    for name in ("object", "dict", "list", "tuple", "str", "bytes", "int", "float", "set", "frozenset", "complex")
+)
+
+
+class Shapes:
+    """Names the shape of a call's arguments."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self.resolver = resolver
+        self.tables: Tables = resolver.tables
+
+    def indifferent(self, function: str) -> bool:
+        """Return whether nothing about a call of this function depends on its arguments."""
+        if self.tables.effect(function) is not None:
+            return False
+        return self.tables.judge(function).standing is not Standing.SHAPED
+
+    def of(self, called: Called) -> str:
+        """Return the shape of a call; empty where its function has none."""
+        judgement = self.tables.judge(called.function)
+        if judgement.standing is not Standing.SHAPED:
+            return ""
+        for shape in sorted(judgement.shapes):
+            if self.fits(shape, called):
+                return shape
+        return ""
+
+    def fits(self, shape: str, called: Called) -> bool:
+        """Return whether a call has a shape."""
+        arguments = tuple(self.resolver.value(argument) for argument in called.arguments)
+        if shape == "text-codec":
+            return len(arguments) == 1 or (
+                len(arguments) == 2 and isinstance(arguments[1], str) and arguments[1].lower() in _TEXT_CODECS
+            )
+        if shape == "small-numbers":
+            return all(_small(argument) for argument in arguments)
+        if shape == "no-callables":
+            return not any(_reaches_callable(argument) for argument in arguments)
+        if shape == "one-argument":
+            return len(arguments) == 1
+        if shape == "plain-base":
+            return len(arguments) == 3 and self.resolver.name_of(arguments[1]) in _PLAIN_BASES
+        if shape == "named-result":
+            return self._named_result(called)
+        if shape == "plain-names":
+            return all(isinstance(name, str) and not INTERNALS.intersection(name.split(".")) for name in arguments)
+        if shape == "no-arguments":
+            return not arguments
+        if shape == "names-only":
+            return all(isinstance(argument, (str, int, type(None))) for argument in arguments)
+        return shape == "any"
+
+    def _named_result(self, called: Called) -> bool:
+        """Whether the call computes a name, which is then judged for itself."""
+        result = self.resolver.value(called.made)
+        return isinstance(result, Global)
+
+
+def _small(value: Value) -> bool:
+    if isinstance(value, int):
+        return value <= _SMALL
+    return not isinstance(value, (Made, Attribute, Global))
+
+
+def _reaches_callable(value: Value) -> bool:
+    """Whether something callable is among the first ten thousand values below ``value``."""
+    pending = [value]
+    seen: set[int] = set()
+    while pending and len(seen) < 10_000:
+        one = pending.pop()
+        if isinstance(one, (Global, Attribute, Made)):
+            return True
+        if one is None or isinstance(one, (str, bytes, int, float, Span, TensorValue)) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        if isinstance(one, Mapping):
+            pending.extend(item for entry in one.entries for item in entry)
+        elif isinstance(one, Collection):
+            pending.extend(one.items)
+        elif isinstance(one, (list, tuple)):
+            pending.extend(one)
+    return bool(pending)
