@@ -1,0 +1,238 @@
+"""ONNX: operators, their domains, local functions, and where tensors that are not in the file lie.
+
+Source: onnx/onnx.proto. Files larger than protobuf's 2 GiB are read all the same: weights are stepped over. Operators
+of the standard domains only compute; what is stated are operators of other domains, external data with every key its
+entries have (CVE-2022-25882, CVE-2024-27318, CVE-2025-51480: paths; CVE-2026-34445, CVE-2026-34447: keys and links).
+"""
+
+from collections.abc import Iterator
+
+from scanners.errors import LimitExceeded
+from scanners.facts import Identified, Operator, Reference, Tensor
+from scanners.formats.protobuf import BYTES, FIXED32, FIXED64, VARINT, Field, Tally, fields, looks_like, text_of
+from scanners.reading import Blob, Reading
+
+NAME = "onnx"
+
+_MODEL = {1: VARINT, 5: VARINT, **dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), BYTES)}
+_GRAPH = dict.fromkeys((1, 2, 5, 10, 11, 12, 13, 14, 15, 16), BYTES)
+_STANDARD = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview", "ai.onnx.preview.training"})
+EXTERNAL_KEYS = frozenset({"location", "offset", "length", "checksum"})
+_TYPES = {
+    1: "F32", 2: "U8", 3: "I8", 4: "U16", 5: "I16", 6: "I32", 7: "I64", 8: "string", 9: "BOOL", 10: "F16", 11: "F64",
+    12: "U32", 13: "U64", 14: "C64", 15: "C128", 16: "BF16", 17: "F8_E4M3", 18: "F8_E4M3FNUZ", 19: "F8_E5M2",
+    20: "F8_E5M2FNUZ", 21: "U4", 22: "I4", 23: "F4_E2M1",
+}  # fmt: skip
+MAXIMUM_GRAPHS = 100_000
+MAXIMUM_EXTERNAL = 100_000
+
+
+def matches(blob: Blob) -> bool:
+    """Return whether the blob is a ModelProto, by the shape of its first fields."""
+    reader = blob.reader
+    if reader.read_at(0, 1) not in {b"\x08", b"\x12", b"\x3a", b"\x0a", b"\x42"}:
+        return False
+    graph = looks_like(reader, _MODEL, 7)
+    if graph is None:
+        return False
+    end = graph.offset + graph.length
+    return any(looks_like(reader, _GRAPH, one, start=graph.offset, end=end) for one in (1, 5, 11, 12, 2))
+
+
+def read(blob: Blob, reading: Reading) -> None:
+    """State operators of foreign domains, external data and tensors."""
+    reading.state(Identified(location=reading.at(0), format=NAME))
+    _Model(blob, reading).read()
+    reading.parsed(0, blob.reader.size)
+
+
+class _Model:
+    """One pass over one file. Graphs inside graphs wait in a list: their depth is hostile."""
+
+    def __init__(self, blob: Blob, reading: Reading) -> None:
+        self._blob = blob
+        self._reading = reading
+        self._tally = Tally()
+        self._graphs: list[Field] = []
+        self._operators: dict[tuple[str, str], int] = {}
+        self._functions: set[tuple[str, str]] = set()
+        self._locations: dict[str, None] = {}
+        self._external = 0
+
+    def read(self) -> None:
+        imports: dict[str, int] = {}
+        for field in self._fields(0, self._blob.reader.size):
+            if field.kind != BYTES:
+                continue
+            match field.number:
+                case 7:
+                    self._graphs.append(field)
+                case 8:
+                    imports.setdefault(self._text_in(field, 1), field.offset)
+                case 20:
+                    self._graphs += [one for one in self._within(field) if one.number in {1, 2}]
+                case 25:
+                    self._function(field)
+                case _:
+                    pass
+        count = 0
+        while self._graphs:
+            count += 1
+            if count > MAXIMUM_GRAPHS:
+                raise LimitExceeded("members", f"more than {MAXIMUM_GRAPHS} graphs inside graphs")
+            self._graph(self._graphs.pop())
+        self._state_operators()
+
+    def _state_operators(self) -> None:
+        for (domain, name), offset in self._operators.items():
+            if domain in _STANDARD or (domain, name) in self._functions:
+                continue
+            self._reading.state(
+                Operator(
+                    location=self._reading.at(offset),
+                    framework="onnx",
+                    name=name[:200],
+                    domain=domain[:200],
+                    arguments=(),
+                )
+            )
+
+    def _fields(self, start: int, end: int) -> Iterator[Field]:
+        return fields(self._blob.reader, start, end, self._tally)
+
+    def _within(self, field: Field) -> Iterator[Field]:
+        return self._fields(field.offset, field.offset + field.length)
+
+    def _text(self, field: Field) -> str:
+        return text_of(self._blob.reader, field, 4096)
+
+    def _text_in(self, field: Field, number: int) -> str:
+        return next((self._text(one) for one in self._within(field) if one.number == number), "")
+
+    def _function(self, field: Field) -> None:
+        name = domain = ""
+        for inner in self._within(field):
+            if inner.number == 1:
+                name = self._text(inner)
+            elif inner.number == 10:
+                domain = self._text(inner)
+            elif inner.number == 7 and inner.kind == BYTES:
+                self._node(inner)
+        self._functions.add((domain, name))
+
+    def _graph(self, graph: Field) -> None:
+        for inner in self._within(graph):
+            if inner.kind != BYTES:
+                continue
+            if inner.number == 1:
+                self._node(inner)
+            elif inner.number == 5:
+                self._tensor(inner)
+            elif inner.number == 15:
+                for part in self._within(inner):
+                    if part.number in {1, 2} and part.kind == BYTES:
+                        self._tensor(part)
+
+    def _node(self, node: Field) -> None:
+        name = domain = ""
+        for inner in self._within(node):
+            if inner.kind != BYTES:
+                continue
+            match inner.number:
+                case 4:
+                    name = self._text(inner)
+                case 7:
+                    domain = self._text(inner)
+                case 5:
+                    self._attribute(inner)
+                case _:
+                    pass
+        self._operators.setdefault((domain, name), node.offset)
+
+    def _attribute(self, attribute: Field) -> None:
+        for inner in self._within(attribute):
+            if inner.kind != BYTES:
+                continue
+            if inner.number in {5, 10}:
+                self._tensor(inner)
+            elif inner.number in {6, 11}:
+                self._graphs.append(inner)
+            elif inner.number in {22, 23}:
+                for part in self._within(inner):
+                    if part.number in {1, 2} and part.kind == BYTES:
+                        self._tensor(part)
+
+    def _tensor(self, tensor: Field) -> None:
+        name, kind = "", 0
+        shape: list[int] = []
+        external: list[tuple[str, str]] = []
+        stored = 0
+        for inner in self._within(tensor):
+            match inner.number:
+                case 1 if inner.kind == VARINT:
+                    shape.append(inner.value)
+                case 1 if inner.kind == BYTES:
+                    shape += self._packed(inner)
+                case 2:
+                    kind = inner.value
+                case 8:
+                    name = self._text(inner)
+                case 13 if inner.kind == BYTES:
+                    external.append((self._text_in(inner, 1), self._text_in(inner, 2)))
+                case 4 | 5 | 7 | 9 | 10 | 11 if inner.kind in {BYTES, FIXED32, FIXED64}:
+                    stored += inner.length
+                    self._reading.inert(inner.offset, inner.length)
+                case _:
+                    pass
+        location = self._reading.at(tensor.offset, tensor.length)
+        target = next((value for key, value in reversed(external) if key == "location"), "")
+        self._reading.state(
+            Tensor(
+                location=location,
+                name=name[:1024],
+                dtype=_TYPES.get(kind, f"type-{kind}"),
+                shape=tuple(shape[:64]),
+                stride=None,
+                storage=target[:1024] if external else "file",
+                storage_offset=0,
+                storage_bytes=None if external else stored,
+            )
+        )
+        if external:
+            self._outside(tensor, name, external)
+
+    def _packed(self, field: Field) -> list[int]:
+        values, value, shift = [], 0, 0
+        for byte in self._blob.reader.read_at(field.offset, min(field.length, 640)):
+            value |= (byte & 0x7F) << shift
+            shift += 7
+            if byte < 0x80:
+                values.append(value)
+                value = shift = 0
+        return values
+
+    def _outside(self, tensor: Field, name: str, external: list[tuple[str, str]]) -> None:
+        """State where an external tensor lies, and what its entries say beyond that."""
+        self._external += 1
+        if self._external > MAXIMUM_EXTERNAL:
+            raise LimitExceeded("members", f"more than {MAXIMUM_EXTERNAL} external tensors")
+        reading = self._reading
+        for key, value in external:
+            if key == "location":
+                if value not in self._locations:
+                    self._locations[value] = None
+                    reading.state(
+                        Reference(
+                            location=reading.at(tensor.offset),
+                            kind="external-data",
+                            target=value[:1024],
+                            context=name[:200],
+                        )
+                    )
+            elif key in {"offset", "length"}:
+                if not (value.isascii() and value.isdigit()):
+                    message = f"the {key} of tensor {name[:100]!r} is {value[:60]!r}, which is no number"
+                    reading.anomaly("onnx-external-range", message, tensor.offset)
+            elif key not in EXTERNAL_KEYS:
+                message = f"the external data of tensor {name[:100]!r} has the key {key[:100]!r} = {value[:100]!r}"
+                reading.anomaly("onnx-external-key", message, tensor.offset)

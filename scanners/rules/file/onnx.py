@@ -1,0 +1,87 @@
+"""ONNX models that reach outside their own directory, or that need code of others."""
+
+import re
+from collections.abc import Iterator
+
+from scanners.facts import Anomaly, Operator, Reference
+from scanners.findings import Confidence, Finding, Location, Rule, Severity
+from scanners.reading import FileFacts
+
+ESCAPE = Rule(
+    id="MS540",
+    name="onnx-external-data-outside",
+    severity=Severity.HIGH,
+    summary="An ONNX model takes tensors from a file outside its own directory",
+    fix="Do not load the model; external data lies beside it, under a plain name.",
+    cwe="CWE-22",
+)
+KEYS = Rule(
+    id="MS541",
+    name="onnx-external-data-keys",
+    severity=Severity.HIGH,
+    summary="The external data of an ONNX tensor has keys that the format does not know, or ranges that are no numbers",
+    fix="Write the model again with onnx.save; loaders have set attributes of their own objects from such keys.",
+    cwe="CWE-915",
+)
+CODE = Rule(
+    id="MS542",
+    name="onnx-python-operator",
+    severity=Severity.HIGH,
+    summary="An ONNX model calls Python through an operator",
+    fix="Export the model without Python operators.",
+    cwe="CWE-94",
+)
+CUSTOM = Rule(
+    id="MS543",
+    name="onnx-custom-operator",
+    severity=Severity.LOW,
+    summary="An ONNX model needs operators that only a separate native library brings",
+    fix="Know the library before you register it; the runtime refuses the model without it.",
+    cwe="CWE-829",
+)
+
+RULES: tuple[Rule, ...] = (ESCAPE, KEYS, CODE, CUSTOM)
+
+_OUTSIDE = re.compile(r"^(?:/|\\|~|[A-Za-z]:|[a-z][a-z0-9+.-]*://)|(?:^|[/\\])\.\.(?:[/\\]|$)|\0|_ORT_MEM_ADDR_")
+_PYTHON = frozenset({"PyOp", "PyCustomOp", "PythonOp", "PythonOpGrad"})
+_RUNTIME = re.compile(r"com\.microsoft(?:\..+)?|com\.ms\..+|org\.pytorch\..+|pkg\..+|onnxscript\..+")
+
+
+def judge(facts: FileFacts) -> Iterator[Finding]:
+    """Judge external data and foreign operators."""
+    for fact in facts.facts:
+        match fact:
+            case Reference(kind="external-data") if _OUTSIDE.search(fact.target) or not fact.target:
+                message = f"external data of tensor {fact.context!r} is read from {fact.target!r}"
+                yield _finding(facts, ESCAPE, Severity.HIGH, fact.location, message, fact.target)
+            case Anomaly(code="onnx-external-key" | "onnx-external-range"):
+                severity = Severity.MEDIUM if fact.code == "onnx-external-range" else Severity.HIGH
+                yield _finding(facts, KEYS, severity, fact.location, fact.message, "")
+            case Operator(framework="onnx"):
+                yield from _operator(facts, fact)
+            case _:
+                pass
+
+
+def _operator(facts: FileFacts, fact: Operator) -> Iterator[Finding]:
+    evidence = f"{fact.domain}::{fact.name}"
+    if fact.name in _PYTHON:
+        message = f"{evidence} calls Python code that the process has registered"
+        yield _finding(facts, CODE, Severity.HIGH, fact.location, message, evidence)
+    elif not _RUNTIME.fullmatch(fact.domain):
+        message = f"{evidence} comes from a library that has to be registered first"
+        yield _finding(facts, CUSTOM, Severity.LOW, fact.location, message, evidence)
+
+
+def _finding(
+    facts: FileFacts, rule: Rule, severity: Severity, location: Location, message: str, evidence: str
+) -> Finding:
+    return Finding(
+        rule=rule,
+        file=facts.path,
+        location=location,
+        severity=severity,
+        confidence=Confidence.HIGH,
+        message=message,
+        evidence=evidence[:400],
+    )

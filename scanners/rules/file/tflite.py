@@ -1,0 +1,75 @@
+"""TensorFlow Lite models that need code of others, or whose indices leave their tables."""
+
+from collections.abc import Iterator
+
+from scanners.facts import Anomaly, Operator
+from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.reading import FileFacts
+from scanners.rules.file import tensorflow
+
+CUSTOM = Rule(
+    id="MS530",
+    name="tflite-custom-operator",
+    severity=Severity.LOW,
+    summary="A TensorFlow Lite model needs operators that the application has to bring",
+    fix="Know the library that brings them; the interpreter refuses the model without it.",
+    cwe="CWE-829",
+)
+FLEX = Rule(
+    id="MS531",
+    name="tflite-flex-operator-acts",
+    severity=Severity.HIGH,
+    summary="A TensorFlow Lite model calls TensorFlow operators that touch files, Python or the network",
+    fix="Convert the model again without SELECT_TF_OPS, or without the operator.",
+    cwe="CWE-73",
+)
+MEMORY = Rule(
+    id="MS532",
+    name="tflite-index-outside",
+    severity=Severity.HIGH,
+    summary="Indices, shapes or buffers of a TensorFlow Lite model lead outside, and interpreters read foreign memory",
+    fix="Do not load the model; convert it again from its source.",
+    cwe="CWE-125",
+)
+
+RULES: tuple[Rule, ...] = (CUSTOM, FLEX, MEMORY)
+
+_CODES = frozenset({"tflite-index", "tflite-buffer-outside", "tflite-shape"})
+_ACTING = (
+    tensorflow.SAVING_OPERATORS
+    | tensorflow.WRITING_OPERATORS
+    | tensorflow.PYTHON_OPERATORS
+    | tensorflow.DEBUG_OPERATORS
+    | tensorflow.NETWORK_OPERATORS
+    | tensorflow.BY_CALLER_OPERATORS
+)
+
+
+def judge(facts: FileFacts) -> Iterator[Finding]:
+    """Judge operators and anomalies."""
+    for fact in facts.facts:
+        if isinstance(fact, Anomaly) and fact.code in _CODES:
+            severity = Severity.MEDIUM if fact.code != "tflite-index" else MEMORY.severity
+            yield _finding(facts, MEMORY, severity, fact, fact.message, "")
+        elif isinstance(fact, Operator) and fact.framework == "tflite":
+            inner = fact.name.removeprefix("Flex")
+            if fact.name.startswith("Flex") and inner in _ACTING:
+                yield _finding(
+                    facts, FLEX, FLEX.severity, fact, f"the flex delegate runs TensorFlow's {inner}", fact.name
+                )
+            elif not fact.name.startswith(("Flex", "TFLite_")):
+                yield _finding(facts, CUSTOM, CUSTOM.severity, fact, f"{fact.name} is a custom operator", fact.name)
+
+
+def _finding(
+    facts: FileFacts, rule: Rule, severity: Severity, fact: Anomaly | Operator, message: str, evidence: str
+) -> Finding:
+    return Finding(
+        rule=rule,
+        file=facts.path,
+        location=fact.location,
+        severity=severity,
+        confidence=Confidence.HIGH,
+        message=message,
+        evidence=evidence,
+    )

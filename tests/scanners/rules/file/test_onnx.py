@@ -1,0 +1,57 @@
+import pytest
+
+from scanners.findings import Verdict
+from tests.builders.protobufs import onnx_model, onnx_node, onnx_tensor
+from tests.scanners.rules.examples import Example, scan_files
+
+GOOD = onnx_model([onnx_node("MatMul")], [onnx_tensor("w", {"location": "weights.bin", "offset": "0"})])
+
+
+def _twins(bad: bytes) -> Example:
+    return Example(bad=lambda: {"model.onnx": bad}, good=lambda: {"model.onnx": GOOD})
+
+
+EXAMPLES = {
+    "MS540": _twins(onnx_model(tensors=[onnx_tensor("w", {"location": "../../etc/passwd"})])),
+    "MS541": _twins(onnx_model(tensors=[onnx_tensor("w", {"location": "w", "basepath": "/etc"})])),
+    "MS542": _twins(onnx_model([onnx_node("PyOp", "ai.onnx.contrib")])),
+    "MS543": _twins(onnx_model([onnx_node("GridSample3D", "mylib")])),
+}
+
+
+def verdict(content: bytes) -> Verdict:
+    return scan_files({"model.onnx": content}).verdict
+
+
+def external(**entries: str) -> bytes:
+    return onnx_model(tensors=[onnx_tensor("w", entries)])
+
+
+@pytest.mark.parametrize("domain", ["", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc", "pkg.torch.2.6.0"])
+def test_domains_of_exporters_and_runtimes_are_quiet(domain: str) -> None:
+    assert scan_files({"m.onnx": onnx_model([onnx_node("X", domain)])}).findings == ()
+
+
+def test_cve_2022_25882_external_data_traversal() -> None:
+    assert verdict(external(location="../../../etc/passwd")) is Verdict.MALICIOUS
+
+
+def test_cve_2024_27318_external_data_traversal_after_a_directory() -> None:
+    assert verdict(external(location="x/../../secret")) is Verdict.MALICIOUS
+
+
+def test_cve_2025_51480_external_data_absolute_path() -> None:
+    assert verdict(external(location="/etc/cron.d/x")) is Verdict.MALICIOUS
+    assert verdict(external(location="C:\\Windows\\x")) is Verdict.MALICIOUS
+
+
+def test_cve_2026_34445_external_data_keys_become_attributes() -> None:
+    assert verdict(external(location="w", __class__="x")) is Verdict.MALICIOUS
+
+
+def test_cve_2026_34447_external_data_basepath() -> None:
+    assert verdict(external(location="w", basepath="/etc")) is Verdict.MALICIOUS
+
+
+def test_external_data_in_the_memory_of_the_process() -> None:
+    assert verdict(external(location="*/_ORT_MEM_ADDR_/*", offset="1", length="1")) is Verdict.MALICIOUS
