@@ -7,9 +7,10 @@ what lets a signature outlive its certificate; only one by an authority that the
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from attestations.errors import LogProofInvalid, SigningError
+from attestations.errors import LogProofInvalid, SigningError, TrustError
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -17,15 +18,61 @@ if TYPE_CHECKING:
 
 _TIMEOUT = 30
 _MAX_RESPONSE = 64 * 1024
+_MAX_FILE = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimestampAuthority:
-    """Whom the caller trusts to tell the time: certificates from the signing one up to the root."""
+    """Whom the caller trusts to tell the time.
 
-    certificates: tuple["Certificate", ...]
+    Attributes:
+        leaf: the certificate that signs timestamps; None to take the one in the timestamp, below one of the roots.
+        intermediates: between leaf and root.
+        roots: at least one.
+        valid_from: when its timestamps begin to count.
+        valid_until: when they cease to.
+    """
+
+    roots: tuple["Certificate", ...]
+    leaf: "Certificate | None" = None
+    intermediates: tuple["Certificate", ...] = ()
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+
+
+def load_authority(path: Path) -> TimestampAuthority:
+    """Return the authority whose certificates lie in a PEM file, in any order.
+
+    Raises:
+        TrustError: the file cannot be read, or has no self-signed certificate to serve as root.
+    """
+    from cryptography import x509
+
+    try:
+        with path.open("rb") as file:
+            found = x509.load_pem_x509_certificates(file.read(_MAX_FILE))
+    except OSError as error:
+        raise TrustError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise TrustError(f"{path}: no certificate in PEM form in it") from error
+    roots = tuple(item for item in found if item.subject == item.issuer)
+    leaves = [item for item in found if _stamps(item)]
+    if not roots or len(leaves) > 1:
+        raise TrustError(f"{path}: give one timestamp authority with its root, not {len(leaves)} with {len(roots)}")
+    rest = tuple(item for item in found if item not in roots and item not in leaves)
+    return TimestampAuthority(roots=roots, leaf=leaves[0] if leaves else None, intermediates=rest)
+
+
+def _stamps(certificate: "Certificate") -> bool:
+    from cryptography import x509
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    try:
+        purposes = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    except x509.ExtensionNotFound:
+        return False
+    return ExtendedKeyUsageOID.TIME_STAMPING in purposes and not constraints.ca
 
 
 def proven_time(
@@ -36,6 +83,8 @@ def proven_time(
     Raises:
         LogProofInvalid: a timestamp that is not one, or two that are the same.
     """
+    if not authorities:
+        return None
     if len(set(responses)) != len(responses):
         raise LogProofInvalid("the bundle has the same timestamp twice")
     times = [time for response in responses if (time := _time_of(_decode(response), signature, authorities))]
@@ -88,9 +137,11 @@ def _time_of(
     from rfc3161_client import VerificationError, VerifierBuilder
 
     for authority in authorities:
-        leaf, *others = authority.certificates
-        roots = others[-1:] or [leaf]
-        verifier = VerifierBuilder(tsa_certificate=leaf, intermediates=others[:-1], roots=roots).build()
+        verifier = VerifierBuilder(
+            tsa_certificate=authority.leaf,
+            intermediates=list(authority.intermediates),
+            roots=list(authority.roots),
+        ).build()
         try:
             verifier.verify_message(response, signature)
             time: datetime = response.tst_info.gen_time

@@ -47,17 +47,19 @@ class SignedBy:
     Attributes:
         method: how.
         name: what to show to a person: an e-mail address, a workflow, a key's name.
-        identity: the certificate's subject alternative name; None for bare keys.
+        names: all names in the certificate's subject alternative name.
+        identity: the first of them, or the certificate's subject where there is none; None for bare keys.
         issuer: who vouches for the identity: the OIDC issuer, or the subject of the certificate authority.
         key_hint: SHA-256 of the public key's PEM text, as model-signing computes it.
         certificate: DER of the signing certificate; None for bare keys.
-        claims: what Fulcio put into the certificate, by the names of its documentation
-            (``source_repository_id``, ``build_trigger`` ...).
+        claims: what else the certificate says: for Sigstore ``repository_id``, ``owner_id``, ``trigger``, ``runner``
+            and the others of `certificate_names`; for the certificate method ``subject``, ``common_name``, ``spki``.
     """
 
     method: Method
     name: str
     key_hint: str
+    names: tuple[str, ...] = ()
     identity: str | None = None
     issuer: str | None = None
     certificate: bytes | None = None

@@ -16,28 +16,32 @@ from attestations.envelope import Envelope, EnvelopeSignature, pae
 from attestations.errors import IdentityMismatch, SignatureInvalid
 from attestations.key_files import load_private, load_public, read_key_file
 from attestations.statement import Statement
+from attestations.timestamps import TimestampAuthority, proven_time, request_timestamp
 from attestations.uris import PAYLOAD_TYPE
-from attestations.verify import Method, Proof, SignedBy
+from attestations.verify import Method, Proof, SignedBy, TimeSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeySigner:
-    """Signs with a private key that lies in a file."""
+    """Signs with a private key that lies in a file; `timestamp_url` is an RFC 3161 authority to ask for the time."""
 
     key: PrivateKey
+    timestamp_url: str | None = None
 
     @classmethod
-    def load(cls, path: Path, passphrase: bytes | None) -> "KeySigner":
+    def load(cls, path: Path, passphrase: bytes | None, *, timestamp_url: str | None = None) -> "KeySigner":
         """Return a signer with the PEM key in ``path``.
 
         Raises:
             SigningError: the key cannot be read, decrypted or used.
         """
-        return cls(key=load_private(read_key_file(path), passphrase, str(path)))
+        return cls(key=load_private(read_key_file(path), passphrase, str(path)), timestamp_url=timestamp_url)
 
     def sign(self, statement: Statement) -> Bundle:
         """Return the statement in a bundle that names the public key by its hint."""
-        return Bundle.of_key(seal(statement, self.key), hint=key_hint(self.key.public_key()))
+        envelope = seal(statement, self.key)
+        stamps = [request_timestamp(self.timestamp_url, envelope.signatures[0].signature)] if self.timestamp_url else []
+        return Bundle.of_key(envelope, hint=key_hint(self.key.public_key()), timestamps=stamps)
 
     def verifier(self, *, name: str) -> "KeyVerifier":
         """Return a verifier for what this signer signs."""
@@ -46,19 +50,28 @@ class KeySigner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyVerifier:
-    """Accepts what the holder of one key signed; `name` is how reports call that holder."""
+    """Accepts what the holder of one key signed.
+
+    Attributes:
+        key: the public key.
+        name: how reports call its holder.
+        authorities: whose timestamps count.
+    """
 
     key: PublicKey
     name: str
+    authorities: tuple[TimestampAuthority, ...] = ()
 
     @classmethod
-    def load(cls, path: Path, *, name: str | None = None) -> "KeyVerifier":
+    def load(
+        cls, path: Path, *, name: str | None = None, authorities: tuple[TimestampAuthority, ...] = ()
+    ) -> "KeyVerifier":
         """Return a verifier with the PEM public key in ``path``.
 
         Raises:
             SigningError: the key cannot be read or used.
         """
-        return cls(key=load_public(read_key_file(path), str(path)), name=name or path.name)
+        return cls(key=load_public(read_key_file(path), str(path)), name=name or path.name, authorities=authorities)
 
     def handles(self, bundle: Bundle) -> bool:
         return bundle.material is Material.PUBLIC_KEY
@@ -77,7 +90,13 @@ class KeyVerifier:
                 "made it (the bundle does not say which)"
             ) from error
         signed_by = SignedBy(method=Method.KEY, name=self.name, key_hint=key_hint(self.key))
-        return Proof(payload=bundle.envelope.payload, signed_by=signed_by)
+        stamped = proven_time(bundle.timestamps, bundle.envelope.signatures[0].signature, self.authorities)
+        return Proof(
+            payload=bundle.envelope.payload,
+            signed_by=signed_by,
+            time=stamped,
+            time_source=None if stamped is None else TimeSource.AUTHORITY,
+        )
 
     def _is_named_by(self, bundle: Bundle) -> bool | None:
         """Return whether the bundle says that this key signed; None when it does not say."""

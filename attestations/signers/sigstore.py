@@ -274,20 +274,32 @@ class SigstoreVerifier:
         integrated = entry.get("integratedTime")
         if entry.get("inclusionPromise") and isinstance(integrated, int | str) and int(integrated):
             times.append((datetime.fromtimestamp(int(integrated), tz=UTC), TimeSource.LOG))
-        authorities = [
-            TimestampAuthority(
-                certificates=tuple(authority.certificates(allow_expired=True)),
-                valid_from=authority.validity_period_start,
-                valid_until=authority.validity_period_end,
-            )
-            for authority in self._trusted_root().get_timestamp_authorities()
-        ]
-        stamped = proven_time(bundle.timestamps, bundle.envelope.signatures[0].signature, authorities)
+        stamped = proven_time(
+            bundle.timestamps, bundle.envelope.signatures[0].signature, timestamp_authorities(self._trusted_root())
+        )
         if stamped is not None:
             times.append((stamped, TimeSource.AUTHORITY))
         if not times:
             raise LogProofInvalid("nobody trusted says when the signature was made")
         return min(times, key=lambda item: item[0])
+
+
+def timestamp_authorities(root: "TrustedRoot") -> tuple[TimestampAuthority, ...]:
+    """Return the authorities of a trusted root, to be believed by other methods too."""
+    found: list[TimestampAuthority] = []
+    for authority in root.get_timestamp_authorities():
+        chain = authority.certificates(allow_expired=True)
+        if len(chain) >= 2:
+            found.append(
+                TimestampAuthority(
+                    leaf=chain[0],
+                    intermediates=tuple(chain[1:-1]),
+                    roots=(chain[-1],),
+                    valid_from=authority.validity_period_start,
+                    valid_until=authority.validity_period_end,
+                )
+            )
+    return tuple(found)
 
 
 # What sigstore-python 4.5.1 lets through from pydantic, cryptography and its own look-ups when a bundle is malformed.
@@ -360,6 +372,7 @@ def _signed_by(certificate: x509.Certificate, key: ec.EllipticCurvePublicKey) ->
     return SignedBy(
         method=Method.SIGSTORE,
         name=names[0],
+        names=names,
         identity=names[0],
         issuer=issuer_of(certificate),
         key_hint=key_hint(key),

@@ -1,0 +1,343 @@
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from attestations.bundle import Bundle
+from attestations.errors import (
+    IdentityMismatch,
+    LogProofInvalid,
+    SignatureInvalid,
+    SigningError,
+    TrustError,
+    Unsupported,
+    VerificationError,
+)
+from attestations.manifest import measure_against
+from attestations.predicates.oms_signature import manifest_of
+from attestations.signers.certificate import (
+    CertificateSigner,
+    CertificateVerifier,
+    Pin,
+    load_roots,
+)
+from attestations.statement import Statement
+from attestations.verify import Method, VerifiedStatement, verify_bundle
+from tests.builders.certificates import CODE_SIGNING, NOW, Holder, issue, usage
+from tests.builders.signatures import altered, oms_payload, resource, sealed
+from tests.vectors import VECTORS, needs_vectors
+
+STATEMENT = Statement.parse(oms_payload([resource("w")]))
+ROOT = issue("Acme Root", ca=True)
+MIDDLE = issue("Acme Signing", ROOT, ca=True)
+LEAF = issue("release", MIDDLE, purposes=CODE_SIGNING, names=(x509.RFC822Name("release@acme.example"),))
+ANYBODY = Pin()
+
+
+def signed(leaf: Holder = LEAF, *chain: Holder) -> Bundle:
+    certificates = tuple(holder.certificate for holder in (leaf, *(chain or (MIDDLE,))))
+    return Bundle.parse(CertificateSigner(key=leaf.key, certificates=certificates).sign(STATEMENT).to_json())
+
+
+def judged(
+    bundle: Bundle, *, pin: Pin = ANYBODY, roots: tuple[Holder, ...] = (ROOT,), **options: Any
+) -> VerifiedStatement:
+    trusted = tuple(holder.certificate for holder in roots)
+    options = {"now": NOW, **options}
+    return verify_bundle(bundle, [CertificateVerifier(roots=trusted, accepts=pin, expected=pin.describe(), **options)])
+
+
+def test_what_is_signed_verifies() -> None:
+    proven = judged(signed())
+    assert proven.statement == STATEMENT
+    assert (proven.signed_by.method, proven.signed_by.name) == (Method.CERTIFICATE, "release@acme.example")
+    assert proven.signed_by.issuer == "O=Acme,CN=Acme Root"
+    assert proven.time is None
+
+
+@pytest.mark.parametrize("chain", [(MIDDLE, ROOT), (ROOT, MIDDLE), (MIDDLE, MIDDLE)])
+def test_chain_may_hold_the_root_and_come_in_any_order(chain: tuple[Holder, ...]) -> None:
+    assert judged(signed(LEAF, *chain)).statement == STATEMENT
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ec.generate_private_key(ec.SECP384R1()),
+        ec.generate_private_key(ec.SECP521R1()),
+        rsa.generate_private_key(65537, 2048),
+    ],
+)
+def test_other_keys_sign_as_well(key: Any) -> None:
+    assert judged(signed(issue("release", MIDDLE, key=key))).statement == STATEMENT
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [
+        Pin(subject="release"),
+        Pin(subject="O=Acme,CN=release"),
+        Pin(name="release@acme.example"),
+        Pin(subject="release", name="release@acme.example"),
+    ],
+)
+def test_pin_that_fits_lets_pass(pin: Pin) -> None:
+    assert judged(signed(), pin=pin).statement == STATEMENT
+
+
+@pytest.mark.parametrize(
+    "pin",
+    [
+        Pin(subject="Release"),
+        Pin(subject="CN=release"),
+        Pin(subject=""),
+        Pin(name="boss@acme.example"),
+        Pin(name="release"),
+        Pin(subject="release", name="boss@acme.example"),
+        Pin(spki="00" * 32),
+    ],
+)
+def test_pin_that_does_not_fit_is_not_trusted(pin: Pin) -> None:
+    with pytest.raises(IdentityMismatch, match=r"signed by release@acme\.example"):
+        judged(signed(), pin=pin)
+
+
+def test_public_key_can_be_pinned() -> None:
+    spki = judged(signed()).signed_by.claims["spki"]
+    assert judged(signed(), pin=Pin(spki=spki.upper())).signed_by.claims["spki"] == spki
+
+
+def test_other_team_under_the_same_root_is_not_trusted() -> None:
+    with pytest.raises(IdentityMismatch, match="expected was subject release"):
+        judged(signed(issue("other team", MIDDLE, purposes=CODE_SIGNING)), pin=Pin(subject="release"))
+
+
+def test_changed_payload_is_invalid() -> None:
+    with pytest.raises(SignatureInvalid):
+        judged(Bundle.parse(altered(signed(), **{"dsseEnvelope.payload": "e30="})))
+
+
+def test_certificate_of_somebody_else_is_invalid() -> None:
+    other = signed(issue("release", MIDDLE, purposes=CODE_SIGNING))
+    material = json.loads(other.to_json())["verificationMaterial"]
+    with pytest.raises(SignatureInvalid):
+        judged(Bundle.parse(altered(signed(), verificationMaterial=material)))
+
+
+# Chains that lead nowhere
+
+STRANGER = issue("Acme Root", ca=True)
+NOT_CA = issue("not an authority", ROOT)
+
+
+@pytest.mark.parametrize(
+    ("leaf", "chain"),
+    [
+        (LEAF, (LEAF,)),
+        (issue("release", STRANGER, purposes=CODE_SIGNING), (STRANGER,)),
+        (issue("release", purposes=CODE_SIGNING), ()),
+        (issue("release", NOT_CA, purposes=CODE_SIGNING), (NOT_CA,)),
+    ],
+    ids=["intermediate-missing", "root-of-a-stranger", "self-signed", "issued-by-a-leaf"],
+)
+def test_chain_that_leads_to_no_trusted_root_is_not_trusted(leaf: Holder, chain: tuple[Holder, ...]) -> None:
+    with pytest.raises(IdentityMismatch, match="trusted root"):
+        judged(signed(leaf, *chain))
+
+
+def test_path_length_is_kept() -> None:
+    short = issue("short", ROOT, ca=True, path_length=0)
+    below = issue("below", short, ca=True)
+    with pytest.raises(IdentityMismatch):
+        judged(signed(issue("release", below, purposes=CODE_SIGNING), below, short))
+
+
+def test_authority_that_may_not_certify_is_none() -> None:
+    weak = issue("weak", ROOT, ca=True, key_usage=usage(sign=True, certify=False))
+    with pytest.raises(IdentityMismatch):
+        judged(signed(issue("release", weak, purposes=CODE_SIGNING), weak))
+
+
+def test_unknown_critical_extension_is_not_overlooked() -> None:
+    odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
+    with pytest.raises(VerificationError):
+        judged(signed(issue("release", MIDDLE, purposes=CODE_SIGNING, extra=(odd,))))
+
+
+def test_self_signed_certificate_that_is_trusted_itself_signs() -> None:
+    own = issue("release", purposes=CODE_SIGNING)
+    assert judged(signed(own, own), roots=(own,)).statement == STATEMENT
+
+
+def test_old_and_new_roots_overlap() -> None:
+    new_root = issue("Acme Root 2", ca=True)
+    new = issue("release", new_root, purposes=CODE_SIGNING)
+    for bundle in (signed(), signed(new, new_root)):
+        assert judged(bundle, roots=(ROOT, new_root)).statement == STATEMENT
+
+
+# Certificates that are not for this
+
+SERVER = (ExtendedKeyUsageOID.SERVER_AUTH,)
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        issue("server", MIDDLE, purposes=SERVER),
+        issue("both wrong", MIDDLE, purposes=SERVER, key_usage=usage(sign=False)),
+        issue("not for signatures", MIDDLE, purposes=CODE_SIGNING, key_usage=usage(sign=False)),
+        issue("says nothing", MIDDLE, with_usage=False),
+        issue("any purpose", MIDDLE, purposes=(ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,)),
+    ],
+    ids=lambda holder: holder.certificate.subject.rfc4514_string(),
+)
+def test_certificate_for_something_else_is_refused(leaf: Holder) -> None:
+    with pytest.raises(SignatureInvalid, match="certificate of"):
+        judged(signed(leaf))
+
+
+def test_authority_itself_signs_no_models() -> None:
+    with pytest.raises(SignatureInvalid, match="not for signatures"):
+        judged(signed(MIDDLE, MIDDLE))
+
+
+def test_certificate_for_signatures_without_purposes_is_enough() -> None:
+    assert judged(signed(issue("release", MIDDLE))).statement == STATEMENT
+
+
+# Time
+
+
+def test_expired_certificate_is_refused() -> None:
+    with pytest.raises(LogProofInvalid, match=r"expired on 2026-12-23, and no timestamp"):
+        judged(signed(), now=NOW + timedelta(days=31))
+
+
+def test_certificate_of_the_future_is_refused() -> None:
+    with pytest.raises(LogProofInvalid, match="valid from 2026-10-24 on"):
+        judged(signed(), now=NOW - timedelta(days=31))
+
+
+def test_expired_authority_is_refused() -> None:
+    middle = issue("Acme Signing", ROOT, ca=True, until=NOW - timedelta(days=1))
+    with pytest.raises(IdentityMismatch):
+        judged(signed(issue("release", middle, purposes=CODE_SIGNING), middle))
+
+
+# Malformed bundles
+
+
+def with_certificates(*raw: str) -> Bundle:
+    chain = {"certificates": [{"rawBytes": text} for text in raw]}
+    return Bundle.parse(altered(signed(), verificationMaterial={"x509CertificateChain": chain}))
+
+
+@pytest.mark.parametrize("raw", ["", "AAAA", "MAA="])
+def test_what_is_no_certificate_is_invalid(raw: str) -> None:
+    with pytest.raises(SignatureInvalid, match="cannot be read"):
+        judged(with_certificates(raw))
+
+
+def test_endless_chain_is_not_judged() -> None:
+    raw = json.loads(signed().to_json())["verificationMaterial"]["x509CertificateChain"]["certificates"][0]["rawBytes"]
+    with pytest.raises(Unsupported, match="at most 8"):
+        judged(with_certificates(*[raw] * 9))
+
+
+def test_key_bundle_is_not_a_matter_of_this_method() -> None:
+    with pytest.raises(IdentityMismatch, match="public key"):
+        judged(sealed(STATEMENT.payload))
+
+
+def test_key_of_an_unknown_kind_is_unsupported() -> None:
+    leaf = issue("release", MIDDLE, key=ec.generate_private_key(ec.SECP256K1()))
+    other = CertificateSigner(key=LEAF.key, certificates=(leaf.certificate,)).sign(STATEMENT)
+    material = json.loads(other.to_json())["verificationMaterial"]
+    with pytest.raises(Unsupported, match="secp256k1"):
+        judged(Bundle.parse(altered(signed(), verificationMaterial=material)))
+
+
+# Files
+
+
+def test_signer_is_read_from_files(tmp_path: Path) -> None:
+    key, certificate = LEAF.write(tmp_path, "release")
+    _, middle = MIDDLE.write(tmp_path, "middle")
+    _, root = ROOT.write(tmp_path, "root")
+    bundle = CertificateSigner.load(key, None, certificate, chain=[middle, middle]).sign(STATEMENT)
+    assert len(bundle.certificates) == 2
+    verifier = CertificateVerifier(roots=load_roots([root]), accepts=ANYBODY, expected="", now=NOW)
+    assert verify_bundle(bundle, [verifier]).statement == STATEMENT
+
+
+def test_chain_in_the_certificate_file_is_taken_along(tmp_path: Path) -> None:
+    key, certificate = LEAF.write(tmp_path, "release")
+    certificate.write_bytes(LEAF.pem() + MIDDLE.pem())
+    assert judged(CertificateSigner.load(key, None, certificate).sign(STATEMENT)).statement == STATEMENT
+
+
+def test_certificate_of_another_key_is_noticed_when_signing(tmp_path: Path) -> None:
+    key, _ = LEAF.write(tmp_path, "release")
+    _, other = MIDDLE.write(tmp_path, "middle")
+    with pytest.raises(SigningError, match="not that of the key"):
+        CertificateSigner.load(key, None, other)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", b"\x30\x00"]
+)
+def test_file_without_certificates_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "root.pem").write_bytes(content)
+    with pytest.raises(TrustError, match=r"root\.pem: no certificate"):
+        load_roots([tmp_path / "root.pem"])
+
+
+def test_ed25519_certificate_signs_where_the_library_follows_its_chain() -> None:
+    leaf = issue("release", MIDDLE, key=ed25519.Ed25519PrivateKey.generate(), purposes=CODE_SIGNING)
+    try:
+        assert judged(signed(leaf)).statement == STATEMENT
+    except IdentityMismatch as error:
+        assert "algorithm" in str(error)  # noqa: PT017 - either it is judged, or the reason is the chain's rules
+
+
+# Certificates of others
+
+
+@needs_vectors
+@pytest.mark.parametrize("version", ["v0.3.1", "v1.0.0", "v1.0.1", "v1.1.0"])
+def test_signatures_of_model_signing_releases_verify(version: str) -> None:
+    samples = VECTORS / "oms" / "model-transparency"
+    roots = load_roots([samples / "keys" / "certificate" / "ca-cert.pem"])
+    bundle = Bundle.parse((samples / f"{version}-certificate" / "model.sig").read_bytes())
+    verifier = CertificateVerifier(roots=roots, accepts=Pin(subject="intermediate-ca"), expected="", now=NOW)
+    proven = verify_bundle(bundle, [verifier])
+    ignored = ["ignore-me"]
+    assert not measure_against(
+        manifest_of(proven.statement), samples / f"{version}-certificate", ignored=ignored
+    ).differences
+
+
+NVIDIA = VECTORS / "oms" / "nvidia-skills"
+CASES = json.loads((NVIDIA / "expected.json").read_bytes())["cases"] if NVIDIA.is_dir() else {}
+
+
+@needs_vectors
+@pytest.mark.parametrize("case", CASES)
+def test_public_signatures_of_nvidia_get_their_verdict(case: str) -> None:
+    roots = load_roots([NVIDIA / "nv-agent-root-cert.pem"])
+    verifier = CertificateVerifier(roots=roots, accepts=ANYBODY, expected="anybody", now=NOW)
+    bundle = Bundle.parse((NVIDIA / case / "skill.oms.sig").read_bytes())
+    if CASES[case]["expected"] == "invalid":
+        with pytest.raises(IdentityMismatch, match="trusted root"):
+            verify_bundle(bundle, [verifier])
+        return
+    proven = verify_bundle(bundle, [verifier])
+    manifest = manifest_of(proven.statement)
+    assert len(manifest.entries) == CASES[case]["resources"]
+    assert not measure_against(manifest, NVIDIA / case, ignored=["skill.oms.sig"]).differences
