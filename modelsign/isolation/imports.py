@@ -7,17 +7,10 @@ the list below, and has the work done again. A worker that was taken over can as
 """
 
 import importlib
-import importlib.abc
-import importlib.util
 import sys
 from collections.abc import Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-
-if sys.version_info >= (3, 12):
-    from typing import override
-else:
-    from typing_extensions import override
 
 # Top-level package -> what to import when anything of it is asked for. None of them does anything when imported.
 PROVIDED: dict[str, tuple[str, ...]] = {
@@ -59,15 +52,17 @@ class NeededModuleError(BaseException):
         self.name = name
 
 
-class Stop(importlib.abc.MetaPathFinder):
-    """A finder for workers without rights: it finds nothing, and says what was looked for."""
+class Stop:
+    """A finder for workers without rights: it finds nothing, and says what was looked for.
+
+    It does not inherit from `importlib.abc.MetaPathFinder`, whose import takes longer than most scans.
+    """
 
     def __init__(self, absent: frozenset[str]) -> None:
         self._absent = absent
 
-    @override
     def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+        self, fullname: str, _path: Sequence[str] | None, _target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname in self._absent:
             return None

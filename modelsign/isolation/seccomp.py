@@ -9,7 +9,7 @@ include/uapi/asm-generic/unistd.h (aarch64).
 
 import ctypes
 import errno
-import platform
+import os
 import struct
 import sys
 from dataclasses import dataclass
@@ -129,8 +129,8 @@ def missing() -> str | None:
     """Return why there is no system call filter here, None where there is one."""
     if sys.platform != "linux":
         return f"seccomp is a feature of Linux, and this is {sys.platform}"
-    if platform.machine() not in ARCHITECTURES or struct.calcsize("P") != 8:
-        return f"no table of system calls for {platform.machine()} processes of {struct.calcsize('P') * 8} bits"
+    if os.uname().machine not in ARCHITECTURES or struct.calcsize("P") != 8:
+        return f"no table of system calls for {os.uname().machine} processes of {struct.calcsize('P') * 8} bits"
     from modelsign.isolation.libc import prctl
 
     if prctl(_PR_GET_SECCOMP) < 0:
@@ -162,7 +162,7 @@ def restrict() -> None:
     """
     from modelsign.isolation.libc import last_error, prctl
 
-    instructions = program(ARCHITECTURES[platform.machine()])
+    instructions = program(ARCHITECTURES[os.uname().machine])
     # struct sock_filter[], and struct sock_fprog: a 16-bit length, padding, a pointer.
     code = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
     buffer = ctypes.create_string_buffer(code, len(code))
