@@ -33,6 +33,9 @@ class SignerChoice:
     """What the user said about signing; `make` turns it into a signer, asking what must be asked."""
 
     key: Path | None
+    certificate: Path | None
+    chain: tuple[Path, ...]
+    timestamp_url: str | None
     keyless: bool
     token_file: Path | None
     trust_config: Path | None
@@ -50,8 +53,24 @@ class SignerChoice:
         keyless = self.keyless or self.staging or self.trust_config is not None or self.token_file is not None
         if self.key is not None and keyless:
             raise UsageError("--key and keyless signing exclude each other; give one of them")
+        if self.certificate is None and self.chain:
+            raise UsageError("--certificate-chain goes with --signing-certificate")
+        if self.key is not None and self.certificate is not None:
+            from attestations.signers.certificate import CertificateSigner
+
+            return CertificateSigner.load(
+                self.key,
+                passphrase_for(self.key),
+                self.certificate,
+                chain=self.chain,
+                timestamp_url=self.timestamp_url,
+            )
         if self.key is not None:
-            return KeySigner.load(self.key, passphrase_for(self.key))
+            return KeySigner.load(self.key, passphrase_for(self.key), timestamp_url=self.timestamp_url)
+        if self.certificate is not None:
+            raise UsageError("--signing-certificate needs the private key of that certificate: --key FILE")
+        if keyless and self.timestamp_url is not None:
+            raise UsageError("a keyless signature gets its time from its Sigstore instance; leave out --timestamp-url")
         if keyless:
             return self._keyless()
         raise UsageError(
@@ -112,6 +131,26 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
         metavar="FILE",
         help=f"Sign with this private key (PEM). Its passphrase: asked for, or {PASSPHRASE_VARIABLE}.",
     )
+    @click.option(
+        "--signing-certificate",
+        "certificate",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Say with this certificate (PEM) whose key --key is.",
+    )
+    @click.option(
+        "--certificate-chain",
+        "chain",
+        type=click.Path(path_type=Path, dir_okay=False),
+        multiple=True,
+        metavar="FILE",
+        help="Certificates from the issuer towards the root (PEM), to go with the signature; may be repeated.",
+    )
+    @click.option(
+        "--timestamp-url",
+        metavar="URL",
+        help="Have an RFC 3161 authority say when it was signed, so that the signature outlives its certificate.",
+    )
     @click.option("--keyless", is_flag=True, help="Sign with an identity, through Sigstore.")
     @click.option(
         "--identity-token-file",
@@ -131,7 +170,10 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
     @click.option("-y", "--yes", is_flag=True, help="Do not ask before something becomes public.")
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        names = ("key", "keyless", "token_file", "trust_config", "staging", "no_browser", "yes")
+        names = (
+            *("key", "certificate", "chain", "timestamp_url"),
+            *("keyless", "token_file", "trust_config", "staging", "no_browser", "yes"),
+        )
         kwargs["signer"] = SignerChoice(**{name: kwargs.pop(name) for name in names})  # type: ignore[arg-type]  # click made them
         return function(*args, **kwargs)
 

@@ -4,7 +4,7 @@ cosign's names for the same things are accepted, so that a command line can be c
 """
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -17,6 +17,8 @@ from modelsign.policy.file import CLAIMS
 
 if TYPE_CHECKING:
     from attestations.signers.sigstore import SigstoreTrust
+    from attestations.timestamps import TimestampAuthority
+    from attestations.verify import Verifier
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,6 +34,12 @@ class TrustChoice:
     issuer: str | None
     issuer_regexp: str | None
     pins: tuple[str, ...]
+    roots: tuple[Path, ...]
+    subject: str | None
+    subject_name: str | None
+    spki: str | None
+    any_subject: bool
+    authorities: tuple[Path, ...]
     trusted_root: Path | None
     staging: bool
     policy: Path | None
@@ -49,8 +57,12 @@ class TrustChoice:
             refuse_inside(self.policy, [target], what="policy")
         if self.trusted_root is not None:
             refuse_inside(self.trusted_root, [target], what="trusted root")
+        for path in (*self.roots, *self.authorities):
+            refuse_inside(path, [target], what="certificate")
+        verifiers = (*self._key_verifiers(), *self._certificate_verifiers())
         return {
-            "keys": self.keys,
+            "keys": () if self.authorities else self.keys,
+            "verifiers": verifiers,
             "identity": self.identity,
             "identity_regexp": self.identity_regexp,
             "issuer": self.issuer,
@@ -60,6 +72,51 @@ class TrustChoice:
             "policy": self.policy,
             "offline": self.offline,
         }
+
+    def _key_verifiers(self) -> "Sequence[Verifier]":
+        """Return verifiers for the keys where timestamps shall count; elsewhere the library makes them itself."""
+        if not self.authorities:
+            return ()
+        from attestations.errors import SigningError
+        from attestations.signers.key import KeyVerifier
+
+        try:
+            return [KeyVerifier.load(path, authorities=self._authorities()) for path in self.keys]
+        except SigningError as error:
+            raise UsageError(f"{error}; --key takes the public key of whom you trust") from error
+
+    def _certificate_verifiers(self) -> "Sequence[Verifier]":
+        pin = {"subject": self.subject, "name": self.subject_name, "spki": self.spki}
+        pinned = any(value is not None for value in pin.values())
+        if not self.roots:
+            if pinned or self.any_subject:
+                raise UsageError("whose certificate under which root? Give --certificate-chain FILE as well")
+            return ()
+        if pinned == self.any_subject:
+            raise UsageError(
+                "everybody with a certificate under that root could sign; say whom you mean with --subject, "
+                "--subject-name or --subject-key, or that you mean everybody with --any-subject (one of the two)"
+            )
+        from attestations.errors import TrustError
+        from attestations.signers.certificate import CertificateVerifier, Pin, load_roots
+
+        whom = Pin(**pin)
+        try:
+            roots = load_roots(self.roots)
+        except TrustError as error:
+            raise UsageError(f"{error}; --certificate-chain takes the roots that you trust") from error
+        return [
+            CertificateVerifier(roots=roots, accepts=whom, expected=whom.describe(), authorities=self._authorities())
+        ]
+
+    def _authorities(self) -> "tuple[TimestampAuthority, ...]":
+        from attestations.errors import TrustError
+        from attestations.timestamps import load_authority
+
+        try:
+            return tuple(load_authority(path) for path in self.authorities)
+        except TrustError as error:
+            raise UsageError(str(error)) from error
 
     def _claims(self) -> Mapping[str, str]:
         claims = {}
@@ -127,6 +184,26 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
         help="What the certificate must say besides: repository_id, owner_id, trigger, runner ...; may be repeated.",
     )
     @click.option(
+        "--certificate-chain",
+        "roots",
+        type=click.Path(path_type=Path, dir_okay=False),
+        multiple=True,
+        metavar="FILE",
+        help="Trust certificates under these roots (PEM); may be repeated. Needs a --subject... or --any-subject.",
+    )
+    @click.option("--subject", metavar="NAME", help="Whose certificate: its common name or whole subject.")
+    @click.option("--subject-name", metavar="NAME", help="Whose certificate: one of its alternative names.")
+    @click.option("--subject-key", "spki", metavar="HEX", help="Whose certificate: SHA-256 of its public key (DER).")
+    @click.option("--any-subject", is_flag=True, help="Trust everybody with a certificate under those roots.")
+    @click.option(
+        "--timestamp-authority",
+        "authorities",
+        type=click.Path(path_type=Path, dir_okay=False),
+        multiple=True,
+        metavar="FILE",
+        help="Believe timestamps of this authority (PEM: its certificate and root); may be repeated.",
+    )
+    @click.option(
         "--trusted-root",
         "--trust-config",
         "trusted_root",
@@ -145,7 +222,8 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         names = (
             *("keys", "identity", "identity_regexp", "issuer", "issuer_regexp"),
-            *("pins", "trusted_root", "staging", "policy"),
+            *("pins", "roots", "subject", "subject_name", "spki", "any_subject", "authorities"),
+            *("trusted_root", "staging", "policy"),
         )
         values = {name: kwargs.pop(name) for name in names}
         kwargs["trusted"] = TrustChoice(**values, offline=bool(kwargs.pop("offline")))  # type: ignore[arg-type]  # click made them

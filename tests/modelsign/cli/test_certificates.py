@@ -1,0 +1,166 @@
+"""Signing and verifying with certificates and timestamps, as from a shell."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from modelsign.cli.main import invoke
+from tests.builders.certificates import CODE_SIGNING, Holder, issue
+from tests.builders.signatures import write_key, write_model
+from tests.sigstore_stack.tsa import PATH
+
+if TYPE_CHECKING:
+    from tests.sigstore_stack.stack import SigstoreStack
+
+NOW = datetime.now(UTC)
+SINCE, UNTIL = NOW - timedelta(days=30), NOW + timedelta(days=30)
+ROOT = issue("Acme Root", ca=True, since=SINCE, until=UNTIL)
+LEAF = issue("release", ROOT, purposes=CODE_SIGNING, since=SINCE, until=UNTIL)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "model", {"config.json": b"{}", "README.md": b"# hello"})
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    return str(ROOT.write(tmp_path, "root")[1])
+
+
+def sign(model: Path, holder: Holder = LEAF, *options: str) -> int:
+    key, certificate = holder.write(model.parent, "signer")
+    return invoke(["sign", str(model), "--key", str(key), "--signing-certificate", str(certificate), *options])
+
+
+def verify(model: Path, *options: str) -> int:
+    return invoke(["verify", str(model), *options])
+
+
+def test_certificate_signs_and_verifies(model: Path, root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sign(model) == 0
+    assert "release" in capsys.readouterr().out
+    assert verify(model, "--certificate-chain", root, "--subject", "release", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["allowed"] is True
+
+
+def test_anybody_must_be_said_aloud(model: Path, root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sign(model)
+    assert verify(model, "--certificate-chain", root) == 2
+    assert "--any-subject" in capsys.readouterr().err
+    assert verify(model, "--certificate-chain", root, "--any-subject") == 0
+    assert verify(model, "--certificate-chain", root, "--any-subject", "--subject", "release") == 2
+
+
+def test_pin_without_a_root_is_a_usage_error(model: Path) -> None:
+    sign(model)
+    assert verify(model, "--subject", "release") == 2
+
+
+def test_somebody_else_under_the_root_is_not_trusted(model: Path, root: str) -> None:
+    sign(model, issue("other team", ROOT, purposes=CODE_SIGNING, since=SINCE, until=UNTIL))
+    assert verify(model, "--certificate-chain", root, "--subject", "release") == 12
+
+
+def test_root_of_somebody_else_is_not_trusted(model: Path, tmp_path: Path) -> None:
+    sign(model)
+    _, other = issue("Acme Root", ca=True, since=SINCE, until=UNTIL).write(tmp_path, "other")
+    assert verify(model, "--certificate-chain", str(other), "--subject", "release") == 12
+
+
+def test_root_from_inside_the_model_is_refused(model: Path, root: str) -> None:
+    (model / "root.pem").write_bytes(Path(root).read_bytes())
+    sign(model)
+    assert verify(model, "--certificate-chain", str(model / "root.pem"), "--any-subject") == 2
+
+
+def test_changed_content_differs(model: Path, root: str) -> None:
+    sign(model)
+    (model / "README.md").write_text("# evil")
+    assert verify(model, "--certificate-chain", root, "--any-subject") == 13
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--signing-certificate", "c"], ["--certificate-chain", "c", "--key", "k"], ["--keyless", "--timestamp-url", "u"]],
+)
+def test_options_that_make_no_sense_together_are_usage_errors(model: Path, options: list[str]) -> None:
+    assert invoke(["sign", str(model), *options]) == 2
+
+
+# Time
+
+EXPIRED = issue("release", ROOT, purposes=CODE_SIGNING, since=SINCE, until=NOW - timedelta(days=1))
+
+
+def authority(stack: "SigstoreStack", directory: Path) -> str:
+    """Write the certificates of the stack's timestamp authority."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    path = directory / "tsa.pem"
+    holders = (stack.tsa.root, stack.tsa.leaf)
+    path.write_bytes(b"".join(holder.certificate.public_bytes(Encoding.PEM) for holder in holders))
+    return str(path)
+
+
+def test_expired_certificate_is_refused(model: Path, root: str, capsys: pytest.CaptureFixture[str]) -> None:
+    sign(model, EXPIRED)
+    assert verify(model, "--certificate-chain", root, "--any-subject") == 11
+    said = capsys.readouterr()
+    assert "expired" in said.out + said.err
+
+
+def test_timestamp_is_told(
+    model: Path, root: str, sigstore_stack: "SigstoreStack", capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert sign(model, LEAF, "--timestamp-url", f"{sigstore_stack.tsa.url}{PATH}") == 0
+    capsys.readouterr()
+    stamped = authority(sigstore_stack, model.parent)
+    options = ["--certificate-chain", root, "--any-subject", "--timestamp-authority", stamped, "--json"]
+    assert verify(model, *options) == 0
+    (signer,) = json.loads(capsys.readouterr().out)["signers"]
+    assert signer["time_source"] == "timestamp authority"
+
+
+def test_signature_outlives_its_certificate_by_a_timestamp(
+    model: Path, root: str, sigstore_stack: "SigstoreStack", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate that expires between signing and verifying."""
+    short = issue("release", ROOT, purposes=CODE_SIGNING, since=SINCE, until=NOW + timedelta(hours=1))
+    assert sign(model, short, "--timestamp-url", f"{sigstore_stack.tsa.url}{PATH}") == 0
+    later = NOW + timedelta(days=2)
+    monkeypatch.setattr("attestations.signers.certificate.datetime", SimpleNamespace(now=lambda _: later))
+    options = ["--certificate-chain", root, "--any-subject"]
+    assert verify(model, *options) == 11
+    assert verify(model, *options, "--timestamp-authority", authority(sigstore_stack, model.parent)) == 0
+
+
+def test_timestamp_of_a_stranger_counts_for_nothing(
+    model: Path, root: str, sigstore_stack: "SigstoreStack", other_sigstore_stack: "SigstoreStack"
+) -> None:
+    sign(model, EXPIRED, "--timestamp-url", f"{other_sigstore_stack.tsa.url}{PATH}")
+    stamped = authority(sigstore_stack, model.parent)
+    assert verify(model, "--certificate-chain", root, "--any-subject", "--timestamp-authority", stamped) == 11
+
+
+def test_key_signature_gets_a_time_too(
+    model: Path, sigstore_stack: "SigstoreStack", capsys: pytest.CaptureFixture[str]
+) -> None:
+    private, public = write_key(model.parent)
+    assert (
+        invoke(["sign", str(model), "--key", str(private), "--timestamp-url", f"{sigstore_stack.tsa.url}{PATH}"]) == 0
+    )
+    capsys.readouterr()
+    stamped = authority(sigstore_stack, model.parent)
+    assert verify(model, "--key", str(public), "--timestamp-authority", stamped, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["signers"][0]["time"]
+
+
+def test_authority_that_does_not_answer_ends_the_signing(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert sign(model, LEAF, "--timestamp-url", "http://127.0.0.1:1/") == 4
+    assert "did not answer" in capsys.readouterr().err
+    assert not (model / "model.sig").exists()
