@@ -60,7 +60,7 @@ def refuse_existing(path: Path, *, force: bool, what: str = "file") -> None:
 
 
 @contextlib.contextmanager
-def replacing_file(target: Path, *, force: bool, mode: int = 0o666) -> Iterator[BinaryIO]:
+def replacing_file(target: Path, *, force: bool, mode: int = 0o666, durable: bool = True) -> Iterator[BinaryIO]:
     """Give a file to write (and read back); on success it becomes ``target``, on any error nothing remains.
 
     Args:
@@ -68,6 +68,8 @@ def replacing_file(target: Path, *, force: bool, mode: int = 0o666) -> Iterator[
         force: whether an existing target may be replaced. Without it the target is created exclusively, also when it
             appears while the content is being written.
         mode: permission bits of the new file, before the umask.
+        durable: whether the content reaches the disk before the name appears. Without it a killed process still leaves
+            old or new, but a power failure may not: as with `cp`.
 
     Raises:
         UsageError: the target exists and ``force`` is False.
@@ -86,7 +88,8 @@ def replacing_file(target: Path, *, force: bool, mode: int = 0o666) -> Iterator[
         with open(descriptor, "w+b", closefd=False) as file:
             yield file
             file.flush()
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         if force:
             temporary.replace(target)
         else:

@@ -5,6 +5,7 @@ at all); others follow behind it, read source and output again, compare them as 
 equal to itself) and hash what they read. Hashing and reading release the interpreter's lock, so threads suffice.
 """
 
+import contextlib
 import errno
 import hashlib
 import os
@@ -22,7 +23,9 @@ from modelsign.errors import ConversionError
 Progress = Callable[[int], None]
 
 _COPY_STEP = 8 << 20
-_CHUNK = 1 << 20
+_CHUNK = 256 << 10
+"""two buffers of two threads stay in the cache of a core, so each byte comes from memory once"""
+_FLUSH_STEP = 128 << 20
 _VERIFIERS = 2
 _NO_RANGE_COPY = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY})
 
@@ -94,6 +97,8 @@ class Copier:
             threading.Thread(target=self._follow, args=(jobs, verify), name=f"verify-{index}", daemon=True)
             for index in range(_VERIFIERS if verify else min(1, len(jobs)))
         ]
+        if verify and self._layout.size > 2 * _FLUSH_STEP:
+            threads.append(threading.Thread(target=self._flush, name="flush", daemon=True))
         for thread in threads:
             thread.start()
         try:
@@ -198,6 +203,16 @@ class Copier:
                 if report:
                     self._tell(self._verified)
         self._tell(self._layout.size)
+
+    # -- the flushing thread -------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Bring finished parts to the disk while others are copied: the flush before the rename then finds little."""
+        flushed = 0
+        while self._wait_for(min(flushed + _FLUSH_STEP, self._layout.size)) and flushed < self._layout.size:
+            flushed = self._ready
+            with contextlib.suppress(OSError):  # the flush that counts comes at the end, and reports
+                os.fdatasync(self._target)
 
     # -- the following threads -----------------------------------------------------------------------------------
 
