@@ -1,0 +1,536 @@
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attestations import manifest
+from attestations.errors import ManifestError
+from attestations.predicates.model_scan import ModelScan
+from attestations.signers.key import KeySigner
+from attestations.statement import Statement
+from modelsign import verification
+from modelsign.attesting import attest
+from modelsign.claims import store
+from modelsign.cli.exits import Exit, exit_of_decision
+from modelsign.errors import PolicyError, SourceError, UsageError
+from modelsign.policy import observed
+from modelsign.policy.decision import Code, Decision
+from modelsign.signing import sign
+from modelsign.verification import verify
+from tests.builders.models import CONFIG, model, released, rewrite, rewrite_payload
+from tests.builders.signatures import write_key
+
+SCANNED = """
+schema = 1
+[trust]
+keys = { release = "release.pub" }
+[identities]
+release = { key = "release" }
+[require.signature]
+by = ["release"]
+[require.scan]
+by = ["release"]
+"""
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> tuple[Path, Path, Path]:
+    return released(tmp_path)
+
+
+def denied(decision: Decision) -> list[Code]:
+    return [reason.code for reason in decision.reasons if reason.denies]
+
+
+def policy(directory: Path, text: str = SCANNED) -> Path:
+    path = directory / "policy.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_signed_and_scanned_model_is_allowed_and_covered(signed: tuple[Path, Path, Path]) -> None:
+    place, _, public = signed
+    decision = verify(place, keys=[public])
+
+    assert decision.allowed
+    assert decision.covered is not None
+    assert (decision.covered.files, decision.covered.unsigned, decision.covered.unchecked) == (3, (), ())
+    assert decision.covered.size == sum(
+        path.stat().st_size
+        for path in place.rglob("*")
+        if path.is_file() and path.name not in {"model.sig", "claims.jsonl"}
+    )
+    assert [signer.name for signer in decision.signers] == ["release.pub"]
+    assert [claim.summary for claim in decision.claims] == ["scan PASSED, complete, rule set 2026.11.0, 3 files"]
+
+
+def test_nothing_is_trusted_by_default(signed: tuple[Path, Path, Path]) -> None:
+    with pytest.raises(UsageError, match="whom do you trust"):
+        verify(signed[0])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"identity": "a@example.com"},
+        {"issuer": "https://issuer.example"},
+        {"identity": "a", "identity_regexp": "a", "issuer": "x"},
+        {"identity_regexp": "(", "issuer": "x"},
+        {"identity": "", "issuer": "x"},
+        {"certificate_claims": {"repository_id": "1"}},
+    ],
+)
+def test_half_of_a_trust_is_a_usage_error(signed: tuple[Path, Path, Path], given: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        verify(signed[0], **given)
+
+
+def test_a_private_key_is_no_key_to_trust(signed: tuple[Path, Path, Path]) -> None:
+    with pytest.raises(UsageError, match="public key"):
+        verify(signed[0], keys=[signed[1]])
+
+
+def _append_byte(place: Path) -> None:
+    with (place / "weights" / "model.safetensors").open("ab") as file:
+        file.write(b"\0")
+
+
+def _flip_byte(place: Path) -> None:
+    path = place / "weights" / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def _link_in_place(place: Path) -> None:
+    (place / "config.json").unlink()
+    (place / "config.json").symlink_to("README.md")
+
+
+def _bad_signature(document: Any) -> None:
+    signature = document["dsseEnvelope"]["signatures"][0]
+    signature["sig"] = signature["sig"][:-8] + "AAAAAAA="
+
+
+TAMPERINGS: dict[str, tuple[Callable[[Path], object], Exit]] = {
+    "byte-appended": (_append_byte, Exit.CONTENT_DIFFERS),
+    "byte-flipped": (_flip_byte, Exit.CONTENT_DIFFERS),
+    "file-removed": (lambda place: (place / "config.json").unlink(), Exit.CONTENT_DIFFERS),
+    "file-renamed": (lambda place: (place / "config.json").rename(place / "configs.json"), Exit.CONTENT_DIFFERS),
+    "file-added": (lambda place: (place / "extra.bin").write_bytes(b"x"), Exit.CONTENT_DIFFERS),
+    "file-added-below": (lambda place: (place / "weights" / "x.py").write_bytes(b"x"), Exit.CONTENT_DIFFERS),
+    "signature-added-below": (lambda place: (place / "weights/model.sig").write_bytes(b"x"), Exit.CONTENT_DIFFERS),
+    "link-added": (lambda place: (place / "link").symlink_to("config.json"), Exit.CONTENT_DIFFERS),
+    "file-became-a-link": (
+        _link_in_place,
+        Exit.CONTENT_DIFFERS,
+    ),
+    "signature-removed": (lambda place: (place / "model.sig").unlink(), Exit.NO_SIGNATURE),
+    "signature-emptied": (lambda place: (place / "model.sig").write_bytes(b""), Exit.SIGNATURE_INVALID),
+    "signature-no-json": (lambda place: (place / "model.sig").write_bytes(b"\x80\x04."), Exit.SIGNATURE_INVALID),
+    "signature-changed": (lambda place: rewrite(place / "model.sig", _bad_signature), Exit.SIGNATURE_INVALID),
+    "name-in-payload-changed": (
+        lambda place: rewrite_payload(
+            place / "model.sig", lambda payload: payload["predicate"]["resources"][0].update(name="other")
+        ),
+        Exit.SIGNATURE_INVALID,
+    ),
+    "payload-type-changed": (
+        lambda place: rewrite(
+            place / "model.sig", lambda document: document["dsseEnvelope"].update(payloadType="text/plain")
+        ),
+        Exit.UNSUPPORTED,
+    ),
+    "bundle-of-the-future": (
+        lambda place: rewrite(
+            place / "model.sig",
+            lambda document: document.update(mediaType="application/vnd.dev.sigstore.bundle.v0.9+json"),
+        ),
+        Exit.UNSUPPORTED,
+    ),
+    "no-signature-in-envelope": (
+        lambda place: rewrite(place / "model.sig", lambda document: document["dsseEnvelope"].update(signatures=[])),
+        Exit.SIGNATURE_INVALID,
+    ),
+    "claim-as-signature": (
+        lambda place: (place / "model.sig").write_bytes((place / "claims.jsonl").read_bytes()),
+        Exit.UNSUPPORTED,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_a_tampered_model_is_denied_with_its_code(signed: tuple[Path, Path, Path], name: str) -> None:
+    place, _, public = signed
+    tamper, code = TAMPERINGS[name]
+    tamper(place)
+    decision = verify(place, keys=[public])
+
+    assert not decision.allowed
+    assert exit_of_decision(decision) is code
+
+
+def test_another_key_is_not_trusted(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    _, stranger = write_key(tmp_path, "stranger")
+    decision = verify(signed[0], keys=[stranger])
+
+    assert denied(decision) == [Code.SIGNER_TRUSTED]
+    assert exit_of_decision(decision) is Exit.NOT_TRUSTED
+
+
+def test_one_of_several_keys_is_enough(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    _, new = write_key(tmp_path, "new")
+
+    assert verify(signed[0], keys=[new, signed[2]]).allowed
+
+
+def test_every_difference_is_named_when_asked(signed: tuple[Path, Path, Path]) -> None:
+    place, _, public = signed
+    (place / "config.json").unlink()
+    (place / "extra.bin").write_bytes(b"x")
+    _flip_byte(place)
+    decision = verify(place, keys=[public], every=True)
+
+    named = {(reason.code, reason.subject) for reason in decision.reasons if reason.denies}
+    assert named == {
+        (Code.FILE_MISSING, "config.json"),
+        (Code.FILE_UNSIGNED, "extra.bin"),
+        (Code.FILE_CHANGED, "weights/model.safetensors"),
+    }
+
+
+def test_a_missing_file_ends_the_run_before_anything_is_hashed(signed: tuple[Path, Path, Path]) -> None:
+    place, _, public = signed
+    (place / "config.json").unlink()
+    read: list[int] = []
+    decision = verify(place, keys=[public], progress=read.append)
+
+    assert not read
+    assert any("--all" in reason.message for reason in decision.reasons)
+
+
+def test_nothing_is_hashed_for_an_untrusted_signer(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    _, stranger = write_key(tmp_path, "stranger")
+    read: list[int] = []
+    verify(signed[0], keys=[stranger], progress=read.append)
+
+    assert not read
+
+
+def test_a_change_during_the_verification_denies(
+    signed: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, _, public = signed
+    honest = observed.scan_here
+
+    def slow(*arguments: Any, **options: Any) -> Any:
+        (place / "config.json").write_bytes(CONFIG + b" ")
+        return honest(*arguments, **options)
+
+    monkeypatch.setattr(verification, "scan_here", slow)
+    decision = verify(place, keys=[public])
+
+    assert denied(decision) == [Code.CONTENT_STABLE]
+    assert exit_of_decision(decision) is Exit.CONTENT_DIFFERS
+
+
+def test_files_the_signer_left_out_must_be_left_out_by_the_verifier_too(tmp_path: Path) -> None:
+    private, public = write_key(tmp_path)
+    place = model(tmp_path / "model")
+    sign(place, key=private, ignore=["README.md"])
+
+    decision = verify(place, keys=[public])
+    assert denied(decision) == [Code.FILE_UNSIGNED, Code.CONTENT]
+    assert "--ignore README.md" in decision.reasons[-2].message
+    allowed = verify(place, keys=[public], ignore=["README.md"])
+    assert allowed.allowed
+    assert allowed.covered is not None
+    assert allowed.covered.ignored == ("README.md",)
+
+
+def test_what_git_keeps_is_ignored_and_named(signed: tuple[Path, Path, Path]) -> None:
+    place, _, public = signed
+    (place / ".git").mkdir()
+    (place / ".git" / "HEAD").write_bytes(b"ref: refs/heads/main\n")
+    decision = verify(place, keys=[public])
+
+    assert decision.allowed
+    assert decision.covered is not None
+    assert decision.covered.ignored == (".git/HEAD",)
+
+
+def test_a_second_signature_of_the_same_model_disturbs_nobody(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    place, _, public = signed
+    other, other_public = write_key(tmp_path, "other")
+    sign(place, key=other, signature=place / "other.sig")
+
+    assert verify(place, keys=[public]).allowed
+    assert verify(place, keys=[other_public], signature=place / "other.sig").allowed
+
+
+def test_a_file_that_is_only_called_a_signature_is_a_file(signed: tuple[Path, Path, Path]) -> None:
+    place, _, public = signed
+    (place / "other.sig").write_bytes(b"import os")
+
+    assert Code.FILE_UNSIGNED in denied(verify(place, keys=[public]))
+
+
+def test_unsigned_files_can_be_let_pass_and_are_named_and_scanned(signed: tuple[Path, Path, Path]) -> None:
+    place, _, public = signed
+    (place / "notes.md").write_bytes(b"hello")
+    decision = verify(place, keys=[public], allow_unsigned=True)
+
+    assert decision.allowed
+    assert decision.covered is not None
+    assert decision.covered.unsigned == ("notes.md",)
+    (place / "evil.pkl").write_bytes(b"cos\nsystem\n(S'echo'\ntR.")
+    assert not verify(place, keys=[public], allow_unsigned=True).allowed
+
+
+def test_a_part_can_be_verified_and_the_rest_is_named(signed: tuple[Path, Path, Path]) -> None:
+    place, _, public = signed
+    (place / "README.md").write_bytes(b"changed")
+    decision = verify(place, keys=[public], partial=["*.safetensors", "config.json"])
+
+    assert decision.allowed
+    assert decision.covered is not None
+    assert (decision.covered.files, decision.covered.unchecked) == (2, ("README.md",))
+    assert not verify(place, keys=[public], partial=["README.md"]).allowed
+
+
+@pytest.mark.parametrize("options", [{"hash_type": "blake2b"}, {"method": "shards", "shard_size": 4096}])
+def test_claims_hold_for_models_signed_by_another_hash_or_in_shards(tmp_path: Path, options: dict[str, Any]) -> None:
+    private, _ = write_key(tmp_path)
+    place = model(tmp_path / "model")
+    sign(place, key=private, **options)
+    attest(place, key=private, scan=True)
+
+    assert verify(place, policy=policy(tmp_path)).allowed
+
+
+def test_a_single_file_is_verified_with_the_files_beside_it(tmp_path: Path) -> None:
+    private, public = write_key(tmp_path)
+    place = model(tmp_path / "model") / "weights" / "model.safetensors"
+    sign(place, key=private)
+    attest(place, key=private, scan=True)
+
+    assert (place.with_name("model.safetensors.sig").exists(), verify(place, keys=[public]).allowed) == (True, True)
+    assert verify(place, policy=policy(tmp_path)).allowed
+    place.write_bytes(place.read_bytes() + b"x")
+    assert exit_of_decision(verify(place, keys=[public])) is Exit.CONTENT_DIFFERS
+
+
+def test_the_local_scan_denies_what_somebody_signed(tmp_path: Path) -> None:
+    private, public = write_key(tmp_path)
+    place = model(tmp_path / "model")
+    (place / "evil.pkl").write_bytes(b"cos\nsystem\n(S'echo hi'\ntR.")
+    sign(place, key=private)
+    decision = verify(place, keys=[public])
+
+    assert Code.LOCAL_SCAN in denied(decision)
+    assert any("evil.pkl" in reason.message and "system" in reason.message for reason in decision.reasons)
+    assert exit_of_decision(decision) is Exit.DENIED
+    assert verify(place, keys=[public], scan=False).allowed
+
+
+def test_what_the_scan_cannot_read_is_incomplete_unless_let_pass(tmp_path: Path) -> None:
+    private, public = write_key(tmp_path)
+    place = model(tmp_path / "model")
+    (place / "model.bin").write_bytes(bytes(range(1, 200)) * 3)
+    sign(place, key=private)
+
+    assert exit_of_decision(verify(place, keys=[public])) is Exit.INCOMPLETE
+    assert verify(place, keys=[public], allow_incomplete=True).allowed
+
+
+def test_a_policy_alone_is_enough_trust(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    decision = verify(signed[0], policy=policy(tmp_path))
+
+    assert decision.allowed
+    assert decision.signers[0].principals == ("release",)
+    assert decision.policy is not None
+    assert decision.policy.name == "policy"
+
+
+def test_a_policy_and_a_key_must_both_be_satisfied(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    _, stranger = write_key(tmp_path, "stranger")
+    decision = verify(signed[0], policy=policy(tmp_path), keys=[stranger])
+
+    assert exit_of_decision(decision) is Exit.NOT_TRUSTED
+
+
+@pytest.mark.parametrize("how", ["removed", "emptied", "cut", "of-another-model", "by-somebody-else", "changed"])
+def test_a_required_claim_that_is_not_there_denies(signed: tuple[Path, Path, Path], tmp_path: Path, how: str) -> None:
+    place, private, _ = signed
+    claims = place / "claims.jsonl"
+    if how == "removed":
+        claims.unlink()
+    elif how == "emptied":
+        claims.write_bytes(b"")
+    elif how == "cut":
+        claims.write_bytes(claims.read_bytes()[:-40])
+    elif how == "of-another-model":
+        other = model(tmp_path / "other")
+        (other / "config.json").write_bytes(b'{"model_type": "other"}')
+        attest(other, key=private, scan=True)
+        claims.write_bytes((other / "claims.jsonl").read_bytes())
+    elif how == "by-somebody-else":
+        claims.unlink()
+        attest(place, key=write_key(tmp_path, "stranger")[0], scan=True)
+    else:
+        rewrite_payload(claims, lambda payload: payload["predicate"].update(result="PASSED", complete=True, more=1))
+    decision = verify(place, policy=policy(tmp_path))
+
+    assert denied(decision) == [Code.SCAN_ATTESTED]
+    assert exit_of_decision(decision) is Exit.ATTESTATION_MISSING
+
+
+def test_unknown_lines_of_a_claims_file_are_noted_and_harmless(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    place, _, _ = signed
+    claims = place / "claims.jsonl"
+    claims.write_bytes(b'{"some": "thing"}\n\n\xff\n' + claims.read_bytes())
+    decision = verify(place, policy=policy(tmp_path))
+
+    assert decision.allowed
+    assert decision.notes == ("2 lines of claims.jsonl are no bundles; they count for nothing",)
+
+
+def test_an_expired_policy_denies_with_its_own_code(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    expiring = policy(tmp_path, SCANNED.replace("schema = 1", "schema = 1\nexpires = 2027-01-01"))
+
+    assert verify(signed[0], policy=expiring, now=datetime(2027, 1, 1, 23, tzinfo=UTC)).allowed
+    late = verify(signed[0], policy=expiring, now=datetime(2027, 1, 2, tzinfo=UTC))
+    assert exit_of_decision(late) is Exit.TRUST_EXPIRED
+
+
+def test_a_policy_limits_formats(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    gguf = policy(tmp_path, SCANNED + '[model]\nformats = ["gguf"]\n')
+    decision = verify(signed[0], policy=gguf)
+
+    assert [(reason.code, reason.subject) for reason in decision.reasons if reason.denies] == [
+        (Code.FORMATS, "weights/model.safetensors")
+    ]
+    both = policy(tmp_path, SCANNED + '[model]\nformats = ["gguf", "safetensors"]\n')
+    assert verify(signed[0], policy=both).allowed
+    assert exit_of_decision(verify(signed[0], policy=both, scan=False)) is Exit.DENIED
+
+
+def test_a_policy_may_let_one_file_be_unsigned(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    place = signed[0]
+    (place / "NOTES.md").write_bytes(b"x")
+    assert exit_of_decision(verify(place, policy=policy(tmp_path))) is Exit.CONTENT_DIFFERS
+
+    decision = verify(place, policy=policy(tmp_path, SCANNED + '[model]\nunsigned_files = ["NOTES.md"]\n'))
+    assert decision.allowed
+
+
+def test_a_file_that_may_be_unsigned_is_still_scanned(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    place = signed[0]
+    (place / "evil.pkl").write_bytes(b"cos\nsystem\n(S'echo'\ntR.")
+    decision = verify(place, policy=policy(tmp_path, SCANNED + '[model]\nunsigned_files = ["evil.pkl"]\n'))
+
+    assert denied(decision) == [Code.LOCAL_SCAN]
+
+
+def test_a_policy_without_names_trusts_nobody(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="names no key and no identity"):
+        verify(signed[0], policy=policy(tmp_path, "schema = 1"))
+    assert verify(signed[0], policy=policy(tmp_path, "schema = 1\n[require.scan]"), keys=[signed[2]]).allowed
+
+
+def test_identities_of_a_policy_need_an_instance_to_believe(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    nameless = 'schema = 1\n[identities]\nann = { issuer = "https://issuer.example", subject = "ann@acme.example" }'
+
+    with pytest.raises(PolicyError, match="no Sigstore instance"):
+        verify(signed[0], policy=policy(tmp_path, nameless))
+
+
+def test_a_key_that_counts_for_some_time_needs_a_time(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    limited = SCANNED.replace('"release.pub"', '{ file = "release.pub", not_after = 2030-01-01 }')
+    decision = verify(signed[0], policy=policy(tmp_path, limited))
+
+    assert denied(decision) == [Code.SIGNER_TRUSTED]
+    assert "timestamp" in decision.reasons[-1].message
+
+
+def test_a_local_scan_agrees_with_the_signed_one(signed: tuple[Path, Path, Path]) -> None:
+    decision = verify(signed[0], keys=[signed[2]])
+
+    (reason,) = [reason for reason in decision.reasons if reason.code is Code.SCAN_AGREES]
+    assert (reason.passed, "same digest" in reason.message) == (True, True)
+
+
+def test_the_digest_of_a_scan_does_not_depend_on_what_the_directory_is_called(
+    signed: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    renamed = signed[0].rename(tmp_path / "renamed")
+
+    (reason,) = [reason for reason in verify(renamed, keys=[signed[2]]).reasons if reason.code is Code.SCAN_AGREES]
+    assert "same digest" in reason.message
+
+
+def test_a_scan_that_disagrees_is_told_and_does_not_deny(signed: tuple[Path, Path, Path]) -> None:
+    place, private, public = signed
+    signer = KeySigner.load(private, None)
+    (line,) = store.read(place / "claims.jsonl")
+    assert line.bundle is not None
+    honest = Statement.parse(line.bundle.envelope.payload)
+    scan = replace(ModelScan.parse(honest.predicate), report_sha256="00" * 32)
+    lie = Statement.build(predicate_type=honest.predicate_type, subjects=honest.subjects, predicate=scan.to_predicate())
+    store.append(place / "claims.jsonl", [signer.sign(lie)])
+    decision = verify(place, keys=[public])
+
+    assert decision.allowed
+    assert [reason.passed for reason in decision.reasons if reason.code is Code.SCAN_AGREES] == [True, False]
+
+
+def test_missing_targets_and_policies_are_source_errors(tmp_path: Path) -> None:
+    _, public = write_key(tmp_path)
+    with pytest.raises(SourceError, match="no such file"):
+        verify(tmp_path / "nowhere", keys=[public])
+    with pytest.raises(SourceError, match="policy"):
+        verify(model(tmp_path / "model"), keys=[public], policy=tmp_path / "nowhere.toml")
+
+
+def test_an_empty_model_is_refused(tmp_path: Path, signed: tuple[Path, Path, Path]) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    (empty / "model.sig").write_bytes((signed[0] / "model.sig").read_bytes())
+
+    assert exit_of_decision(verify(empty, keys=[signed[2]])) is Exit.CONTENT_DIFFERS
+    with pytest.raises(ManifestError):
+        sign(empty, key=signed[1], force=True)
+
+
+def test_the_key_path_imports_nothing_of_sigstore(signed: tuple[Path, Path, Path]) -> None:
+    place, _, public = signed
+    script = (
+        "import sys, json; from modelsign.cli.main import invoke; "
+        f"code = invoke(['verify', {str(place)!r}, '--key', {str(public)!r}, '-q']); "
+        "print(json.dumps([code, sorted(name for name in sys.modules if name.split('.')[0] in "
+        "('sigstore', 'sigstore_models', 'huggingface_hub', 'numpy', 'pydantic', 'requests', 'tuf'))]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert json.loads(done.stdout) == [0, []]
+
+
+def test_a_walk_is_taken_before_the_model_is_hashed(
+    signed: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, _, public = signed
+    honest = manifest.measure_against
+
+    def late(*arguments: Any, **options: Any) -> Any:
+        (place / "config.json").touch()
+        return honest(*arguments, **options)
+
+    monkeypatch.setattr(verification, "measure_against", late)
+
+    assert denied(verify(place, keys=[public])) == [Code.CONTENT_STABLE]
