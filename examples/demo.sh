@@ -21,7 +21,7 @@ expect() { # expect CODE COMMAND…: the command must end with this exit code
     printf '(exit code %s)\n' "$code"
 }
 
-show modelsign keys generate -o demo-out/modelsign.key --no-passphrase
+show modelsign keys generate -o demo-out --no-passphrase
 show modelsign release examples/tiny-lm -o demo-out/tiny-lm --key demo-out/modelsign.key
 show modelsign verify demo-out/tiny-lm --key demo-out/modelsign.pub --policy examples/policy.toml
 expect 1 modelsign release examples/tiny-lm-hostile -o demo-out/tiny-lm-hostile --key demo-out/modelsign.key
