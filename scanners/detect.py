@@ -4,7 +4,7 @@ Content decides; a name is only a hint, and it matters in one case: a file that 
 configuration, but that no reader takes, is not "unsupported" (no loader semantics) but "incomplete" (not understood).
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from scanners.reading import Blob, Format
 
@@ -34,11 +34,15 @@ _FOREIGN_MAGIC: tuple[tuple[int, bytes, str], ...] = (
 )
 
 
-def formats_of(blob: Blob, formats: Iterable[Format]) -> tuple[Format, ...]:
+def formats_of(blob: Blob, formats: Iterable[Format], read_by: Mapping[str, str]) -> tuple[Format, ...]:
     """Return every format whose loader would take the blob, in the order given.
 
+    Where a role settles who reads a member (``read_by``, role to format), what it looks like does not matter.
     What a `matches` raises is the engine's to handle.
     """
+    settled = {read_by[role] for role in blob.roles if role in read_by}
+    if settled:
+        return tuple(module for module in formats if module.NAME in settled)
     return tuple(module for module in formats if module.matches(blob))
 
 

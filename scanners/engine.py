@@ -203,7 +203,7 @@ class _Scan:
     def formats_of(self, blob: Blob, frame: _Frame, base: int, size: int) -> list[Blob]:
         children: list[Blob] = []
         taken = False
-        for module in detect.formats_of(blob, registry.FORMATS) if size else ():
+        for module in detect.formats_of(blob, registry.FORMATS, registry.READ_BY) if size else ():
             reading = Reading(blob=blob, budget=self.budget)
             stopped = self.reading(module, blob, reading)
             # A format that looked closer and found nothing of its own (a zip that is no torch-zip) has not taken it.

@@ -26,7 +26,9 @@ from scanners.formats import (
     tensorflow_checkpoint,
     tflite,
     torch_legacy,
+    torch_tar,
     torch_zip,
+    torchscript,
     yaml_config,
 )
 from scanners.reading import FileRule, Format, TreeRule
@@ -45,9 +47,12 @@ from scanners.rules.file import (
 from scanners.rules.file import gguf as gguf_rules
 from scanners.rules.file import onnx as onnx_rules
 from scanners.rules.file import tflite as tflite_rules
+from scanners.rules.file import torchscript as torchscript_rules
 
 FORMATS: tuple[Format, ...] = (
     torch_zip,
+    torch_tar,
+    torchscript,
     zip_container,
     tar,
     gzip,
@@ -79,13 +84,22 @@ FORMATS: tuple[Format, ...] = (
 
 CARRIERS: dict[str, str] = {
     "torch-zip": "zip",
+    "torch-tar": "tar",
 }  # fmt: skip
 """What a format is carried by: a file that is a torch-zip is not also listed as a plain zip."""
+
+READ_BY: dict[str, str] = {
+    torch_tar.STORAGES_ROLE: torch_tar.NAME,
+    torch_tar.TENSORS_ROLE: torch_tar.NAME,
+    torch_zip.SCRIPT_SOURCE: torchscript.NAME,
+}  # fmt: skip
+"""Roles of members that only one loader ever reads: the format that reads them, whatever else they look like."""
 
 FILE_RULES: tuple[FileRule, ...] = (
     pickles,
     archives,
     tensors,
+    torchscript_rules,
     configuration,
     coverage,
     left_out,

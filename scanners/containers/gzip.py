@@ -16,8 +16,15 @@ METHOD = Method(decoder=_decoder, errors=deflate.ERRORS, magic=b"\x1f\x8b")
 
 
 def matches(blob: Blob) -> bool:
-    """Return whether the blob begins with gzip's magic and its only compression method."""
-    return blob.reader.read_at(0, 3) == b"\x1f\x8b\x08"
+    """Return whether the blob begins with gzip's magic and its only method, and the decompressor agrees."""
+    head = blob.reader.read_at(0, 512)
+    if head[:3] != b"\x1f\x8b\x08":
+        return False
+    try:
+        _decoder().decompress(head, 256)
+    except deflate.ERRORS:
+        return False
+    return True
 
 
 def read(blob: Blob, reading: Reading) -> None:

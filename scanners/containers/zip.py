@@ -27,12 +27,15 @@ from scanners.reader import Reader, Window
 from scanners.reading import INERT, Blob, Reading
 
 __all__ = [
+    "NAME",
     "ZipAnomaly",
     "ZipDirectory",
     "ZipEntry",
     "directory_of",
     "looks_like_zip",
+    "matches",
     "member_reader",
+    "read",
     "read_directory",
 ]
 

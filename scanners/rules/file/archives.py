@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.findings import Confidence, Finding, Location, Rule, Severity
 from scanners.reading import FileFacts
 
 DUPLICATE_MEMBER = Rule(
@@ -78,6 +78,13 @@ POLYGLOT = Rule(
     fix="Take the part you want out into a file of its own, and load that.",
     cwe="CWE-436",
 )
+TORCH_LAYOUT = Rule(
+    id="MS210",
+    name="torch-archive-layout",
+    severity=Severity.LOW,
+    summary="A torch archive contradicts its own layout: several roots, or records that do not say what they must",
+    fix="Load it where you trust it and save it anew with torch.save.",
+)
 
 RULES: tuple[Rule, ...] = (
     DUPLICATE_MEMBER,
@@ -89,6 +96,7 @@ RULES: tuple[Rule, ...] = (
     OVERLAP,
     WRONG_CHECKSUM,
     POLYGLOT,
+    TORCH_LAYOUT,
 )
 
 _BY_CODE: dict[str, tuple[Rule, Severity, Confidence]] = {
@@ -123,6 +131,9 @@ _BY_CODE: dict[str, tuple[Rule, Severity, Confidence]] = {
     "zip-symlink": (LINK, Severity.LOW, Confidence.HIGH),
     "zip-trailer": (HIDDEN_DATA, Severity.LOW, Confidence.MEDIUM),
     "zip-unclaimed-bytes": (HIDDEN_DATA, Severity.LOW, Confidence.MEDIUM),
+    "torch-second-root": (TORCH_LAYOUT, Severity.LOW, Confidence.HIGH),
+    "torch-record-outside-root": (TORCH_LAYOUT, Severity.INFO, Confidence.HIGH),
+    "torch-record-malformed": (TORCH_LAYOUT, Severity.LOW, Confidence.HIGH),
     "stream-trailing-bytes": (HIDDEN_DATA, Severity.LOW, Confidence.MEDIUM),
     "zip-overlap": (OVERLAP, Severity.MEDIUM, Confidence.HIGH),
     "zip-shared-data": (OVERLAP, Severity.MEDIUM, Confidence.HIGH),
@@ -130,9 +141,21 @@ _BY_CODE: dict[str, tuple[Rule, Severity, Confidence]] = {
     "zip-no-checksum": (WRONG_CHECKSUM, Severity.INFO, Confidence.HIGH),
 }
 
+_FAMILIES: dict[str, str] = {
+    "zip": "zip archive", "torch-zip": "zip archive", "npz": "zip archive", "keras": "zip archive",
+    "tar": "tar archive", "torch-tar": "tar archive", "nemo": "tar archive",
+    "gzip": "compressed stream", "bzip2": "compressed stream", "xz": "compressed stream", "lzma": "compressed stream",
+    "zlib": "compressed stream", "zstd": "compressed stream", "lz4": "compressed stream",
+    "pickle": "pickle", "joblib": "pickle", "torch-legacy": "pickle",
+    "numpy": "numpy array", "npy": "numpy array",
+    "safetensors": "safetensors", "gguf": "GGUF", "hdf5": "HDF5", "onnx": "ONNX", "tflite": "TFLite",
+}  # fmt: skip
+"""formats that begin or end with a magic of their own; two families in one file are no coincidence"""
+
 
 def judge(facts: FileFacts) -> Iterator[Finding]:
     """Turn what the archive readers noted into findings."""
+    yield from _polyglot(facts)
     for fact in facts.facts:
         if not isinstance(fact, Anomaly):
             continue
@@ -147,4 +170,17 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
             severity=severity,
             confidence=confidence,
             message=fact.message,
+        )
+
+
+def _polyglot(facts: FileFacts) -> Iterator[Finding]:
+    families = sorted({_FAMILIES[name] for name in facts.formats if name in _FAMILIES})
+    if len(families) > 1:
+        yield Finding(
+            rule=POLYGLOT,
+            file=facts.path,
+            location=Location(),
+            severity=POLYGLOT.severity,
+            confidence=Confidence.MEDIUM,
+            message=f"readable as {' and as '.join(families)}",
         )

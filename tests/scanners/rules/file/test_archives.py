@@ -1,5 +1,6 @@
 """Rules about archives, each with the archive that breaks it and its ordinary twin."""
 
+from tests.builders.safetensors import safetensors
 from tests.builders.zips import DEFLATED, Archive, Member, archive
 from tests.scanners.rules.examples import Example, Files
 
@@ -27,5 +28,13 @@ EXAMPLES = {
     "MS205": Example(bad=lambda: built(A, Member(name=b"b", data=b"a.txt", attributes=0xA1FF << 16)), good=ordinary),
     "MS206": Example(bad=lambda: built(A, B, trailer=b"left over"), good=ordinary),
     "MS207": Example(bad=lambda: built(A, Member(name=b"b.txt", data=b"one", header_offset=0)), good=ordinary),
+    "MS209": Example(
+        bad=lambda: {"m.safetensors": safetensors({"a": ("U8", [1], b"x")}) + archive(("a", b"1"))},
+        good=lambda: {"m.safetensors": safetensors({"a": ("U8", [1], b"x")})},
+    ),
+    "MS210": Example(
+        bad=lambda: {"m.pt": archive(("a/data.pkl", b"\x80\x02}."), ("b/data.pkl", b"\x80\x02}."))},
+        good=lambda: {"m.pt": archive(("a/data.pkl", b"\x80\x02}."))},
+    ),
     "MS208": Example(bad=lambda: built(Member(name=b"a.txt", data=b"one" * 50, method=DEFLATED, crc=7)), good=deflated),
 }

@@ -1,0 +1,88 @@
+"""TorchScript sources inside an archive of `torch.jit.save`: which operators they call that reach outside the model.
+
+TorchScript looks like Python and is not: it can do arithmetic, and what its operators do. Two of those write and read
+files (`aten::save`, `aten::from_file`); operators outside torch's own namespaces come from libraries that the loading
+process must have brought in. `__setstate__` (and `__init__` of script classes) runs while the model is loaded, the rest
+when it is used. Literals are stepped over, so that a name in a string is no call.
+
+Source: torch 2.13, `torch/csrc/jit/serialization/python_print.cpp` (how operators are printed: `torch.save(…)` for
+`aten::save`, `ops.namespace.name(…)` for all others).
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from scanners.errors import FormatError, LimitExceeded
+from scanners.facts import Identified, Operator
+from scanners.formats.torch_zip import SCRIPT_SOURCE
+from scanners.reading import Blob, Reading
+
+NAME = "torchscript"
+
+_TOKEN: Final = re.compile(
+    r'"(?:[^"\\\n]|\\.)*"'  # a literal: the printer escapes quotes and line ends
+    r"|'(?:[^'\\\n]|\\.)*'"
+    r"|\b(?:def|class)\s+(?P<definition>\w+)"
+    r"|\b(?P<operator>(?:torch|ops\.\w+)(?:\.\w+)+)\s*\("
+)
+_FILES: Final = frozenset({"torch.save", "torch.from_file", "ops.aten.save", "ops.aten.from_file"})
+_OWN: Final = frozenset(
+    {"aten", "prim", "prims", "quantized", "quantized_decomposed", "_quantized", "prepacked", "sparse", "mkldnn",
+     "mkldnn_prepacked", "onednn", "xnnpack", "profiler", "cuda", "cudnn", "metal", "metal_prepack", "vulkan",
+     "vulkan_prepack", "inductor", "fb", "static_runtime", "tensorexpr", "nvprims", "torchvision", "torchaudio",
+     "torchtext", "image", "video_reader", "c10d", "_c10d_functional", "higher_order", "_caffe2", "_test"}
+)  # fmt: skip
+"""namespaces of operators that torch, torchvision, torchaudio and torchtext register"""
+_EXCERPT: Final = 200
+
+
+def matches(blob: Blob) -> bool:
+    """Return whether the archive says that this member is TorchScript."""
+    return SCRIPT_SOURCE in blob.roles
+
+
+def read(blob: Blob, reading: Reading) -> None:
+    """State the operators that reach outside."""
+    size = blob.reader.size
+    if size > reading.budget.limits.text:
+        raise LimitExceeded("text", f"{size} bytes of TorchScript, more than {reading.budget.limits.text}")
+    data = blob.reader.read_at(0, size)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise FormatError("TorchScript that is not UTF-8", offset=error.start) from error
+    reading.state(Identified(location=reading.at(), format=NAME))
+    reading.parsed(0, size)
+    ascii_only = len(text) == size
+    for position, name, function, line in operators(text):
+        offset = position if ascii_only else len(text[:position].encode())
+        reading.state(
+            Operator(
+                location=reading.at(offset, len(name)),
+                framework="torchscript",
+                name=name,
+                arguments=(("call", line), ("function", function)),
+                domain="file" if name in {"aten::save", "aten::from_file"} else "custom",
+            )
+        )
+
+
+def operators(text: str) -> Iterator[tuple[int, str, str, str]]:
+    """Yield (position, operator, function it is called in, the line) of operators that reach outside."""
+    function = ""
+    for found in _TOKEN.finditer(text):
+        if found["definition"]:
+            function = found["definition"]
+            continue
+        printed = found["operator"]
+        if not printed:
+            continue
+        position = found.start("operator")
+        line = text[position : position + _EXCERPT].split("\n", 1)[0].strip()
+        if printed in _FILES:
+            yield position, f"aten::{printed.rsplit('.', 1)[1]}", function, line
+        elif printed.startswith("ops."):
+            namespace, name = printed.split(".", 2)[1:]
+            if namespace not in _OWN:
+                yield position, f"{namespace}::{name}", function, line
