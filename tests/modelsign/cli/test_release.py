@@ -1,0 +1,123 @@
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from modelsign.cli.main import invoke
+from tests.builders.models import CHECKPOINT, CONFIG, HOSTILE
+from tests.builders.signatures import write_key, write_model
+
+if TYPE_CHECKING:
+    from tests.sigstore_stack.stack import SigstoreStack
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_model(tmp_path / "source", {"pytorch_model.bin": CHECKPOINT, "config.json": CONFIG})
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> str:
+    return str(write_key(tmp_path)[0])
+
+
+def test_a_release_shows_verdict_conversion_signature_and_decision(
+    source: Path, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = source.with_name("out")
+    assert invoke(["release", str(source), "-o", str(target), "--key", key]) == 0
+    said = capsys.readouterr()
+    assert "clean" in said.out
+    assert "pytorch_model.bin -> model.safetensors: 1 tensors, compared bit by bit, 1 tied" in said.out
+    assert f"Signed     {target / 'model.sig'}" in said.out
+    assert "out: allowed" in said.out
+    assert said.out.endswith(f"Released {target}. Nothing was uploaded.\n")
+    assert said.err == ""
+
+
+def test_quiet_says_nothing(source: Path, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["release", str(source), "-o", str(source.with_name("out")), "--key", key, "-q"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_json_holds_everything(source: Path, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["release", str(source), "-o", str(source.with_name("out")), "--key", key, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["schema"], document["published"]) == ("modelsign.released/v1", True)
+    assert document["decision"]["allowed"] is True
+    assert document["source"]["verdict"] == "clean"
+    assert document["conversions"][0]["pickleExecuted"] is False
+    assert document["copied"] == ["config.json"]
+
+
+def test_a_hostile_source_is_refused_with_callable_place_and_way_out(
+    source: Path, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (source / "pytorch_model.bin").write_bytes(HOSTILE)
+    target = source.with_name("out")
+    assert invoke(["release", str(source), "-o", str(target), "--key", key]) == 1
+    said = capsys.readouterr().out
+    assert "posix.system" in said
+    assert "data.pkl" in said
+    assert "byte" in said
+    assert "nothing was written" in said
+    assert not target.exists()
+
+
+def test_a_hostile_source_is_told_in_json_too(source: Path, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (source / "pytorch_model.bin").write_bytes(HOSTILE)
+    assert invoke(["release", str(source), "-o", str(source.with_name("out")), "--key", key, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert (document["published"], document["decision"]) == (False, None)
+    assert document["source"]["findings"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["SOURCE", "--key", "KEY"], 2),
+        (["SOURCE", "-o", "TARGET"], 2),
+        (["nowhere", "-o", "TARGET", "--key", "KEY"], 4),
+        (["SOURCE", "-o", "SOURCE", "--key", "KEY"], 2),
+        (["SOURCE", "-o", "SOURCE/inside", "--key", "KEY"], 2),
+        (["SOURCE", "-o", "TARGET", "--key", "nowhere.key"], 4),
+        (["SOURCE", "-o", "TARGET", "--key", "KEY", "--leave-out", "*"], 5),
+    ],
+)
+def test_mistakes_end_in_one_line_and_a_code(
+    source: Path, key: str, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int
+) -> None:
+    target = source.with_name("out")
+    filled = [
+        word.replace("SOURCE", str(source)).replace("TARGET", str(target)).replace("KEY", key) for word in arguments
+    ]
+    assert invoke(["release", *filled]) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err
+    assert "Traceback" not in said.err
+    assert not target.exists()
+
+
+def test_a_checkpoint_that_cannot_be_converted_is_refused(source: Path, key: str) -> None:
+    (source / "pytorch_model.bin").write_bytes(CHECKPOINT[:-80])
+    assert invoke(["release", str(source), "-o", str(source.with_name("out")), "--key", key]) in {1, 3, 6}
+    assert not source.with_name("out").exists()
+
+
+def test_a_keyless_release_verifies_itself_by_identity(
+    source: Path,
+    sigstore_stack: "SigstoreStack",
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MODELSIGN_IDENTITY_TOKEN", sigstore_stack.token())
+    target = source.with_name("out")
+    assert invoke(["release", str(source), "-o", str(target), "--trust-config", str(sigstore_stack.trust_config)]) == 0
+    said = capsys.readouterr()
+    assert f"signed by  dev@example.com (issuer {sigstore_stack.issuer})" in said.out
+    assert "makes public, for ever" in said.err
+    trust = ["--identity", "dev@example.com", "--issuer", sigstore_stack.issuer]
+    root = ["--trusted-root", str(sigstore_stack.trusted_root), "--offline"]
+    assert invoke(["verify", str(target), *trust, *root]) == 0

@@ -1,0 +1,312 @@
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+
+import modelsign
+from modelsign.cli.exits import _REASONS
+from modelsign.cli.main import invoke
+from modelsign.policy.decision import Code
+from tests.builders.models import model, released, rewrite
+from tests.builders.signatures import write_key
+
+if TYPE_CHECKING:
+    from tests.sigstore_stack.stack import SigstoreStack
+
+SCHEMA = Path(modelsign.__file__).parent / "report" / "schemas" / "decision-v1.json"
+IDENTITY = "dev@example.com"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return released(tmp_path)[0]
+
+
+@pytest.fixture
+def key(place: Path) -> str:
+    return str(place.with_name("release.pub"))
+
+
+def decision(capsys: pytest.CaptureFixture[str]) -> Any:
+    document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+    return document
+
+
+def test_the_answer_says_who_signed_and_what_was_covered(
+    place: Path, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["verify", str(place), "--key", key]) == 0
+    said = capsys.readouterr()
+    assert said.out.startswith("model: allowed\n")
+    assert "signed by  release.pub, method key" in said.out
+    assert "covered    3 files" in said.out
+    assert "scan PASSED, complete" in said.out
+    assert said.err == ""
+
+
+def test_nothing_is_trusted_by_default(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["verify", str(place)]) == 2
+    said = capsys.readouterr().err
+    assert all(word in said for word in ("--key", "--identity", "--issuer", "--policy"))
+
+
+def test_quiet_says_nothing_about_a_model_that_is_allowed(
+    place: Path, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["verify", str(place), "--key", key, "-q"]) == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_json_follows_its_schema_and_is_the_same_twice(
+    place: Path, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    invoke(["verify", str(place), "--key", key, "--json"])
+    first = capsys.readouterr().out
+    invoke(["verify", str(place), "--key", key, "--json"])
+    assert capsys.readouterr().out == first
+    assert str(place) not in first
+    document = json.loads(first)
+    jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+    assert document["allowed"] is True
+    assert {reason["code"] for reason in document["reasons"]} >= {"signature-valid", "signer-trusted", "content"}
+
+
+def test_every_code_has_an_exit_and_is_in_the_schema() -> None:
+    codes = {code.value for code in Code}
+    schema = json.loads(SCHEMA.read_text())
+
+    assert set(_REASONS) == codes
+    assert set(schema["$defs"]["reason"]["properties"]["code"]["enum"]) == codes
+
+
+def test_differences_are_listed_by_file(place: Path, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "config.json").unlink()
+    (place / "weights" / "model.safetensors").write_bytes(b"other")
+    (place / "x.bin").write_bytes(b"x")
+    assert invoke(["verify", str(place), "--key", key, "--all", "--json"]) == 13
+    document = decision(capsys)
+    assert {(reason["code"], reason["subject"]) for reason in document["reasons"] if not reason["passed"]} == {
+        ("file-missing", "config.json"),
+        ("file-changed", "weights/model.safetensors"),
+        ("file-unsigned", "x.bin"),
+    }
+
+
+def test_a_hostile_file_name_does_not_reach_the_terminal(
+    place: Path, key: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "a\x1b[2Jb\u202etxt").write_bytes(b"x")
+    assert invoke(["verify", str(place), "--key", key]) == 13
+    said = capsys.readouterr().out
+    assert "\x1b" not in said
+    assert "\u202e" not in said
+    assert "\\x1b[2J" in said
+
+
+@pytest.mark.parametrize(
+    ("tamper", "code", "says"),
+    [
+        ("no-signature", 10, "there is no signature"),
+        ("bad-signature", 11, "[signature-valid]"),
+        ("wrong-key", 12, "another key"),
+        ("changed", 13, "is not what was signed"),
+        ("no-claim", 14, "no signed scan by release"),
+        ("expired-policy", 15, "expired on 2020-01-01"),
+        ("unsupported", 16, "[signature-supported]"),
+        ("hostile", 1, "system"),
+        ("unread", 3, "not completely analysed"),
+    ],
+)
+def test_each_denial_is_one_clear_sentence_and_its_code(
+    place: Path, key: str, capsys: pytest.CaptureFixture[str], tamper: str, code: int, says: str
+) -> None:
+    outside = place.parent
+    policy = outside / "policy.toml"
+    policy.write_text(
+        "schema = 1\n[trust]\nkeys = { release = 'release.pub' }\n[identities]\nrelease = { key = 'release' }\n"
+        "[require.scan]\nby = ['release']\n"
+    )
+    arguments = ["--policy", str(policy)]
+    match tamper:
+        case "no-signature":
+            (place / "model.sig").unlink()
+        case "bad-signature":
+            rewrite(place / "model.sig", lambda document: document["dsseEnvelope"].update(payload="e30="))
+        case "wrong-key":
+            arguments = ["--key", str(write_key(outside, "stranger")[1])]
+        case "changed":
+            (place / "README.md").write_bytes(b"# A m0del\n")
+        case "no-claim":
+            (place / "claims.jsonl").unlink()
+        case "expired-policy":
+            policy.write_text("expires = 2020-01-01\n" + policy.read_text())
+        case "unsupported":
+            rewrite(place / "model.sig", lambda document: document.update(mediaType=f"{document['mediaType'][:-8]}9"))
+        case "hostile" | "unread":
+            hostile = b"cos\nsystem\n(S'echo hi'\ntR." if tamper == "hostile" else bytes(range(1, 200))
+            (place / "evil.bin").write_bytes(hostile)
+            invoke(["sign", str(place), "--force", "--key", str(place.with_name("release.key")), "-q"])
+            arguments = ["--key", key]
+    assert invoke(["verify", str(place), *arguments]) == code
+    said = capsys.readouterr().out
+    assert says in said
+    assert said.startswith("model: DENIED\n")
+
+
+def test_what_decides_may_not_lie_in_what_is_judged(place: Path, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (place / "release.pub").write_bytes(Path(key).read_bytes())
+    (place / "policy.toml").write_text("schema = 1\n")
+    assert invoke(["verify", str(place), "--key", str(place / "release.pub")]) == 2
+    assert invoke(["verify", str(place), "--policy", str(place / "policy.toml")]) == 2
+    assert "lies inside" in capsys.readouterr().err
+
+
+def test_simple_exit_codes_fold_denials_into_one(place: Path, tmp_path: Path) -> None:
+    _, stranger = write_key(tmp_path, "stranger")
+    assert invoke(["verify", str(place), "--key", str(stranger), "--exit-codes", "simple"]) == 1
+    assert invoke(["verify", str(place), "--exit-codes", "simple"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["nowhere", "--key", "KEY"], 4),
+        (["MODEL", "--key", "nowhere.pub"], 2),
+        (["MODEL", "--policy", "nowhere.toml"], 4),
+        (["MODEL", "--identity", "ann@acme.example"], 2),
+        (["MODEL", "--issuer", "https://issuer.example"], 2),
+        (["MODEL", "--key", "KEY", "--pin", "repository_id"], 2),
+        (["MODEL", "--key", "KEY", "--pin", "repository_id=1"], 2),
+        (["MODEL", "--key", "KEY", "--pin", "nothing=1"], 2),
+        (["MODEL", "--key", "KEY", "--staging", "--trusted-root", "x"], 2),
+        (["MODEL", "--key", "KEY", "--ignore", "../x"], 2),
+        (["MODEL", "--key", "KEY", "--ignore", "*.nothing"], 2),
+        (["MODEL", "--key", "KEY", "--claims", "MODEL"], 2),
+    ],
+)
+def test_mistakes_end_in_one_line_and_a_code(
+    place: Path, key: str, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int
+) -> None:
+    filled = [word.replace("MODEL", str(place)).replace("KEY", key) for word in arguments]
+    assert invoke(["verify", *filled]) == code
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "Traceback" not in said.err
+    assert said.err
+
+
+def test_a_malformed_policy_names_the_key_that_was_meant(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text("schema = 1\n[require.scan]\nmax_agee = '7d'\n")
+    assert invoke(["verify", str(place), "--policy", str(policy)]) == 15
+    assert "did you mean 'max_age'?" in capsys.readouterr().err
+
+
+@pytest.fixture
+def keyless(tmp_path: Path, sigstore_stack: "SigstoreStack", monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A model that dev@example.com signed and scanned keyless."""
+    place = model(tmp_path / "model")
+    monkeypatch.setenv("MODELSIGN_IDENTITY_TOKEN", sigstore_stack.token())
+    assert invoke(["sign", str(place), "--trust-config", str(sigstore_stack.trust_config), "-q"]) == 0
+    assert invoke(["attest", str(place), "--scan", "--trust-config", str(sigstore_stack.trust_config), "-q"]) == 0
+    return place
+
+
+def believe(stack: "SigstoreStack", *options: str) -> list[str]:
+    return ["--trusted-root", str(stack.trusted_root), "--offline", *options]
+
+
+def test_keyless_models_are_verified_by_identity_and_issuer(
+    keyless: Path, sigstore_stack: "SigstoreStack", capsys: pytest.CaptureFixture[str]
+) -> None:
+    trust = believe(sigstore_stack, "--identity", IDENTITY, "--issuer", sigstore_stack.issuer)
+    assert invoke(["verify", str(keyless), *trust, "--json"]) == 0
+    document = decision(capsys)
+    (signer,) = document["signers"]
+    assert (signer["identity"], signer["issuer"], signer["method"]) == (IDENTITY, sigstore_stack.issuer, "sigstore")
+    assert signer["time"] is not None
+    assert len(document["claims"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("identity", "allowed"),
+    [
+        (["--certificate-identity", IDENTITY], True),
+        (["--identity", "*@example.com"], True),
+        (["--identity", "*"], False),
+        (["--identity", "dev@example"], False),
+        (["--identity-regexp", r"dev@example\.(com|org)"], True),
+        (["--certificate-identity-regexp", "dev@example"], False),
+        (["--identity", "eve@example.com"], False),
+    ],
+)
+def test_identities_match_as_a_whole(
+    keyless: Path, sigstore_stack: "SigstoreStack", identity: list[str], allowed: bool
+) -> None:
+    trust = believe(sigstore_stack, *identity, "--certificate-oidc-issuer", sigstore_stack.issuer)
+    assert invoke(["verify", str(keyless), *trust]) == (0 if allowed else 12)
+
+
+def test_a_wrong_issuer_is_not_trusted(
+    keyless: Path, sigstore_stack: "SigstoreStack", capsys: pytest.CaptureFixture[str]
+) -> None:
+    trust = believe(sigstore_stack, "--identity", IDENTITY, "--issuer", "https://accounts.example")
+    assert invoke(["verify", str(keyless), *trust]) == 12
+    assert f"signed by {IDENTITY}" in capsys.readouterr().out
+
+
+def test_another_instance_is_not_trusted(keyless: Path, other_sigstore_stack: "SigstoreStack") -> None:
+    trust = believe(other_sigstore_stack, "--identity", IDENTITY, "--issuer-regexp", ".*")
+    assert invoke(["verify", str(keyless), *trust]) in {11, 12}
+
+
+def test_a_key_does_not_make_a_keyless_model_trusted(keyless: Path, tmp_path: Path) -> None:
+    _, public = write_key(tmp_path)
+    assert invoke(["verify", str(keyless), "--key", str(public)]) == 12
+
+
+def test_a_policy_with_trusted_times_judges_the_age_of_a_scan(
+    keyless: Path, sigstore_stack: "SigstoreStack", tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        f"""
+schema = 1
+[trust]
+sigstore = "{sigstore_stack.trusted_root}"
+[identities]
+dev = {{ issuer = "{sigstore_stack.issuer}", subject = "*@example.com" }}
+[require.signature]
+by = ["dev"]
+[require.scan]
+by = ["dev"]
+max_age = "7d"
+"""
+    )
+    assert invoke(["verify", str(keyless), "--policy", str(policy), "--offline"]) == 0
+    assert "known as dev" in capsys.readouterr().out
+    (keyless / "claims.jsonl").unlink()
+    assert invoke(["verify", str(keyless), "--policy", str(policy), "--offline"]) == 14
+
+
+@pytest.mark.parametrize("part", ["certificate", "tlogEntries", "sig"])
+def test_a_keyless_bundle_that_was_changed_is_invalid(
+    keyless: Path, sigstore_stack: "SigstoreStack", part: str
+) -> None:
+    def change(document: Any) -> None:
+        if part == "sig":
+            document["dsseEnvelope"]["signatures"][0]["sig"] = "MAYCAQECAQE="
+        elif part == "tlogEntries":
+            document["verificationMaterial"]["tlogEntries"] = []
+        else:
+            raw = document["verificationMaterial"]["certificate"]["rawBytes"]
+            document["verificationMaterial"]["certificate"]["rawBytes"] = raw[:-12] + "AAAAAAAAAAA="
+
+    rewrite(keyless / "model.sig", change)
+    trust = believe(sigstore_stack, "--identity", IDENTITY, "--issuer", sigstore_stack.issuer)
+    assert invoke(["verify", str(keyless), *trust]) in {11, 12}
