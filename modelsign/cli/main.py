@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "inspect": ("modelsign.cli.inspect", "Show what is inside a file: members, opcodes, imports, tensors."),
     "rules": ("modelsign.cli.rules", "List the rules, or explain one."),
     "digest": ("modelsign.cli.digest", "Print the root digest and the manifest of a model."),
+    "doctor": ("modelsign.cli.doctor", "Tell what this machine offers: sandbox layers, versions, trust."),
     "completion": ("modelsign.cli.completion", "Print the completion script for a shell."),
 }
 
