@@ -715,19 +715,21 @@ class Machine:
         """
         at = offset - 1
         end = self._line_end(offset)
-        if end < 0 or end == offset:
+        if end < 0:
+            module = self._bytes(offset, min(max(self.size - 1 - offset, 0), NAME_LIMIT))
+            self._import(self._decoded(module, "utf-8"), "", at)
             raise _Malformed("pickle data was truncated")
         second = self._line_end(end + 1)
         after = second + 1
         if second < 0:
-            second = self.size - 1
+            second = max(self.size - 1, end + 1)
             after = -1
-        if second <= end + 1:
-            raise _Malformed("pickle data was truncated")
+        if end == offset or second == end + 1:
+            self._differs("an empty module or name", at)
         encoding = "utf-8" if self._bytes(at, 1) == b"c" else "ascii"
-        module = self._decoded(self._bytes(offset, min(end - offset, NAME_LIMIT)), encoding)
+        owner = self._decoded(self._bytes(offset, min(end - offset, NAME_LIMIT)), encoding)
         name = self._decoded(self._bytes(end + 1, min(second - end - 1, NAME_LIMIT)), encoding)
-        return self._import(module, name, at), after
+        return self._import(owner, name, at), after
 
     def _binary_string(self, op: int, stack: list[Value], offset: int) -> int:
         if op == 0x55:
@@ -844,8 +846,10 @@ class Machine:
             index = int(text.split(b"\0", 1)[0], 10)
         except ValueError as failure:
             raise _Malformed("a memo index that is not a number") from failure
-        if not 0 <= index < 1 << 63:
-            raise _Malformed(f"memo index {index} out of range" if index >= 0 else "negative memo index")
+        if index < 0:
+            raise _Malformed("negative memo index")
+        if index >= 1 << 63:
+            self._differs("a memo index beyond 64 bits", self.at)
         return index
 
     # Counted content.
@@ -1064,7 +1068,7 @@ class Machine:
                     raise _Malformed("a plain value has no slots")
             if state is None:
                 return
-            if (isinstance(state, Mapping) and not state.entries) or state in ((), [], "", 0, False, b""):
+            if _empty(state):
                 self._differs("a plain value has no __dict__", at)
                 return
             raise _Malformed("a plain value has no __dict__")
@@ -1183,6 +1187,17 @@ def _strtol(digits: bytes) -> int:
     else:
         number = int(text) if len(text) < 30 else 1 << 64
     return -number if negative else number
+
+
+def _empty(value: Value) -> bool:
+    """Whether Python takes a plain value for false."""
+    if isinstance(value, Mapping):
+        return not value.entries
+    if isinstance(value, Collection):
+        return not value.items
+    if isinstance(value, Span):
+        return not value.length
+    return isinstance(value, (str, bytes, int, float, list, tuple)) and not value
 
 
 def _plain(entry: tuple[Value, Value]) -> bool:
