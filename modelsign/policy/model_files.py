@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from scanners.findings import FileReport, Report, Verdict
 
-COMPANIONS = frozenset({"json", "jsonl", "yaml", "toml", "jinja", "python", "notebook", "requirements", "text", "xml"})
+COMPANIONS = frozenset({"chat-template", "jinja-template", "json", "notebook", "python-source", "requirements", "yaml"})
 """formats that accompany a model and hold no weights"""
 
+_CODE_FORMATS = frozenset({"executable", "notebook", "python-source"})
 _CODE_SUFFIXES = frozenset({"py", "pyc", "pyo", "pyd", "pyw", "pyz", "so", "dll", "dylib", "ipynb", "sh", "exe", "whl"})
 
 
@@ -37,10 +38,21 @@ def code_in(report: Report) -> Mapping[str, str]:
         code = next((finding for finding in file.findings if finding.rule.name in CODE_RULES), None)
         if code is not None:
             found[file.path] = code.message
-        elif suffix in _CODE_SUFFIXES or "python" in file.formats:
+        elif suffix in _CODE_SUFFIXES or _CODE_FORMATS & set(file.formats):
             found[file.path] = "a file of code"
     return found
 
 
-CODE_RULES = frozenset({"remote-code", "auto-map-code", "custom-code", "lambda-layer"})
+CODE_RULES = frozenset(
+    {
+        "configuration-runs-code",
+        "executable-file",
+        "hydra-target",
+        "mlflow-foreign-loader",
+        "onnx-python-operator",
+        "script-file",
+        "tensorflow-calls-python",
+        "yaml-python-tag",
+    }
+)
 """rules that find code of the model, or a reference to it, by name"""

@@ -145,7 +145,8 @@ def test_each_denial_is_one_clear_sentence_and_its_code(
             policy.write_text("expires = 2020-01-01\n" + policy.read_text())
         case "unsupported":
             rewrite(place / "model.sig", lambda document: document.update(mediaType=f"{document['mediaType'][:-8]}9"))
-        case "hostile" | "unread":
+        case _:
+            assert tamper in {"hostile", "unread"}
             hostile = b"cos\nsystem\n(S'echo hi'\ntR." if tamper == "hostile" else bytes(range(1, 200))
             (place / "evil.bin").write_bytes(hostile)
             invoke(["sign", str(place), "--force", "--key", str(place.with_name("release.key")), "-q"])
