@@ -29,6 +29,7 @@ PROVIDED: dict[str, tuple[str, ...]] = {
     "plistlib": ("plistlib",),
     "py7zr": ("py7zr",),
     "string": ("string",),
+    "struct": ("struct",),
     "symtable": ("symtable",),
     "textwrap": ("textwrap",),
     "tokenize": ("tokenize",),

@@ -151,6 +151,14 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
+def _room_ahead() -> int:
+    """Return how many tasks may be on their way: each has a file open, and the program needs some for itself."""
+    import resource
+
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _AHEAD if soft == resource.RLIM_INFINITY else max(1, min(_AHEAD, soft // 3 - _BATCH_FILES))
+
+
 @dataclass(slots=True)
 class _Batch(Generic[T]):
     tasks: list[tuple[int, T]] = field(default_factory=list)
@@ -192,6 +200,9 @@ class _Parent(Generic[T, R]):
         self._running: dict[int, _Worker[T]] = {}
         self._results: dict[int, R] = {}
         self._next = 0
+        self._taken = 0
+        self._exhausted = False
+        self._ahead = _room_ahead()
         self._provider = Provider()
 
     def run(self) -> Iterator[R]:
@@ -204,7 +215,7 @@ class _Parent(Generic[T, R]):
                     self._next += 1
                 if self._running:
                     self._collect()
-                elif not self._again and self._next not in self._results:
+                elif self._exhausted and not self._again:
                     return
         finally:
             for worker in list(self._running.values()):
@@ -214,7 +225,14 @@ class _Parent(Generic[T, R]):
     def _choose(self) -> "_Batch[T] | None":
         if self._again:
             return self._again.popleft()
-        return next(self._fresh, None) if len(self._results) < _AHEAD else None
+        if self._taken - self._next >= self._ahead:
+            return None  # a slow one holds up the rest, whose files are open
+        batch = next(self._fresh, None)
+        if batch is None:
+            self._exhausted = True
+        else:
+            self._taken += len(batch.tasks)
+        return batch
 
     def _start(self, batch: _Batch[T]) -> None:
         reading, writing = os.pipe()

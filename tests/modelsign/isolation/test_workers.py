@@ -4,6 +4,7 @@ import json
 import os
 import struct
 import threading
+import time
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -208,6 +209,26 @@ def test_no_descriptor_is_left_open(descriptor: int) -> None:
     before = sorted(Path("/proc/self/fd").iterdir())
     list(results(Letters(descriptor, {"c": os.abort}), "abcde"))
     assert sorted(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_no_more_files_are_open_than_may_be(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("resource.getrlimit", lambda _: (240, 240))
+    done = 0
+    most = 0
+
+    def tasks() -> Iterator[str]:
+        nonlocal most
+        for number in range(400):
+            most = max(most, number + 1 - done)
+            yield f"t{number}"
+
+    def slow() -> None:
+        time.sleep(0.3)
+
+    for _ in results(Letters(descriptor, {"t0": slow}), tasks(), workers=4):
+        done += 1
+    assert done == 400
+    assert most <= 240 // 3 + 1
 
 
 def test_beside_threads(descriptor: int) -> None:
