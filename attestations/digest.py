@@ -3,6 +3,7 @@
 import hashlib
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -63,16 +64,16 @@ class Hasher(Protocol):
     def hexdigest(self) -> str: ...
 
 
-def new_hasher(hash_type: str) -> Hasher:
-    """Return a running hash for one of `HASH_TYPES`.
+def hasher_of(hash_type: str) -> Callable[[bytes], Hasher]:
+    """Return what starts a running hash for one of `HASH_TYPES`; it takes the first bytes.
 
     Raises:
         ManifestError: the algorithm is unknown, or needs a package that is not installed.
     """
     if hash_type == "sha256":
-        return hashlib.sha256(usedforsecurity=True)
+        return hashlib.sha256
     if hash_type == "blake2b":
-        return hashlib.blake2b()
+        return hashlib.blake2b
     if hash_type == "blake3":
         try:
             from blake3 import blake3
@@ -80,8 +81,8 @@ def new_hasher(hash_type: str) -> Hasher:
             raise ManifestError(
                 "hashing with blake3 needs the extra package: pip install 'modelsign-suite[blake3]'"
             ) from error
-        hasher: Hasher = blake3()
-        return hasher
+        start: Callable[[bytes], Hasher] = blake3
+        return start
     raise ManifestError(f"{hash_type!r} is not a hash of the model signing format; use one of {', '.join(HASH_TYPES)}")
 
 

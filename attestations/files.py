@@ -7,6 +7,7 @@ its last byte was read, and `check_unchanged` walks again after everything is ha
 
 import errno
 import io
+import operator
 import os
 import stat
 from collections.abc import Callable, Generator, Iterable, Sequence
@@ -14,9 +15,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, local
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
-from attestations.digest import Hasher, new_hasher
+from attestations.digest import hasher_of
 from attestations.errors import ContentChanged, ManifestError, NotRegular
 
 BUFFER = 1024 * 1024
@@ -24,15 +25,23 @@ BUFFER = 1024 * 1024
 # Below this size a thread costs more than it brings: most of the time goes into system calls that hold the lock.
 _WORTH_A_THREAD = 256 * 1024
 
+_SMALL = 64 * 1024
+
 Progress: TypeAlias = Callable[[int], None]
 
 Fingerprint: TypeAlias = tuple[int, int, int, int, int]
 """Device, inode, size, mtime_ns, ctime_ns: equal before and after means nobody wrote in between"""
 
+_fingerprint: Callable[[os.stat_result], Fingerprint] = operator.attrgetter(
+    "st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"
+)
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FoundFile:
-    """A regular file as the walk saw it; `name` is its POSIX path below the root ("" for a model that is a file)."""
+
+class FoundFile(NamedTuple):
+    """A regular file as the walk saw it; `name` is its POSIX path below the root ("" for a model that is a file).
+
+    A tuple, not a dataclass: a model may have a million of them, and every walk makes them anew.
+    """
 
     name: str
     fingerprint: Fingerprint
@@ -51,11 +60,6 @@ class Walk:
     left_out: tuple[str, ...]
 
 
-def fingerprint_of(status: os.stat_result) -> Fingerprint:
-    """Return what identifies the content of a file without reading it."""
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
 def walk(root: Path, *, ignored: Iterable[str] = (), allow_symlinks: bool = False) -> Walk:
     """Return the regular files at or below ``root``, in the order of their names' code points.
 
@@ -68,18 +72,26 @@ def walk(root: Path, *, ignored: Iterable[str] = (), allow_symlinks: bool = Fals
         NotRegular: something is neither a regular file nor a directory.
         ManifestError: something cannot be listed.
     """
+    files, left_out = _walk(root, ignored, allow_symlinks=allow_symlinks)
+    return Walk(files=tuple(map(FoundFile._make, files)), left_out=tuple(sorted(left_out)))
+
+
+def _walk(
+    root: Path, ignored: Iterable[str], *, allow_symlinks: bool
+) -> tuple[list[tuple[str, Fingerprint]], list[str]]:
     try:
         status = root.stat()
         if not stat.S_ISDIR(status.st_mode):
             if not stat.S_ISREG(status.st_mode):
                 raise NotRegular(f"{root}: neither a regular file nor a directory")
-            return Walk(files=(FoundFile(name="", fingerprint=fingerprint_of(status)),), left_out=())
+            return [("", _fingerprint(status))], []
         walker = _Walker(root, frozenset(ignored), allow_symlinks=allow_symlinks)
         walker.run()
     except OSError as error:
         raise _unreadable(error, root) from error
-    walker.files.sort(key=lambda file: file.name)
-    return Walk(files=tuple(walker.files), left_out=tuple(sorted(walker.left_out)))
+    # Names are unique, so the fingerprints never decide.
+    walker.files.sort()
+    return walker.files, walker.left_out
 
 
 class _Walker:
@@ -90,7 +102,7 @@ class _Walker:
         self._real_root = os.path.realpath(root)
         self._ignored = ignored
         self._allow_symlinks = allow_symlinks
-        self.files: list[FoundFile] = []
+        self.files: list[tuple[str, Fingerprint]] = []
         self.left_out: list[str] = []
 
     def run(self) -> None:
@@ -105,30 +117,29 @@ class _Walker:
             try:
                 with os.scandir(descriptor) as entries:
                     for entry in entries:
-                        name = f"{prefix}{entry.name}"
+                        name = prefix + entry.name
                         ignored = below_ignored or name in self._ignored
-                        child = self._take(entry, f"{path}/{entry.name}", name, above, ignored=ignored)
-                        if child is not None:
-                            pending.append((f"{path}/{entry.name}", f"{name}/", ignored, child))
+                        status = entry.stat(follow_symlinks=False)
+                        kind = stat.S_IFMT(status.st_mode)
+                        if kind == stat.S_IFREG:
+                            if ignored:
+                                self.left_out.append(name)
+                            else:
+                                self.files.append((name, _fingerprint(status)))
+                        elif kind == stat.S_IFDIR:
+                            pending.append((f"{path}/{entry.name}", f"{name}/", ignored, above))
+                        elif ignored:
+                            self.left_out.append(name)
+                        elif kind == stat.S_IFLNK:
+                            below = self._follow(f"{path}/{entry.name}", name, above)
+                            if below is not None:
+                                pending.append((f"{path}/{entry.name}", f"{name}/", ignored, below))
+                        else:
+                            raise NotRegular(
+                                f"{path}/{entry.name}: a pipe, socket or device; a model consists of regular files"
+                            )
             finally:
                 os.close(descriptor)
-
-    def _take(
-        self, entry: os.DirEntry[str], path: str, name: str, above: tuple[str, ...], *, ignored: bool
-    ) -> tuple[str, ...] | None:
-        """Record a file, or return the real paths above the children of a directory to descend into."""
-        status = entry.stat(follow_symlinks=False)
-        if stat.S_ISREG(status.st_mode):
-            self._record(name, status, ignored=ignored)
-            return None
-        if stat.S_ISDIR(status.st_mode):
-            return above
-        if ignored:
-            self.left_out.append(name)
-            return None
-        if stat.S_ISLNK(status.st_mode):
-            return self._follow(path, name, above)
-        raise NotRegular(f"{path}: a pipe, socket or device; a model consists of regular files")
 
     def _follow(self, path: str, name: str, above: tuple[str, ...]) -> tuple[str, ...] | None:
         if not self._allow_symlinks:
@@ -144,7 +155,7 @@ class _Walker:
         except OSError as error:
             raise NotRegular(f"{path}: a symbolic link that leads nowhere") from error
         if stat.S_ISREG(status.st_mode):
-            self._record(name, status, ignored=False)
+            self.files.append((name, _fingerprint(status)))
             return None
         if not stat.S_ISDIR(status.st_mode):
             raise NotRegular(f"{path}: a symbolic link to a pipe, socket or device")
@@ -152,28 +163,22 @@ class _Walker:
             raise NotRegular(f"{path}: a symbolic link to a directory above it; the model has no end")
         return (*above, real)
 
-    def _record(self, name: str, status: os.stat_result, *, ignored: bool) -> None:
-        if ignored:
-            self.left_out.append(name)
-        else:
-            self.files.append(FoundFile(name=name, fingerprint=fingerprint_of(status)))
-
 
 def check_unchanged(root: Path, before: Walk, *, ignored: Iterable[str] = (), allow_symlinks: bool = False) -> None:
     """Walk again and raise `ContentChanged` when a file came, went or was written since ``before``."""
-    after = walk(root, ignored=ignored, allow_symlinks=allow_symlinks)
-    if after.files == before.files:
+    # Plain tuples compare equal to the named ones of `before`.
+    after, _ = _walk(root, ignored, allow_symlinks=allow_symlinks)
+    if len(after) == len(before.files) and all(map(operator.eq, after, before.files)):
         return
     then = {file.name: file.fingerprint for file in before.files}
-    now = {file.name: file.fingerprint for file in after.files}
+    now = dict(after)
     name = min(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
     what = "appeared" if name not in then else "disappeared" if name not in now else "changed"
     raise ContentChanged(f"{root / name}: {what} while the model was being hashed; nobody may write to it meanwhile")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Piece:
-    """What one digest is made of: bytes ``start`` to ``end`` of a file."""
+class Piece(NamedTuple):
+    """What one digest is made of: bytes ``start`` to ``end`` of a file (a tuple for the same reason as `FoundFile`)."""
 
     file: FoundFile
     start: int
@@ -235,9 +240,9 @@ class _Hashing:
     """What the threads share: where the files lie, one buffer per thread, and whether to go on."""
 
     def __init__(self, root: Path, hash_type: str, *, allow_symlinks: bool, progress: Progress | None) -> None:
-        new_hasher(hash_type)  # an unknown algorithm fails here, before the first file
+        # An unknown algorithm fails here, before the first file.
+        self._new_hasher = hasher_of(hash_type)
         self._root = os.fspath(root)
-        self._hash_type = hash_type
         self._flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if allow_symlinks else os.O_NOFOLLOW)
         self._progress = progress
         self._progress_lock = Lock()
@@ -250,17 +255,20 @@ class _Hashing:
 
     def digest(self, piece: Piece) -> str:
         """Return the hexadecimal digest of a piece."""
-        name = piece.file.name
+        name, fingerprint = piece.file
         path = f"{self._root}/{name}" if name else self._root
         # The path of a model that is a file may itself be a link, as the path of a directory may.
         flags = self._flags if name else self._flags & ~os.O_NOFOLLOW
         try:
             descriptor = os.open(path, flags)
             try:
-                if fingerprint_of(os.fstat(descriptor)) != piece.file.fingerprint:
+                if _fingerprint(os.fstat(descriptor)) != fingerprint:
                     raise ContentChanged(f"{path}: changed while the model was being hashed")
+                if piece.end - piece.start <= _SMALL:
+                    # One read, no second look: `check_unchanged` will see whether anybody wrote meanwhile.
+                    return self._read_at_once(descriptor, piece, path)
                 value = self._read(descriptor, piece, path)
-                if fingerprint_of(os.fstat(descriptor)) != piece.file.fingerprint:
+                if _fingerprint(os.fstat(descriptor)) != fingerprint:
                     raise ContentChanged(f"{path}: was written to while it was being hashed")
                 return value
             finally:
@@ -270,20 +278,20 @@ class _Hashing:
         except OSError as error:
             raise _unreadable(error, path) from error
 
+    def _read_at_once(self, descriptor: int, piece: Piece, path: str) -> str:
+        wanted = piece.end - piece.start
+        data = os.pread(descriptor, wanted, piece.start)
+        if len(data) != wanted:
+            raise ContentChanged(f"{path}: became shorter while it was being hashed")
+        if self._progress is not None:
+            self._report(wanted)
+        return self._new_hasher(data).hexdigest()
+
     def _read(self, descriptor: int, piece: Piece, path: str) -> str:
-        hasher: Hasher = new_hasher(self._hash_type)
+        hasher = self._new_hasher(b"")
         left = piece.end - piece.start
         if piece.start:
             os.lseek(descriptor, piece.start, os.SEEK_SET)
-        if left <= BUFFER // 16:
-            # A small file in one read: no buffer to fill, no loop.
-            data = os.read(descriptor, left) if left else b""
-            hasher.update(data)
-            left -= len(data)
-            if data and self._progress is not None:
-                self._report(len(data))
-            if not left:
-                return hasher.hexdigest()
         buffer = self._buffer()
         with io.FileIO(descriptor, closefd=False) as file:
             while left:

@@ -31,6 +31,8 @@ DEFAULT_SHARD_SIZE = 1_000_000_000
 MIN_SHARD_SIZE = 4096
 MAX_NAME_BYTES = 4096
 
+# Names as nearly all are; they need no closer look.
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -125,6 +127,8 @@ def name_problem(name: str) -> str | None:
     A signed name is later opened, printed and compared, on other systems too; what could leave the model, hide on a
     terminal or mean another file elsewhere is no name.
     """
+    if _PLAIN.fullmatch(name) and len(name) <= MAX_NAME_BYTES:
+        return None
     if not name:
         return "is empty"
     if _CONTROL.search(name):

@@ -288,3 +288,15 @@ def test_file_that_is_replaced_during_the_run_is_noticed(model: Path) -> None:
 
     with pytest.raises(ContentChanged):
         measure_against(signed, model, progress=replace_first)
+
+
+@pytest.mark.parametrize("size", [1, 10, 64 * 1024, 64 * 1024 + 1, 3 * 1024 * 1024])
+def test_file_that_is_written_to_while_it_is_read_is_noticed(tmp_path: Path, size: int) -> None:
+    write_model(tmp_path, {"x": bytes(size), "y": b""})
+
+    def write(_: int) -> None:
+        with (tmp_path / "x").open("r+b") as file:
+            file.write(b"!")
+
+    with pytest.raises(ContentChanged, match="x"):
+        measure(tmp_path, progress=write)
