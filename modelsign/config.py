@@ -82,11 +82,24 @@ def find(targets: Sequence[str], *, explicit: Path | None, verbs: Collection[str
         if why is None:
             settings.append(load(path, verbs=verbs))
         else:
-            notices.append(
-                f"{path} is left out, because {why}: what is judged must not choose how it is judged. "
-                "If it is yours, keep it outside and name it with --config."
-            )
+            notices.append(_left_out(path, why, "--config"))
     return Found(settings=tuple(settings), notices=tuple(notices))
+
+
+def beside(name: str, targets: Sequence[str], *, option: str) -> tuple[Path | None, str | None]:
+    """Return the file ``name`` of the working directory, or a notice that it is left out (``option`` names it then)."""
+    path = Path.cwd() / name
+    if not path.is_file():
+        return None, None
+    why = _travels_with(path, [Path(target) for target in targets if is_local(target)])
+    return (path, None) if why is None else (None, _left_out(path, why, option))
+
+
+def _left_out(path: Path, why: str, option: str) -> str:
+    return (
+        f"{path} is left out, because {why}: what is judged must not choose how it is judged. "
+        f"If it is yours, keep it outside and name it with {option}."
+    )
 
 
 def _travels_with(config: Path, targets: Iterable[Path]) -> str | None:

@@ -1,12 +1,13 @@
 """The one place where text that an attacker controls is made harmless before it meets a terminal, HTML or Markdown."""
 
 import html
+import re
 import unicodedata
 
 # Cc controls (ESC, newline), Cf format characters (bidi overrides, zero-width), Cs lone surrogates, Co private use,
 # Cn unassigned, Zl and Zp line breaks: none may act on the reader's screen.
 _ACTIVE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
-_MARKDOWN = frozenset("\\`*_{}[]()<>#+-.!|~")
+_MARKDOWN = frozenset("\\`*_{}[]()<>#+-.!|~&")
 
 
 def plain(text: str) -> str:
@@ -30,6 +31,21 @@ def markup(text: str) -> str:
     return html.escape(plain(text), quote=True)
 
 
+# What GitHub and others make a link, or a message to somebody, of, wherever it stands outside of a code span.
+_CALLS_OUT = re.compile(r"@|://|www\.", re.IGNORECASE)
+
+
 def markdown(text: str) -> str:
-    """Return ``text`` so that Markdown shows it literally."""
+    """Return ``text`` so that Markdown shows it literally, in a table cell too, and links nowhere."""
+    if _CALLS_OUT.search(text):
+        return code_span(text).replace("|", "\\|")
     return "".join(f"\\{character}" if character in _MARKDOWN else character for character in plain(text))
+
+
+def code_span(text: str) -> str:
+    """Return ``text`` as a Markdown code span; what is in one stays as it is, so the fence must not occur in it."""
+    shown = plain(text)
+    longest = max((len(run) for run in re.findall("`+", shown)), default=0)
+    fence = "`" * (longest + 1)
+    # CommonMark strips one space on each side, which keeps a backtick at the edge apart from the fence.
+    return f"{fence} {shown} {fence}" if longest or not shown.strip() else f"{fence}{shown}{fence}"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import assert_never
 
-from scanners.findings import Finding, Report, Severity, Verdict
+from scanners.findings import FileReport, Finding, Report, Severity, Verdict
 
 
 class FailOn(Enum):
@@ -44,11 +44,15 @@ class Gate:
 
     def stopped_by(self, report: Report) -> tuple[Finding, ...]:
         """Return the findings that close the gate."""
+        return tuple(finding for file in report.files for finding in self.stopped_by_file(file))
+
+    def stopped_by_file(self, file: FileReport) -> tuple[Finding, ...]:
+        """Return the findings of one file that close the gate."""
         lowest = self._lowest()
         if lowest is None:
             return ()
         return tuple(
-            finding for finding in report.findings if finding.severity >= lowest and self.acceptance_of(finding) is None
+            finding for finding in file.findings if finding.severity >= lowest and self.acceptance_of(finding) is None
         )
 
     def misses(self, report: Report) -> bool:

@@ -113,7 +113,7 @@ class _Walk:
     def _read(blob: Blob, budget: Budget, children: list[Blob]) -> Iterator[str]:
         if blob.depth > budget.limits.depth or INERT in blob.roles:
             return
-        for module in detect.formats_of(blob, registry.FORMATS):
+        for module in detect.formats_of(blob, registry.FORMATS, registry.READ_BY):
             reading = Reading(blob=blob, budget=budget)
             yield module.NAME
             with contextlib.suppress(ScanError):  # the scan's findings say what stopped it; here counts what was seen

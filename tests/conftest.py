@@ -8,6 +8,17 @@ from pytest_socket import socket_allow_hosts
 pytest_plugins = ["tests.sigstore_stack.fixtures"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the flag that accepts what reports look like now."""
+    parser.addoption("--update-golden", action="store_true", help="write the golden files of reports anew")
+
+
+@pytest.fixture
+def update_golden(request: pytest.FixtureRequest) -> bool:
+    """Return whether golden files are to be written instead of compared."""
+    return bool(request.config.getoption("--update-golden"))
+
+
 @pytest.fixture(autouse=True)
 def closed_network() -> None:
     """Let tests reach 127.0.0.1 only (and UNIX sockets)."""

@@ -1,5 +1,6 @@
 """The report for a person: one line where all is well; what, where, why and the way out where it is not."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -12,8 +13,6 @@ from scanners.findings import FileReport, Finding, Report, Severity, Verdict
 
 _PER_RULE = 4
 """findings of one rule in one file that are shown one by one"""
-_FILES = 30
-"""files that are listed one by one where nothing was found in them"""
 
 _COLORS = {
     Verdict.MALICIOUS: "red",
@@ -23,7 +22,7 @@ _COLORS = {
     Verdict.CLEAN: "green",
     Verdict.UNSUPPORTED: "cyan",
 }
-_ADVICE = {
+ADVICE = {
     Verdict.MALICIOUS: "do not load it",
     Verdict.SUSPICIOUS: "do not load it before somebody has looked at the findings",
     Verdict.ERROR: "it could not be judged",
@@ -58,6 +57,7 @@ class _Paint:
 
 def _report(report: Report, result: Result, paint: _Paint, *, verbose: bool, quiet: bool) -> Iterator[str]:
     shown = [file for file in report.files if _needs_attention(file, verbose=verbose)]
+    shown.sort(key=lambda file: -file.verdict.rank)  # worst first, then by path
     if not shown:
         if not quiet:
             yield _one_line(report, paint)
@@ -69,7 +69,7 @@ def _report(report: Report, result: Result, paint: _Paint, *, verbose: bool, qui
     if quiet:
         return
     yield ""
-    yield from _rest(report, len(shown))
+    yield from _rest(report)
 
 
 def _needs_attention(file: FileReport, *, verbose: bool) -> bool:
@@ -79,7 +79,7 @@ def _needs_attention(file: FileReport, *, verbose: bool) -> bool:
 def _title(report: Report, paint: _Paint) -> str:
     verdict = report.verdict
     name = paint(verdict.value.upper(), _COLORS[verdict], bold=True)
-    advice = _ADVICE[verdict]
+    advice = ADVICE[verdict]
     if not report.complete and verdict.rank > Verdict.ERROR.rank:
         advice += "; and not everything could be analysed"
     return f"{plain(report.target)}: {name} - {advice}"
@@ -89,25 +89,25 @@ def _one_line(report: Report, paint: _Paint) -> str:
     verdict = paint(report.verdict.value, _COLORS[report.verdict], bold=True)
     notes = len(report.findings)
     said = f", {_number(notes, 'note')} (-v shows them)" if notes else ""
-    return f"{plain(report.target)}: {verdict} - {_ADVICE[report.verdict]} in {_content(report.files)}{said}"
+    return f"{plain(report.target)}: {verdict} - {ADVICE[report.verdict]} in {content_of(report.files)}{said}"
 
 
-def _content(files: Sequence[FileReport]) -> str:
+def content_of(files: Sequence[FileReport]) -> str:
     """Return ``4 files (json 2, torch-zip 1, not for loaders 1)``."""
     formats: dict[str, int] = {}
     for file in files:
         name = "+".join(file.formats) or ("not for loaders" if file.verdict is Verdict.UNSUPPORTED else "no format")
         formats[name] = formats.get(name, 0) + 1
     if len(files) == 1:
-        return f"1 file ({plain(next(iter(formats)))}, {_size(files[0].size)})"
+        return f"1 file ({plain(next(iter(formats)))}, {size_of(files[0].size)})"
     listed = ", ".join(f"{plain(name)} {count}" for name, count in sorted(formats.items()))
-    return f"{len(files)} files ({listed}; {_size(sum(file.size for file in files))})"
+    return f"{len(files)} files ({listed}; {size_of(sum(file.size for file in files))})"
 
 
 def _file(file: FileReport, result: Result, paint: _Paint, *, verbose: bool) -> Iterator[str]:
     verdict = paint(file.verdict.value, _COLORS[file.verdict], bold=True)
     formats = ", ".join(map(plain, file.formats)) or "no format known here"
-    yield f"{paint(plain(file.path), bold=True)}: {verdict} ({formats}; {_size(file.size)})"
+    yield f"{paint(plain(file.path), bold=True)}: {verdict} ({formats}; {size_of(file.size)})"
     reasons = set(file.coverage.reasons)
     findings = [
         finding
@@ -137,34 +137,41 @@ def _group(findings: list[Finding], result: Result, paint: _Paint) -> Iterator[s
     for finding in findings[:_PER_RULE]:
         if finding.evidence:
             yield f"    does   {paint(plain(finding.evidence), color)}"
-        yield f"    where  {_place(finding)}"
+        yield f"    where  {place_of(finding)}"
         yield f"    why    {plain(finding.message)} ({finding.confidence.value} confidence)"
         acceptance = result.gate.acceptance_of(finding)
         if acceptance is not None:
-            yield f"    accepted by {_acceptance(acceptance)}"
+            yield f"    accepted by {said_of(acceptance)}"
     if len(findings) > _PER_RULE:
         yield f"    and {len(findings) - _PER_RULE} more like these (--format json lists them all)"
     yield f"    fix    {plain(first.rule.fix)}"
 
 
-def _place(finding: Finding) -> str:
+def place_of(finding: Finding) -> str:
+    """Return where a finding lies, escaped: ``model.bin -> archive/data.pkl, byte 83``."""
     place = " -> ".join(plain(part) for part in (finding.file, *finding.location.members))
     if finding.location.offset is None:
         return place
     return f"{place}, byte {finding.location.offset}"
 
 
-def _acceptance(acceptance: Acceptance) -> str:
+def said_of(acceptance: Acceptance) -> str:
+    """Return who accepted a finding, until when and why, escaped."""
     owner = f" of {plain(acceptance.owner)}" if acceptance.owner else ""
     until = f", until {plain(acceptance.expires)}" if acceptance.expires else ""
     return f"{acceptance.by}{owner}{until}: {plain(acceptance.reason)}"
 
 
-def _rest(report: Report, shown: int) -> Iterator[str]:
-    others = [file for file in report.files if not _needs_attention(file, verbose=False)]
-    if others and shown < len(report.files):
-        what = "file" if len(others) == 1 else "files"
-        yield f"No known danger in {len(others)} other {what}."
+def _rest(report: Report) -> Iterator[str]:
+    if len(report.files) > 1:
+        verdicts = Counter(file.verdict for file in report.files)
+        counted = ", ".join(
+            f"{verdicts[verdict]} {verdict.value}" for verdict in reversed(Verdict) if verdicts[verdict]
+        )
+        formats = Counter(name for file in report.files for name in file.formats)
+        listed = ", ".join(f"{plain(name)} {count}" for name, count in sorted(formats.items()))
+        total = size_of(sum(file.size for file in report.files))
+        yield f"{len(report.files)} files, {total}: {counted}. Formats: {listed or 'none'}."
     rules = sorted({finding.rule.id for finding in report.findings if finding.severity >= Severity.MEDIUM})
     if rules:
         yield f"More about a rule: modelsign rules show {rules[0]}"
@@ -174,7 +181,7 @@ def _number(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _size(size: int) -> str:
+def size_of(size: int) -> str:
     """Return a size for people: ``1.2 MB`` (powers of 1000, as file managers show it)."""
     if size < 1000:
         return f"{size} bytes"

@@ -13,7 +13,7 @@ from scanners.findings import (
 )
 
 COMMAND = Rule(
-    id="MS101",
+    id="MS001",
     name="pickle-os-command",
     severity=Severity.CRITICAL,
     summary="Loading the file would run a command",
@@ -21,13 +21,13 @@ COMMAND = Rule(
     cwe="CWE-502",
 )
 UNKNOWN = Rule(
-    id="MS103",
+    id="MS003",
     name="pickle-unknown-callable",
     severity=Severity.MEDIUM,
     summary="Loading the file would call something nobody has judged",
     fix="Look at the callable, or convert the file.",
 )
-NOTE = Rule(id="MS908", name="symbolic-link", severity=Severity.INFO, summary="A link", fix="Nothing.")
+NOTE = Rule(id="MS008", name="symbolic-link", severity=Severity.INFO, summary="A link", fix="Nothing.")
 
 
 def finding(

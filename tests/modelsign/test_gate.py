@@ -7,9 +7,9 @@ from tests.builders.reports import COMMAND, NOTE, UNKNOWN, file_report, finding,
 @pytest.mark.parametrize(
     ("fail_on", "stopping"),
     [
-        (FailOn.MALICIOUS, {"MS101"}),
-        (FailOn.SUSPICIOUS, {"MS101", "MS103"}),
-        (FailOn.ANY, {"MS101", "MS103", "MS908"}),
+        (FailOn.MALICIOUS, {"MS001"}),
+        (FailOn.SUSPICIOUS, {"MS001", "MS003"}),
+        (FailOn.ANY, {"MS001", "MS003", "MS008"}),
         (FailOn.NEVER, set()),
     ],
 )

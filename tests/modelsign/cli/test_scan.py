@@ -2,7 +2,9 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 import zipfile
+from datetime import datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
@@ -307,3 +309,78 @@ def test_a_reader_that_goes_away_is_no_internal_error(clean: Path) -> None:
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (4, b"")
+
+
+@pytest.fixture
+def odd(clean: Path) -> Path:
+    """A model with one suspicious finding: an archive whose members disagree about a name."""
+    with zipfile.ZipFile(clean / "weights.zip", "w") as archive, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        archive.writestr("data", "one")
+        archive.writestr("data", "two")
+    return clean
+
+
+def test_a_baseline_passes_what_was_there_and_shows_it(
+    odd: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["scan", str(odd), "--json", "-o", str(tmp_path / "base.json")]) == 1
+    assert invoke(["scan", str(odd), "--baseline", str(tmp_path / "base.json")]) == 0
+    text = capfd.readouterr().out
+    assert "model: SUSPICIOUS" in text
+    assert "accepted by baseline" in text
+
+
+def test_a_baseline_never_passes_what_is_malicious(
+    hostile: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["scan", str(hostile), "--json", "-o", str(tmp_path / "base.json")]) == 1
+    assert invoke(["scan", str(hostile), "--baseline", str(tmp_path / "base.json")]) == 1
+    capfd.readouterr()
+
+
+def test_a_waiver_passes_for_a_while(odd: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    invoke(["scan", str(odd), "--json", "--digest"])
+    value = json.loads(capfd.readouterr().out)
+    [digest] = [file["sha256"] for file in value["files"] if file["path"] == "weights.zip"]
+    tomorrow = datetime.now().astimezone().date() + timedelta(days=1)
+    for rule in {finding["rule"] for finding in value["findings"] if finding["severity"] == "medium"}:
+        with Path("waivers.toml").open("a") as file:
+            file.write(
+                f'[[waiver]]\nrule = "{rule}"\nsha256 = "{digest}"\nreason = "known"\nowner = "ml"\n'
+                f"expires = {tomorrow.isoformat()}\n"
+            )
+    assert invoke(["scan", str(odd)]) == 0
+    assert "accepted by waiver of ml" in capfd.readouterr().out
+
+
+def test_waivers_and_patterns_in_the_target_are_left_out_and_named(
+    odd: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (odd / "waivers.toml").write_text("this would not even be read")
+    (odd / ".modelsignignore").write_text("*\n")
+    monkeypatch.chdir(odd)
+    assert invoke(["scan", "."]) == 1
+    error = capfd.readouterr().err
+    assert "waivers.toml is left out" in error
+    assert ".modelsignignore is left out" in error
+    assert invoke(["scan", ".", "--waivers", "waivers.toml"]) == 2
+    assert invoke(["scan", ".", "--ignore-file", ".modelsignignore"]) == 2
+    capfd.readouterr()
+
+
+def test_ignored_files_make_the_report_incomplete(odd: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Path(".modelsignignore").write_text("*.zip\n")
+    assert invoke(["scan", str(odd)]) == 3
+    assert "left out by the ignore pattern '*.zip'" in capfd.readouterr().out
+    assert invoke(["scan", str(odd), "--allow-incomplete"]) == 0
+    capfd.readouterr()
+
+
+def test_the_environment_is_told_only_when_asked(clean: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["scan", "--json", "--with-environment", str(clean)]) == 0
+    value = json.loads(capfd.readouterr().out)
+    jsonschema.Draft202012Validator(SCHEMA).validate(value)
+    assert set(value["environment"]) == {"started", "finished", "python", "platform", "machine", "sandbox"}
+    assert invoke(["scan", "--json", str(clean)]) == 0
+    assert "environment" not in json.loads(capfd.readouterr().out)

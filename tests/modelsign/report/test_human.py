@@ -28,7 +28,7 @@ def test_a_hostile_target_shows_what_where_why_and_the_way_out() -> None:
     assert "where  model.bin -> archive/data.pkl, byte 83" in text
     assert "why    the callable os.system is called while the file is loaded (high confidence)" in text
     assert "fix    Do not load it." in text
-    assert "modelsign rules show MS101" in text
+    assert "modelsign rules show MS001" in text
 
 
 def test_what_was_not_analysed_is_named() -> None:
