@@ -17,8 +17,8 @@ from modelsign.conversion.plan import Json, Plan, PlannedTensor
 from modelsign.conversion.record import Conversion, FileIdentity, TensorRecord
 from modelsign.conversion.tying import Tied, untied
 from modelsign.errors import ConversionError, SourceError, UsageError
+from modelsign.isolation import RefusedError, Sandbox, WorkerError, ask
 from modelsign.publish import refuse_existing, replacing_file, scratch_file
-from scanners.reader import FileReader
 
 SUFFIX = ".safetensors"
 _CHECKPOINT_STEM = "pytorch_model"
@@ -37,6 +37,7 @@ class Options:
     digest: bool = False
     dry_run: bool = False
     with_values: bool = False
+    sandbox: Sandbox = Sandbox.AUTO
     progress: Callable[[int], None] | None = field(default=None, compare=False)
 
 
@@ -172,9 +173,21 @@ def open_source(source: Path) -> tuple[int, os.stat_result]:
 
 
 def plan_of(descriptor: int, source: Path, options: Options) -> Plan:
-    """Parse a source; its errors name it."""
+    """Parse a source in a worker without rights; its errors name it."""
+    request = Request(select=options.select, with_values=options.with_values)
+    size = os.fstat(descriptor).st_size
     with named(source):
-        return parse(FileReader(descriptor), Request(select=options.select, with_values=options.with_values))
+        try:
+            answer = ask(lambda reader: parse(reader, request).to_json(), descriptor, size, sandbox=options.sandbox)
+        except RefusedError as error:
+            if error.kind == ConversionError.__name__:
+                raise ConversionError(str(error)) from error
+            raise ConversionError(f"its parser failed with {error.kind}: {error}") from error
+        except WorkerError as error:
+            raise ConversionError(str(error)) from error
+        plan = Plan.from_json(answer)
+        plan.check(size)
+        return plan
 
 
 def write(descriptor: int, target: int, plan: Plan, layout: Layout, directory: Path, options: Options) -> Copied:

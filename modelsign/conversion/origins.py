@@ -136,7 +136,9 @@ def _decoded(store: Store, pieces: Iterator[bytes]) -> Iterator[bytes]:
         case Encoding.DEFLATE:
             yield from _inflated(store.name, pieces)
         case Encoding.LATIN1:
-            yield from _latin1(store.name, pieces)
+            yield from _latin1(store.name, pieces, "utf-8", "surrogatepass")
+        case Encoding.ESCAPED:
+            yield from _latin1(store.name, pieces, "raw-unicode-escape", "strict")
 
 
 def _inflated(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
@@ -154,8 +156,8 @@ def _inflated(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
         raise ConversionError(f"{name}: its compressed data is cut off")
 
 
-def _latin1(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder("utf-8")("surrogatepass")
+def _latin1(name: str, pieces: Iterator[bytes], encoding: str, errors: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)(errors)
     try:
         for piece in pieces:
             yield decoder.decode(piece).encode("latin-1")

@@ -4,10 +4,11 @@ Content decides what the source is, its name only helps where content does not (
 function can run in another process: what it needs is a `Reader`, what it returns goes through JSON.
 """
 
-from modelsign.conversion.inputs import npy, npz, torch_legacy, torch_tar, torch_zip
+from modelsign.conversion.inputs import flax, npy, npz, raw_pickle, torch_legacy, torch_tar, torch_zip
 from modelsign.conversion.inputs.archive import Archive
 from modelsign.conversion.inputs.request import Request
 from modelsign.conversion.plan import Plan
+from modelsign.conversion.tree import WHOLE
 from modelsign.errors import ConversionError
 from scanners.errors import LimitExceeded, ScanError
 from scanners.reader import Reader
@@ -34,12 +35,23 @@ def _parse(reader: Reader, request: Request) -> Plan:
     if head.startswith(b"PK\x03\x04"):
         archive = Archive(reader, request.budget)
         if npz.is_npz(archive):
+            _refuse_parts(request)
             return npz.parse(archive)
         return torch_zip.parse(archive, request)
     if head.startswith(npy.MAGIC):
+        _refuse_parts(request)
         return npy.parse(reader)
     if torch_tar.is_tar(head):
         return torch_tar.parse(reader, request)
     if torch_legacy.is_legacy(head):
         return torch_legacy.parse(reader, request)
+    if flax.is_flax(head):
+        return flax.parse(reader, request)
+    if raw_pickle.is_pickle(reader):
+        return raw_pickle.parse(reader, request)
     raise ConversionError("this is no checkpoint that can be converted; docs/converting.md lists what can")
+
+
+def _refuse_parts(request: Request) -> None:
+    if request.select not in {None, WHOLE}:
+        raise ConversionError(f"there is no {request.select!r} in a file of plain arrays; leave out --select")

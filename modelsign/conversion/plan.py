@@ -36,7 +36,9 @@ class Encoding(Enum):
     DEFLATE = "deflate"
     """one piece of raw deflate (a compressed zip member)"""
     LATIN1 = "latin1"
-    """UTF-8 text of the characters U+0000 to U+00FF (bytes in a pickle of protocol 2 or older)"""
+    """UTF-8 text of the characters U+0000 to U+00FF (bytes in a pickle of protocol 1 or 2)"""
+    ESCAPED = "escaped"
+    """the same text in Python's raw-unicode-escape encoding (bytes in a pickle of protocol 0)"""
     INLINE = "inline"
     """in the plan itself (short bytes)"""
 
@@ -234,7 +236,9 @@ def _fits(store: Store, encoded: int) -> bool:
         case Encoding.INLINE:
             return not store.segments and len(store.data) == store.size
         case Encoding.LATIN1:
-            return len(store.segments) <= 1 and store.size <= encoded <= 2 * store.size
+            return store.size <= encoded <= 2 * store.size
+        case Encoding.ESCAPED:
+            return store.size <= encoded <= 6 * store.size
         case Encoding.DEFLATE:
             # 1032:1 is the most that deflate can do; the parser's own budget is tighter.
             return len(store.segments) == 1 and 0 <= store.size <= 1032 * encoded + 1032

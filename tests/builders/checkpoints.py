@@ -372,3 +372,44 @@ def numpy_array(data: bytes, shape: Sequence[int], dtype: str, *, order: str = "
 def numpy_dtype(dtype: str, order: str = "<") -> Call:
     """Return a dtype as numpy pickles it."""
     return Call(Name("numpy", "dtype"), (dtype, False, True), state=(3, order, None, None, None, -1, -1, 0))
+
+
+def msgpack(value: Any) -> bytes:
+    """Return MessagePack of maps, lists, text, numbers and ``bytes``; an `Extension` carries a type."""
+    match value:
+        case None:
+            return b"\xc0"
+        case bool():
+            return b"\xc3" if value else b"\xc2"
+        case int():
+            return b"\xd3" + struct.pack(">q", value)
+        case float():
+            return b"\xcb" + struct.pack(">d", value)
+        case str():
+            data = value.encode()
+            return bytes([0xA0 | len(data)]) + data if len(data) < 32 else b"\xdb" + struct.pack(">I", len(data)) + data
+        case bytes():
+            return b"\xc6" + struct.pack(">I", len(value)) + value
+        case dict():
+            head = bytes([0x80 | len(value)]) if len(value) < 16 else b"\xdf" + struct.pack(">I", len(value))
+            return head + b"".join(msgpack(key) + msgpack(item) for key, item in value.items())
+        case list() | tuple():
+            head = bytes([0x90 | len(value)]) if len(value) < 16 else b"\xdd" + struct.pack(">I", len(value))
+            return head + b"".join(map(msgpack, value))
+        case Extension():
+            return b"\xc9" + struct.pack(">I", len(value.data)) + bytes([value.kind]) + value.data
+        case _:
+            raise TypeError(type(value))
+
+
+@dataclass(frozen=True)
+class Extension:
+    """A MessagePack value of an application's own type."""
+
+    kind: int
+    data: bytes
+
+
+def flax_array(shape: Sequence[int], dtype: str, data: bytes) -> Extension:
+    """Return an array as Flax packs it."""
+    return Extension(1, msgpack([list(shape), dtype, data]))

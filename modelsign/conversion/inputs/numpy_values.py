@@ -18,6 +18,7 @@ from scanners.reader import Reader
 _MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
 _RECONSTRUCT = frozenset({f"{module}._reconstruct" for module in _MODULES})
 _FROM_BUFFER = frozenset({f"{module}._frombuffer" for module in _MODULES})
+_BYTES = frozenset(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("bytes", "bytearray"))
 _CODECS = frozenset({"latin1", "latin-1", "iso-8859-1", "iso8859-1", "l1"})
 _MAX_RANK = 64
 
@@ -178,14 +179,15 @@ def _store(where: str, name: str, data: Value, size: int, reader: Reader, pickle
         if isinstance(text, Span) and text.kind == "str":
             return Store(
                 name=name,
-                encoding=Encoding.LATIN1,
+                encoding=_text_encoding(text, reader),
                 size=size,
                 segments=((text.offset, text.length),),
                 base=pickle_store(),
             )
-    if isinstance(data, Made) and _is_bytearray(data):
+    if isinstance(data, Made) and _is_bytes(data):
         assert isinstance(data.arguments, tuple)
-        return _store(where, name, data.arguments[0], size, reader, pickle_store)
+        content = data.arguments[0] if data.arguments else b""
+        return _store(where, name, content, size, reader, pickle_store)
     if isinstance(data, bytes):
         return _inline(where, name, data, size)
     if isinstance(data, Span) and data.kind in {"bytes", "bytearray"}:
@@ -194,9 +196,25 @@ def _store(where: str, name: str, data: Value, size: int, reader: Reader, pickle
         return Store(
             name=name, encoding=Encoding.RAW, size=size, segments=((data.offset, data.length),), base=pickle_store()
         )
+    if isinstance(data, str):
+        return _inline(where, name, _encoded(where, data), size)  # Python 2's bytes
+    if isinstance(data, Span) and data.kind == "str" and _before(data, 5, reader)[:1] == b"T":
+        return _store(where, name, Span("bytes", data.offset, data.length), size, reader, pickle_store)
     if isinstance(data, list):
         raise ConversionError(f"{where}: is an array of objects; {WHAT_INSTEAD['object']}")
     raise ConversionError(f"{where}: its data is not in the file as bytes")
+
+
+def _text_encoding(text: Span, reader: Reader) -> Encoding:
+    """Return how a long text is written: UTF-8 behind its length, or escaped on a line of its own (protocol 0)."""
+    length = text.length.to_bytes(8, "little")
+    counted = _before(text, 5, reader) == b"X" + length[:4]
+    wide = _before(text, 9, reader) == b"\x8d" + length
+    return Encoding.LATIN1 if counted or wide else Encoding.ESCAPED
+
+
+def _before(span: Span, count: int, reader: Reader) -> bytes:
+    return reader.read_at(span.offset - count, count) if span.offset >= count else b""
 
 
 def _inline(where: str, name: str, data: bytes, size: int) -> Store:
@@ -221,13 +239,12 @@ def _is_latin1(made: Made) -> bool:
     )
 
 
-def _is_bytearray(made: Made) -> bool:
+def _is_bytes(made: Made) -> bool:
     return (
         isinstance(made.function, Global)
-        and made.function.dotted in {"builtins.bytearray", "__builtin__.bytearray", "builtins.bytes"}
+        and made.function.dotted in _BYTES
         and isinstance(made.arguments, tuple)
-        and len(made.arguments) == 1
-        and not isinstance(made.arguments[0], Made | int)
+        and (not made.arguments or (len(made.arguments) == 1 and isinstance(made.arguments[0], bytes | Span)))
     )
 
 
