@@ -138,8 +138,8 @@ class _Frame:
     parent: "_Frame | None"
     span: tuple[int, int]
     size: int = 0
-    source: Reader | None = None
-    """what a compressed blob is unpacked by"""
+    broken: bool = False
+    """whether unpacking ended before the end"""
     parsed: list[tuple[int, int]] = field(default_factory=list)
     inert: list[tuple[int, int]] = field(default_factory=list)
 
@@ -158,25 +158,33 @@ class _Scan:
 
     def run(self, blob: Blob, root: _Frame) -> None:
         """Read the blob and everything inside it, depth first and in order."""
-        work: list[tuple[Blob, _Frame, int] | Unpacked] = [(blob, root, 0)]
+        work: list[tuple[Blob, _Frame, int, bool]] = [(blob, root, 0, False)]
         while work:
-            item = work.pop()
-            if isinstance(item, Unpacked):
-                item.release()
+            blob, frame, base, done = work.pop()
+            if done:
+                self.release(blob, frame)
                 continue
-            blob, frame, base = item
             children = self.blob(blob, frame, base)
             if isinstance(blob.reader, Unpacked):
-                work.append(blob.reader)  # once its children are done, nobody needs the bytes any more
+                work.append((blob, frame, base, True))
             for child in reversed(children):
                 assert child.span is not None
                 offset, length = child.span
                 if child.stored:
-                    work.append((child, frame, base + offset))
+                    work.append((child, frame, base + offset, False))
                 else:
-                    inner = _Frame(parent=frame, span=(base + offset, base + offset + length), source=child.reader)
+                    inner = _Frame(parent=frame, span=(base + offset, base + offset + length))
                     self.frames.append(inner)
-                    work.append((child, inner, 0))
+                    work.append((child, inner, 0, False))
+
+    def release(self, blob: Blob, frame: _Frame) -> None:
+        """Let go of unpacked bytes once the children of a blob are done; say what ended unpacking early."""
+        reader = blob.reader
+        assert isinstance(reader, Unpacked)
+        if reader.broken is not None:
+            frame.broken = True
+            self.failed(blob, reader.broken)
+        reader.release()
 
     def blob(self, blob: Blob, frame: _Frame, base: int) -> list[Blob]:
         """Read one blob in all its formats; return its children."""
@@ -279,7 +287,7 @@ class _Scan:
             parent = frame.parent
             assert parent is not None
             parsed, inert, unread = _counts(frame, frame.size)
-            if unread or (isinstance(frame.source, Unpacked) and frame.source.broken is not None):
+            if unread or frame.broken:
                 continue  # a compressed range counts as read only when all of what it holds was
             (parent.parsed if parsed or not inert else parent.inert).append(frame.span)
         return _counts(root, size)

@@ -34,12 +34,10 @@ def hand_on(blob: Blob, reading: Reading, name: str, method: Method) -> None:
     size = blob.reader.size
     reading.state(Identified(location=reading.at(), format=name))
     unpacked = Unpacked(blob.reader, (0, size), method, reading.budget)
-    length = unpacked.size
-    consumed = unpacked.consumed or size
-    if length or unpacked.broken is None:
-        reading.child(inner_name(blob.name), unpacked, span=(0, consumed), stored=False)
-    if unpacked.broken is not None:
-        raise unpacked.broken
+    unpacked.finish()
+    consumed = size if unpacked.broken is not None else unpacked.consumed
+    # Where the stream breaks off or grows too large, the child says so: what it gave until then is read all the same.
+    reading.child(inner_name(blob.name), unpacked, span=(0, consumed), stored=False)
     behind = size - consumed
     if behind:
         tail = blob.reader.read_at(consumed, min(behind, 1 << 20))

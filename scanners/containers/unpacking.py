@@ -98,6 +98,7 @@ class Unpacked:
         "_held",
         "_input",
         "_method",
+        "_promised",
         "_size",
         "_span",
         "_state",
@@ -113,6 +114,7 @@ class Unpacked:
         self._method = method
         self._budget = budget
         self._size = size
+        self._promised = size
         self._cap = budget.limits.free_expansion + span[1] * budget.limits.ratio
         self._held = 0
         self._head = b""
@@ -128,12 +130,15 @@ class Unpacked:
     @property
     def size(self) -> int:
         if self._size is None:
-            self._size = self.finish()
-        return self._size
+            self.finish()
+        return self._state.produced if self._size is None else self._size
 
     def read_at(self, offset: int, length: int) -> bytes:
-        size = self.size
-        end = min(offset + length, size)
+        """Return the bytes; fewer where the data breaks off, and then `broken` says why.
+
+        A loader has acted on what came before the break, so that much is always handed out.
+        """
+        end = min(offset + length, self.size)
         if end <= offset:
             return b""
         if end <= len(self._head):
@@ -141,32 +146,37 @@ class Unpacked:
         if offset < self._base:
             self._go_back(offset)
         if end > self._state.produced:
-            self._unpack(end, keep=offset)
-            if end > self._state.produced:
-                raise FormatError(
-                    f"the compressed data ends after {self._state.produced} of {size} promised bytes",
-                    offset=self._state.produced,
-                )
+            try:
+                self._unpack(end, keep=offset)
+            except ScanError as error:
+                self._break_off(error)
+            if self._state.produced < end and self.broken is None:
+                message = f"the compressed data ends after {self._state.produced} of {self.size} promised bytes"
+                self._break_off(FormatError(message, offset=self._state.produced))
         with memoryview(self._data) as view:
             return bytes(view[offset - self._base : end - self._base])
 
     def finish(self) -> int:
-        """Unpack to the end, also beyond the promised size, and return the length.
-
-        Data that breaks off or grows too large is as long as what it gave until then, and `broken` says what happened:
-        a loader has acted on the beginning before it meets the end.
-        """
+        """Unpack to the end, also beyond the promised size, and return the length."""
         try:
             self._unpack(None, keep=None)
         except ScanError as error:
-            self.broken = error
+            self._break_off(error)
+        if self._size is None:
+            self._size = self._state.produced
         return self._state.produced
 
     def release(self) -> None:
         """Drop what is held and give it back to the budget. Reading again starts over."""
         self._checkpoints = []
         self._head = b""
+        self._size = self._promised
+        self.broken = None
         self._restart(_State(self._method.decoder()))
+
+    def _break_off(self, error: ScanError) -> None:
+        self.broken = error
+        self._size = self._state.produced
 
     def _restart(self, state: _State) -> None:
         self._budget.materialised -= self._held

@@ -20,7 +20,7 @@ from scanners.containers.zip_records import (
     ZipEntry,
 )
 from scanners.containers.zip_union import Union, places
-from scanners.errors import FormatError, ScanError, Unsupported
+from scanners.errors import FormatError, Unsupported
 from scanners.facts import Identified
 from scanners.limits import Budget
 from scanners.reader import Reader, Window
@@ -164,15 +164,15 @@ def _check(reading: Reading, entry: ZipEntry, data: Reader) -> None:
     if not entry.crc or not 0 <= entry.size <= _CHECKED or entry.encrypted or entry.loader == "streaming":
         return
     length = entry.size
-    try:
-        if isinstance(data, Unpacked):
-            length = data.finish()
-        computed = zlib.crc32(data.read_at(0, data.size))
-    except ScanError:
-        return  # whoever reads the member says so
-    finally:
-        if isinstance(data, Unpacked):
-            data.release()
+    if isinstance(data, Unpacked):
+        length = data.finish()
+        computed = zlib.crc32(data.read_at(0, entry.size))
+        broken = data.broken is not None
+        data.release()
+        if broken:
+            return  # whoever reads the member says so
+    else:
+        computed = zlib.crc32(data.read_at(0, entry.size))
     if length > entry.size:
         reading.anomaly(
             "zip-longer-than-said",
