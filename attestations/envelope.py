@@ -30,10 +30,12 @@ class Envelope:
     payload: bytes
     payload_type: str
     signatures: tuple[EnvelopeSignature, ...]
+    signed: bytes | None = None
+    """what the signatures cover where it is not DSSE's encoding (see `attestations.legacy`)"""
 
     def pae(self) -> bytes:
         """Return the bytes that a signature covers."""
-        return pae(self.payload_type, self.payload)
+        return pae(self.payload_type, self.payload) if self.signed is None else self.signed
 
     @classmethod
     def from_document(cls, value: Json) -> "Envelope":

@@ -7,6 +7,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 BUNDLE_V0_3 = "application/vnd.dev.sigstore.bundle.v0.3+json"
 
 OMS_SIGNATURE_V1 = "https://model_signing/signature/v1.0"
+OMS_DIGESTS_V0_1 = "https://model_signing/Digests/v0.1"
 MODEL_SCAN_V0_1 = f"{BASE}/attestation/model-scan/v0.1"
 SLSA_PROVENANCE_V1 = "https://slsa.dev/provenance/v1"
 CONVERT_BUILD_TYPE_V1 = f"{BASE}/buildtypes/convert-to-safetensors/v1"
