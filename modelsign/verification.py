@@ -46,12 +46,12 @@ from modelsign.policy.caller import Trusted
 from modelsign.policy.decision import AppliedPolicy, Claim, Code, Covered, Decision, Level, LocalScan, Reason, Signer
 from modelsign.policy.evaluate import current, evaluate, symlinks, unsigned_files
 from modelsign.policy.evidence import Evidence, SignedClaim, signer_of
-from modelsign.policy.file import ModelRules, Policy, load
-from modelsign.policy.observed import agreement, observed, scan_here
+from modelsign.policy.rules import ModelRules, Policy
 from modelsign.policy.trust import Proven, Verifiers, policy_verifiers
 
 if TYPE_CHECKING:
     from attestations.signers.sigstore import SigstoreTrust
+    from scanners.findings import Report
 
 PathLike = str | os.PathLike[str]
 Progress = Callable[[int], None]
@@ -160,7 +160,7 @@ def verify(
     model = Path(target)
     if not model.exists():
         raise SourceError(f"{model}: there is no such file or directory")
-    loaded = policy if policy is None or isinstance(policy, Policy) else load(Path(policy))
+    loaded = policy if policy is None or isinstance(policy, Policy) else _load(Path(policy))
     trusted = Trusted(
         keys=tuple(Path(key) for key in keys),
         identity=identity,
@@ -186,6 +186,12 @@ def verify(
         now=now or datetime.now(UTC),
     )
     return _decide(request)
+
+
+def _load(path: Path) -> Policy:
+    from modelsign.policy.file import load
+
+    return load(path)
 
 
 def _default_instance(*, offline: bool, needed: str | None) -> "SigstoreTrust | None":
@@ -257,10 +263,7 @@ def _judged(request: _Request, signed: _Signed, content: "_Content", decision: D
     try:
         whole = _whole(request, actual)
         claims, notes = _claims(request, whole)
-        report = None
-        if request.scan:
-            left = content.comparison.left
-            report = scan_here(request.model, actual, unsigned=unsigned, left=left, progress=request.progress)
+        report = _scanned(request, content, unsigned) if request.scan else None
         _check_unchanged(request, content.seen, actual)
     except (ContentChanged, NotRegular) as error:
         return _with(decision, _failure(error))
@@ -281,25 +284,47 @@ def _judged(request: _Request, signed: _Signed, content: "_Content", decision: D
         reasons = (*unsigned_files(unsigned, request.rules), symlinks(whole, request.rules))
     else:
         # Whether the policy is current was said at the beginning.
-        reasons = evaluate(request.policy, evidence)[1:]
-    scanned: LocalScan | None = None
-    if report is not None:
-        scanned = LocalScan(
-            verdict=report.verdict.value,
-            complete=report.complete,
-            findings=len(report.findings),
-            ruleset=report.ruleset,
+        reasons = tuple(
+            reason for reason in evaluate(request.policy, evidence) if reason.code is not Code.POLICY_CURRENT
         )
-        reasons += observed(report, request.policy, allow_incomplete=request.allow_incomplete)
-        if not request.partial:
-            reasons += agreement(report, evidence)
+    if report is not None:
+        reasons += _scan_reasons(request, report, evidence)
     decision = replace(
         decision,
         claims=tuple(_claim(claim) for claim in claims),
-        scan=scanned,
+        scan=None if report is None else _scan_in_brief(report),
         notes=(*decision.notes, *notes),
     )
     return _with(decision, *reasons)
+
+
+def _scanned(request: _Request, content: "_Content", unsigned: Sequence[str]) -> "Report":
+    # The scanner is imported where it is used: a verification with --no-scan does not pay for it.
+    from modelsign.policy import observed
+
+    return observed.scan_here(
+        request.model,
+        content.comparison.actual,
+        unsigned=unsigned,
+        left=content.comparison.left,
+        progress=request.progress,
+    )
+
+
+def _scan_reasons(request: _Request, report: "Report", evidence: Evidence) -> tuple[Reason, ...]:
+    from modelsign.policy import observed
+
+    reasons = observed.judged(report, request.policy, allow_incomplete=request.allow_incomplete)
+    return reasons if request.partial else reasons + observed.agreement(report, evidence)
+
+
+def _scan_in_brief(report: "Report") -> LocalScan:
+    return LocalScan(
+        verdict=report.verdict.value,
+        complete=report.complete,
+        findings=len(report.findings),
+        ruleset=report.ruleset,
+    )
 
 
 def _with(decision: Decision, *reasons: Reason) -> Decision:
@@ -329,7 +354,9 @@ def _signature(request: _Request) -> _Signed | Reason:
 
 def _signer(request: _Request, proven: Proven) -> Signer:
     identities = {} if request.policy is None else request.policy.identities
-    return signer_of(proven.verified, key_names=request.verifiers.key_names, identities=identities)
+    return signer_of(
+        proven.verified, key_names=request.verifiers.key_names, vouched=proven.vouched, identities=identities
+    )
 
 
 def _signature_reasons(request: _Request, signed: _Signed) -> list[Reason]:

@@ -13,7 +13,7 @@ import click
 
 from modelsign.config import refuse_inside
 from modelsign.errors import UsageError
-from modelsign.policy.file import CLAIMS
+from modelsign.policy.identities import CLAIMS
 
 if TYPE_CHECKING:
     from attestations.signers.sigstore import SigstoreTrust

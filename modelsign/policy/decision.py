@@ -83,6 +83,8 @@ class Signer:
     time_source: str | None
     claims: Mapping[str, str] = field(default_factory=dict)
     """what a Fulcio certificate says besides, by the names of its documentation"""
+    vouched: tuple[str, ...] = ()
+    """which certificate identities of the policy are this signer"""
     principals: tuple[str, ...] = ()
     """names under which the policy knows this signer"""
 

@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import assert_never
 
-from packaging.version import InvalidVersion, Version
-
 from attestations.errors import EnvelopeError
 from attestations.manifest import Manifest
 from attestations.predicates.model_scan import ModelScan, Result, Severity
@@ -20,9 +18,9 @@ from attestations.uris import CONVERT_BUILD_TYPE_V1, MODEL_SCAN_V0_1, SLSA_PROVE
 from modelsign.claims.conversion import converted_files
 from modelsign.policy.decision import Code, Level, Reason, Signer
 from modelsign.policy.evidence import Evidence, SignedClaim
-from modelsign.policy.file import ConversionRule, Mode, ModelRules, Policy, ScanRule, When, calver
 from modelsign.policy.identities import distinct
 from modelsign.policy.model_files import code_in, foreign_formats
+from modelsign.policy.rules import ConversionRule, Mode, ModelRules, Policy, ScanRule, When, calver
 
 
 def evaluate(policy: Policy, evidence: Evidence) -> tuple[Reason, ...]:
@@ -222,6 +220,8 @@ def _digests(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 def _scanner_problems(rule: ScanRule, scan: ModelScan) -> Iterator[str]:
     if rule.scanner:
+        from packaging.version import InvalidVersion, Version
+
         versions = rule.scanner.get(scan.scanner.uri)
         if versions is None:
             yield f"was made with {scan.scanner.uri}; the policy wants {', '.join(sorted(rule.scanner))}"

@@ -6,12 +6,15 @@ Nothing else reaches `evaluate`: a statement that was only parsed has another ty
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from attestations.manifest import Manifest
 from attestations.verify import BoundStatement, VerifiedStatement
 from modelsign.policy.decision import Signer
 from modelsign.policy.identities import Pattern, principals
-from scanners.findings import Report
+
+if TYPE_CHECKING:
+    from scanners.findings import Report
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +37,7 @@ class Evidence:
     """model signatures that cover exactly the measured content"""
     statements: tuple[SignedClaim, ...]
     unsigned: tuple[str, ...]
-    report: Report | None
+    report: "Report | None"
     """the local scan, None when none was made"""
     now: datetime
 
@@ -43,6 +46,7 @@ def signer_of(
     verified: VerifiedStatement,
     *,
     key_names: Mapping[str, Sequence[str]],
+    vouched: Sequence[str] = (),
     identities: Mapping[str, Sequence[Pattern]],
 ) -> Signer:
     """Return who signed ``verified``, with the names a policy gives to them.
@@ -50,6 +54,7 @@ def signer_of(
     Args:
         verified: the proof.
         key_names: what the policy calls each key, by its fingerprint.
+        vouched: which certificate identities of the policy have signed it.
         identities: the policy's identities.
     """
     by = verified.signed_by
@@ -63,5 +68,6 @@ def signer_of(
         time=verified.time,
         time_source=None if verified.time_source is None else verified.time_source.value,
         claims=dict(sorted(by.claims.items())),
+        vouched=tuple(vouched),
     )
     return replace(signer, principals=principals(signer, identities))

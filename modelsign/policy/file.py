@@ -9,7 +9,6 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
 from pathlib import Path
@@ -21,140 +20,36 @@ from attestations.predicates.model_scan import Severity
 from attestations.uris import CONVERT_BUILD_TYPE_V1
 from modelsign.errors import PolicyError, SourceError
 from modelsign.policy.decision import Level
-from modelsign.policy.identities import CertificateIdentity, KeyIdentity, Pattern, exactly, glob, regex
+from modelsign.policy.identities import (
+    CLAIMS,
+    CertificateIdentity,
+    KeyIdentity,
+    Pattern,
+    RootedIdentity,
+    exactly,
+    glob,
+    regex,
+)
+from modelsign.policy.rules import (
+    ConversionRule,
+    Mode,
+    ModelRules,
+    Policy,
+    ScanRule,
+    SignatureRule,
+    Trust,
+    TrustedKey,
+    TrustedRoots,
+    When,
+    calver,
+)
 
 SCHEMA = 1
 _MAX_BYTES = 1 << 20
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_CALVER = re.compile(r"[0-9]{4}\.[0-9]{1,2}(\.[0-9]+)?")
-# What Fulcio writes into a certificate, as `attestations.signers.certificate_names` calls it (a test compares the two:
-# that module imports cryptography, which reading a policy does not need).
-CLAIMS = (
-    "build_config",
-    "build_config_digest",
-    "build_signer",
-    "build_signer_digest",
-    "digest",
-    "owner",
-    "owner_id",
-    "ref",
-    "repository",
-    "repository_id",
-    "run",
-    "runner",
-    "trigger",
-    "visibility",
-)
 _Value = TypeVar("_Value")
 _Choice = TypeVar("_Choice", bound=Enum)
-
-
-class Mode(Enum):
-    """What a broken rule does."""
-
-    ENFORCE = "enforce"
-    WARN = "warn"
-
-
-class When(Enum):
-    """When a conversion must be attested."""
-
-    ALWAYS = "always"
-    CONVERTED = "model.converted"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrustedKey:
-    """A public key, and when its signatures count (by a clock that is not the signer's)."""
-
-    name: str
-    path: Path
-    not_before: datetime | None = None
-    not_after: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trust:
-    """Where trust comes from."""
-
-    keys: tuple[TrustedKey, ...] = ()
-    sigstore: str | None = None
-    """`public-good`, `staging`, or the path of a trusted root; None when the policy names none"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelRules:
-    """What the model itself may be."""
-
-    formats: tuple[str, ...] | None = None
-    """None for any"""
-    unsigned_files: Level = Level.DENY
-    may_be_unsigned: tuple[str, ...] = ()
-    """names that may lie in the model without being signed"""
-    symlinks: Level = Level.DENY
-    remote_code: Level | None = None
-    """None for not asked"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignatureRule:
-    """Who must have signed."""
-
-    by: tuple[str, ...] = ()
-    """names of identities; empty for anybody the policy or the caller trusts"""
-    threshold: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScanRule:
-    """Which signed scan must exist."""
-
-    by: tuple[str, ...] = ()
-    threshold: int = 1
-    max_age: timedelta | None = None
-    trusted_time: bool = True
-    """whether the age must be shown by a clock that is not the signer's"""
-    clock_skew: timedelta = timedelta(minutes=5)
-    complete: bool = True
-    max_severity: Severity = Severity.LOW
-    scanner: Mapping[str, SpecifierSet] = field(default_factory=dict)
-    """acceptable scanners with their versions; empty for any"""
-    ruleset_min: tuple[int, ...] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConversionRule:
-    """Which signed conversion must exist."""
-
-    by: tuple[str, ...] = ()
-    threshold: int = 1
-    build_type: str = CONVERT_BUILD_TYPE_V1
-    when: When = When.ALWAYS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What is asked of a model before it may be loaded."""
-
-    name: str
-    sha256: str
-    """of the file's bytes"""
-    path: Path | None = None
-    expires: datetime | None = None
-    """the last moment at which it may allow anything"""
-    mode: Mode = Mode.ENFORCE
-    trust: Trust = field(default_factory=Trust)
-    identities: Mapping[str, tuple[Pattern, ...]] = field(default_factory=dict)
-    model: ModelRules = field(default_factory=ModelRules)
-    signature: SignatureRule = field(default_factory=SignatureRule)
-    scan: ScanRule | None = None
-    conversion: ConversionRule | None = None
-
-    def patterns(self, names: Iterable[str]) -> tuple[Pattern, ...]:
-        """Return the patterns of the identities ``names``, or of all of them when no name is given."""
-        chosen = tuple(names) or tuple(sorted(self.identities))
-        return tuple(pattern for name in chosen for pattern in self.identities[name])
 
 
 def load(path: Path) -> Policy:
@@ -198,7 +93,7 @@ def parse(data: bytes, path: Path) -> Policy:
 def _policy(table: "_Table", path: Path, sha256: str) -> Policy:
     trust_table = table.table("trust")
     trust = _trust(trust_table, path.parent)
-    identities = _identities(table.table("identities"), {key.name for key in trust.keys})
+    identities = _identities(table.table("identities"), trust)
     require = table.table("require")
     policy = Policy(
         name=table.take("name", str, path.stem),
@@ -236,11 +131,15 @@ def _trust(table: "_Table", base: Path) -> Trust:
     keys = table.table("keys")
     trusted = tuple(_trusted_key(keys, name, base) for name in keys.names())
     keys.finish()
+    certificates = table.table("certificates")
+    roots = tuple(TrustedRoots(name=name, path=base / certificates.take(name, str)) for name in certificates.names())
+    certificates.finish()
     sigstore = table.optional("sigstore", str)
     if sigstore is not None and sigstore not in {"public-good", "staging"}:
         sigstore = str(base / sigstore)
+    timestamps = tuple(base / path for path in table.texts("timestamps"))
     table.finish()
-    return Trust(keys=trusted, sigstore=sigstore)
+    return Trust(keys=trusted, roots=roots, timestamps=timestamps, sigstore=sigstore)
 
 
 def _trusted_key(keys: "_Table", name: str, base: Path) -> TrustedKey:
@@ -257,32 +156,30 @@ def _trusted_key(keys: "_Table", name: str, base: Path) -> TrustedKey:
     return TrustedKey(name=name, path=base / keys.take(name, str))
 
 
-def _identities(table: "_Table", keys: set[str]) -> dict[str, tuple[Pattern, ...]]:
-    identities = {name: _alternatives(table.table(name), keys) for name in table.names()}
+def _identities(table: "_Table", trust: Trust) -> dict[str, tuple[Pattern, ...]]:
+    identities = {name: _alternatives(table.table(name), trust) for name in table.names()}
     table.finish()
     return identities
 
 
-def _alternatives(table: "_Table", keys: set[str]) -> tuple[Pattern, ...]:
+def _alternatives(table: "_Table", trust: Trust) -> tuple[Pattern, ...]:
     if not table.has("any"):
-        return (_pattern(table, keys),)
-    alternatives = tuple(_pattern(one, keys) for one in table.tables("any"))
+        return (_pattern(table, trust),)
+    alternatives = tuple(_pattern(one, trust) for one in table.tables("any"))
     if not alternatives:
         raise table.error("any", "must list at least one identity")
     table.finish()
     return alternatives
 
 
-def _pattern(table: "_Table", keys: set[str]) -> Pattern:
+def _pattern(table: "_Table", trust: Trust) -> Pattern:
     if table.has("key"):
-        key = table.take("key", str)
-        if key not in keys:
-            raise table.error("key", f"there is no key {key!r} in [trust] keys{_near(key, keys)}")
-        table.finish()
-        return KeyIdentity(key=key)
+        return _key_identity(table, {key.name for key in trust.keys})
+    if table.has("certificate"):
+        return _rooted_identity(table, {roots.name for roots in trust.roots})
     issuer = table.take("issuer", str)
     if table.has("subject") == table.has("subject_regex"):
-        raise table.error("", "needs either subject (a glob) or subject_regex, or key")
+        raise table.error("", "needs either subject (a glob) or subject_regex, or key, or certificate")
     if table.has("subject"):
         shown = table.take("subject", str)
         subject = glob(shown)
@@ -294,6 +191,33 @@ def _pattern(table: "_Table", keys: set[str]) -> Pattern:
     return CertificateIdentity(
         issuer=exactly(issuer), subject=subject, shown=f"{shown} (issuer {issuer})", claims=claims
     )
+
+
+def _key_identity(table: "_Table", known: set[str]) -> KeyIdentity:
+    key = table.take("key", str)
+    if key not in known:
+        raise table.error("key", f"there is no key {key!r} in [trust] keys{_near(key, known)}")
+    table.finish()
+    return KeyIdentity(key=key)
+
+
+def _rooted_identity(table: "_Table", known: set[str]) -> RootedIdentity:
+    root = table.take("certificate", str)
+    if root not in known:
+        raise table.error("certificate", f"there is no {root!r} in [trust] certificates{_near(root, known)}")
+    identity = RootedIdentity(
+        root=root,
+        subject=table.optional("subject", str),
+        name=table.optional("name", str),
+        spki=table.optional("spki", str),
+        anybody=table.take("any_subject", bool, False),
+    )
+    if identity.anybody == any(part is not None for part in (identity.subject, identity.name, identity.spki)):
+        raise table.error(
+            "", "everybody with a certificate under that root could sign; give subject, name or spki, or any_subject"
+        )
+    table.finish()
+    return identity
 
 
 def _regex(table: "_Table", text: str) -> re.Pattern[str]:
@@ -368,14 +292,6 @@ def _ruleset(table: "_Table") -> tuple[int, ...] | None:
     if numbers is None:
         raise table.error("ruleset_min", f"{version!r} is no rule set version such as '2026.11' or '2026.11.0'")
     return numbers
-
-
-def calver(version: str) -> tuple[int, ...] | None:
-    """Return a rule set version as numbers to compare, None where it is none. `2026.11` is `2026.11.0`."""
-    if _CALVER.fullmatch(version) is None:
-        return None
-    numbers = tuple(int(part) for part in version.split("."))
-    return (*numbers, 0) if len(numbers) == 2 else numbers
 
 
 def _conversion(table: "_Table", identities: Mapping[str, tuple[Pattern, ...]]) -> ConversionRule:

@@ -15,9 +15,31 @@ MAX_REGEX = 1000
 """characters; Python's engine backtracks, and a policy is no place for a program"""
 _MAX_SUBJECT = 2048
 
+# What Fulcio writes into a certificate, as `attestations.signers.certificate_names` calls it (a test compares the two:
+# that module imports cryptography, which reading a policy does not need).
+CLAIMS = (
+    "build_config",
+    "build_config_digest",
+    "build_signer",
+    "build_signer_digest",
+    "digest",
+    "owner",
+    "owner_id",
+    "ref",
+    "repository",
+    "repository_id",
+    "run",
+    "runner",
+    "trigger",
+    "visibility",
+)
+
 
 class Certified(Protocol):
     """Whom a certificate names, as a verifier or a decision tells it."""
+
+    @property
+    def method(self) -> str: ...
 
     @property
     def identity(self) -> str | None: ...
@@ -43,7 +65,8 @@ class CertificateIdentity:
     def matches(self, signer: Certified) -> bool:
         """Return whether ``signer`` is this identity."""
         return (
-            signer.issuer is not None
+            signer.method == "sigstore"
+            and signer.issuer is not None
             and signer.identity is not None
             and self.issuer.fullmatch(signer.issuer) is not None
             and len(signer.identity) <= _MAX_SUBJECT
@@ -72,7 +95,28 @@ class KeyIdentity:
         return f"key {self.key}"
 
 
-Pattern: TypeAlias = CertificateIdentity | KeyIdentity
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootedIdentity:
+    """Whose certificate under the roots of `[trust] certificates` counts; all that is given must fit."""
+
+    root: str
+    subject: str | None = None
+    name: str | None = None
+    spki: str | None = None
+    anybody: bool = False
+
+    def matches(self, signer: Signer) -> bool:
+        """Return whether ``signer`` is this identity: whether its own verifier vouched for the bundle."""
+        return self.describe() in signer.vouched
+
+    def describe(self) -> str:
+        """Return the identity as a person would write it."""
+        parts = {"subject": self.subject, "name": self.name, "public key": self.spki}
+        whom = ", ".join(f"{what} {value}" for what, value in parts.items() if value is not None)
+        return f"certificate under {self.root}: {whom or 'anybody'}"
+
+
+Pattern: TypeAlias = CertificateIdentity | KeyIdentity | RootedIdentity
 
 
 def glob(pattern: str) -> re.Pattern[str]:

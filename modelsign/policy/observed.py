@@ -14,7 +14,7 @@ from modelsign.claims.ruleset import ruleset_digest
 from modelsign.ignoring import parse as parse_ignore
 from modelsign.policy.decision import Code, Level, Reason
 from modelsign.policy.evidence import Evidence
-from modelsign.policy.file import Policy
+from modelsign.policy.rules import Policy
 from modelsign.scanning import scan
 from scanners.findings import Finding, Report, Severity
 
@@ -50,7 +50,7 @@ def _literal(name: str) -> str:
     return "".join({"*": "[*]", "?": "[?]", "[": "?"}.get(character, character) for character in name)
 
 
-def observed(report: Report, policy: Policy | None, *, allow_incomplete: bool) -> tuple[Reason, ...]:
+def judged(report: Report, policy: Policy | None, *, allow_incomplete: bool) -> tuple[Reason, ...]:
     """Answer what the local scan says: each finding that is worse than allowed, and what could not be analysed."""
     allowed = Severity.LOW if policy is None or policy.scan is None else Severity(policy.scan.max_severity.value)
     reasons = []

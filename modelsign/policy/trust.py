@@ -15,11 +15,12 @@ from attestations.errors import AttestationError, IdentityMismatch
 from attestations.signers.key import KeyVerifier
 from attestations.verify import Proof, SignedBy, VerifiedStatement, Verifier, verify_bundle
 from modelsign.errors import PolicyError
-from modelsign.policy.file import Policy, TrustedKey
-from modelsign.policy.identities import CertificateIdentity
+from modelsign.policy.identities import CertificateIdentity, RootedIdentity
+from modelsign.policy.rules import Policy, TrustedKey
 
 if TYPE_CHECKING:
     from attestations.signers.sigstore import SigstoreTrust
+    from attestations.timestamps import TimestampAuthority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,8 @@ class Verifiers:
     caller: tuple[Verifier, ...] = ()
     key_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """what the policy calls each key, by its fingerprint"""
+    rooted: Mapping[str, Verifier] = field(default_factory=dict)
+    """for each certificate identity of the policy its own verifier, which are among ``policy`` as well"""
 
     def prove(self, bundle: Bundle) -> "Proven":
         """Return the statement in ``bundle`` as proven by the policy's trust, by the caller's, or by both.
@@ -43,8 +46,13 @@ class Verifiers:
         failure = caller_error or policy_error
         if verified is None:
             raise failure or IdentityMismatch("no key and no identity is trusted")
+        vouched = [name for name, verifier in self.rooted.items() if _try(bundle, [verifier])[0] is not None]
         return Proven(
-            verified=verified, by_policy=by_policy is not None, by_caller=by_caller is not None, failure=failure
+            verified=verified,
+            by_policy=by_policy is not None,
+            by_caller=by_caller is not None,
+            vouched=tuple(sorted(vouched)),
+            failure=failure,
         )
 
 
@@ -66,6 +74,8 @@ class Proven:
     verified: VerifiedStatement
     by_policy: bool
     by_caller: bool
+    vouched: tuple[str, ...]
+    """the certificate identities of the policy that have signed it"""
     failure: AttestationError | None
     """what the other side said, where one of the two does not trust the signer"""
 
@@ -107,22 +117,57 @@ def policy_verifiers(policy: Policy, sigstore: "SigstoreTrust | None", *, offlin
     Raises:
         PolicyError: a key cannot be used, or identities are named and no Sigstore instance is.
     """
+    authorities = _authorities(policy)
     verifiers: list[Verifier] = []
     names: dict[str, list[str]] = {}
     for key in policy.trust.keys:
-        verifier, fingerprint = _key_verifier(key)
+        verifier, fingerprint = _key_verifier(key, authorities)
         verifiers.append(verifier)
         names.setdefault(fingerprint, []).append(key.name)
-    patterns = [
-        pattern
-        for name in sorted(policy.identities)
-        for pattern in policy.identities[name]
-        if isinstance(pattern, CertificateIdentity)
-    ]
-    if patterns:
+    patterns = [pattern for name in sorted(policy.identities) for pattern in policy.identities[name]]
+    rooted = _rooted(policy, [one for one in patterns if isinstance(one, RootedIdentity)], authorities)
+    keyless = [one for one in patterns if isinstance(one, CertificateIdentity)]
+    if keyless:
         trust = sigstore or _instance(policy, offline=offline)
-        verifiers.append(identity_verifier(trust, patterns, expected="an identity of the policy"))
-    return Verifiers(policy=tuple(verifiers), key_names={key: tuple(sorted(given)) for key, given in names.items()})
+        verifiers.append(identity_verifier(trust, keyless, expected="an identity of the policy"))
+    return Verifiers(
+        policy=(*verifiers, *rooted.values()),
+        key_names={key: tuple(sorted(given)) for key, given in names.items()},
+        rooted=rooted,
+    )
+
+
+def _authorities(policy: Policy) -> "tuple[TimestampAuthority, ...]":
+    if not policy.trust.timestamps:
+        return ()
+    from attestations.timestamps import load_authority
+
+    try:
+        return tuple(load_authority(path) for path in policy.trust.timestamps)
+    except AttestationError as error:
+        raise PolicyError(f"the policy's timestamp authority: {error}") from error
+
+
+def _rooted(
+    policy: Policy, identities: Sequence[RootedIdentity], authorities: "tuple[TimestampAuthority, ...]"
+) -> dict[str, Verifier]:
+    if not identities:
+        return {}
+    from attestations.signers.certificate import CertificateVerifier, Pin, load_roots
+
+    paths = {roots.name: roots.path for roots in policy.trust.roots}
+    try:
+        return {
+            identity.describe(): CertificateVerifier(
+                roots=load_roots([paths[identity.root]]),
+                accepts=Pin(subject=identity.subject, name=identity.name, spki=identity.spki),
+                expected=identity.describe(),
+                authorities=authorities,
+            )
+            for identity in identities
+        }
+    except AttestationError as error:
+        raise PolicyError(f"the policy's certificates: {error}") from error
 
 
 def identity_verifier(trust: "SigstoreTrust", patterns: Sequence[CertificateIdentity], *, expected: str) -> Verifier:
@@ -135,11 +180,11 @@ def identity_verifier(trust: "SigstoreTrust", patterns: Sequence[CertificateIden
     return SigstoreVerifier(trust=trust, accepts=accepts, expected=expected)
 
 
-def _key_verifier(key: TrustedKey) -> tuple[Verifier, str]:
+def _key_verifier(key: TrustedKey, authorities: "tuple[TimestampAuthority, ...]") -> tuple[Verifier, str]:
     from attestations.algorithms import key_hint
 
     try:
-        verifier = KeyVerifier.load(key.path, name=key.name)
+        verifier = KeyVerifier.load(key.path, name=key.name, authorities=authorities)
     except AttestationError as error:
         raise PolicyError(f"the policy's key {key.name}: {error}") from error
     fingerprint = key_hint(verifier.key)

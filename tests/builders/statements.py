@@ -24,7 +24,7 @@ from attestations.uris import MODEL_SCAN_V0_1, PAYLOAD_TYPE
 from attestations.verify import Method, Proof, SignedBy, TimeSource, VerifiedStatement, bind, verify_bundle
 from modelsign.claims.subjects import subjects_of
 from modelsign.policy.evidence import Evidence, SignedClaim, signer_of
-from modelsign.policy.file import Policy
+from modelsign.policy.rules import Policy
 from scanners.findings import Report
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -233,7 +233,7 @@ def test_a_change_during_the_verification_denies(
         (place / "config.json").write_bytes(CONFIG + b" ")
         return honest(*arguments, **options)
 
-    monkeypatch.setattr(verification, "scan_here", slow)
+    monkeypatch.setattr(observed, "scan_here", slow)
     decision = verify(place, keys=[public])
 
     assert denied(decision) == [Code.CONTENT_STABLE]

@@ -12,7 +12,8 @@ from attestations.uris import CONVERT_BUILD_TYPE_V1, MODEL_SCAN_V0_1, SLSA_PROVE
 from modelsign.claims.subjects import subjects_of
 from modelsign.policy.decision import Code, Level, Reason
 from modelsign.policy.evaluate import evaluate
-from modelsign.policy.file import Policy, parse
+from modelsign.policy.file import parse
+from modelsign.policy.rules import Policy
 from tests.builders.statements import (
     ISSUER,
     NOW,

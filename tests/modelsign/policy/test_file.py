@@ -8,7 +8,9 @@ from attestations.signers import certificate_names
 from attestations.uris import CONVERT_BUILD_TYPE_V1
 from modelsign.errors import PolicyError, SourceError
 from modelsign.policy.decision import Level
-from modelsign.policy.file import CLAIMS, Mode, Policy, When, load, parse
+from modelsign.policy.file import load, parse
+from modelsign.policy.identities import CLAIMS
+from modelsign.policy.rules import Mode, Policy, When
 
 EVERYTHING = """
 schema = 1
