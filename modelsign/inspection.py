@@ -4,21 +4,27 @@ The facts are those of the scan; members and disassembly are read for this purpo
 """
 
 import contextlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from modelsign.disassembly import Instruction, around
 from modelsign.errors import SourceError
-from modelsign.sources import Entry, source_of
-from scanners import detect, engine, registry
+from modelsign.isolation import Job, RefusedError, Sandbox, WorkerError, ask, scan_files
+from modelsign.sources import source_of
+from scanners import detect, registry
 from scanners.errors import ScanError
 from scanners.facts import Call, Fact, Import, Stored
 from scanners.findings import FileReport, Location
 from scanners.limits import Budget, Limits
-from scanners.reader import FileReader
+from scanners.reader import Reader
 from scanners.reading import INERT, Blob, Reading
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,41 +51,98 @@ class Inspection:
     """why the list of members ends early; None when it is whole"""
 
 
-def inspect(target: str | os.PathLike[str]) -> Inspection:
+def inspect(target: str | os.PathLike[str], *, sandbox: Sandbox = Sandbox.AUTO) -> Inspection:
     """Look into one file.
+
+    Args:
+        target: a path, or `-` for standard input.
+        sandbox: which layers of isolation the parsers get.
 
     Raises:
         SourceError: it does not exist, cannot be read, or is a directory.
+        UsageError: the sandbox is required and this machine lacks a layer.
     """
     if Path(target).is_dir():
         raise SourceError(f"{os.fspath(target)}: is a directory; name one file of it")
     source = source_of(target)
     [entry] = source.entries()
-    return _inspect(entry, source.open(entry))
-
-
-def _inspect(entry: Entry, descriptor: int) -> Inspection:
+    descriptor = source.open(entry)
     try:
-        reader = FileReader(descriptor)
-        scanned = engine.scan_blob(reader, entry.path)
-        walk = _Walk()
-        walk.run(Blob(reader=reader, name=entry.path))
-        named = {fact.location for fact in scanned.facts.facts if isinstance(fact, Import | Call | Stored)}
-        places = {finding.location for finding in scanned.report.findings} & named
-        excerpts = tuple(
-            (place, lines)
-            for place in sorted(places, key=lambda place: (place.members, place.offset or 0))
-            if (lines := walk.excerpt(place))
-        )
-        return Inspection(
-            report=scanned.report,
-            facts=scanned.facts.facts,
-            members=tuple(walk.members),
-            excerpts=excerpts,
-            stopped=walk.stopped,
-        )
+        return _inspect(entry.path, descriptor, os.fstat(descriptor).st_size, sandbox)
     finally:
         os.close(descriptor)
+
+
+def _inspect(path: str, descriptor: int, size: int, sandbox: Sandbox) -> Inspection:
+    [scanned] = scan_files([Job(path=path, descriptor=descriptor, size=size)], sandbox=sandbox)
+    named = {fact.location for fact in scanned.facts.facts if isinstance(fact, Import | Call | Stored)}
+    places = sorted(
+        {finding.location for finding in scanned.report.findings} & named,
+        key=lambda place: (place.members, place.offset or 0, place.length or 0),
+    )
+    try:
+        members, excerpts, stopped = _heard(
+            ask(partial(_look, path, places), descriptor, size, sandbox=sandbox), places
+        )
+    except (RefusedError, WorkerError) as error:
+        members, excerpts, stopped = (), (), str(error)
+    return Inspection(
+        report=scanned.report, facts=scanned.facts.facts, members=members, excerpts=excerpts, stopped=stopped
+    )
+
+
+def _look(path: str, places: Sequence[Location], reader: Reader) -> bytes:
+    """List members and disassemble around places. Runs in a worker."""
+    walk = _Walk()
+    walk.run(Blob(reader=reader, name=path))
+    document = {
+        "members": [[member.path, member.size, member.formats, member.stored] for member in walk.members],
+        "excerpts": [[[one.offset, one.name, one.argument] for one in walk.excerpt(place)] for place in places],
+        "stopped": walk.stopped,
+    }
+    return json.dumps(document, separators=(",", ":")).encode("ascii")
+
+
+def _heard(
+    answer: bytes, places: Sequence[Location]
+) -> tuple[tuple[Member, ...], tuple[tuple[Location, tuple[Instruction, ...]], ...], str | None]:
+    """Read a worker's answer, which may say anything.
+
+    Raises:
+        WorkerError: it breaks the schema.
+    """
+    try:
+        document = json.loads(answer)
+        members = tuple(
+            Member(
+                path=tuple(_is(str, part) for part in path),
+                size=_is(int, size),
+                formats=tuple(_is(str, name) for name in formats),
+                stored=_is(bool, stored),
+            )
+            for path, size, formats, stored in document["members"]
+        )
+        excerpts = tuple(
+            (
+                place,
+                tuple(
+                    Instruction(offset=_is(int, offset), name=_is(str, name), argument=_is(str, argument))
+                    for offset, name, argument in lines
+                ),
+            )
+            for place, lines in zip(places, document["excerpts"], strict=True)
+            if lines
+        )
+        stopped = document["stopped"]
+        return members, excerpts, None if stopped is None else _is(str, stopped)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise WorkerError(f"the worker answered what it should not: {type(error).__name__}") from error
+
+
+def _is(kind: type[T], value: object) -> T:
+    if type(value) is not kind:
+        raise TypeError(f"{kind.__name__} expected")
+    return value
 
 
 class _Walk:
@@ -115,9 +178,10 @@ class _Walk:
             return
         for module in detect.formats_of(blob, registry.FORMATS, registry.READ_BY):
             reading = Reading(blob=blob, budget=budget)
-            yield module.NAME
             with contextlib.suppress(ScanError):  # the scan's findings say what stopped it; here counts what was seen
                 module.read(blob, reading)
+            if reading.touched:
+                yield module.NAME
             children += reading.children
 
     def excerpt(self, place: Location) -> tuple[Instruction, ...]:

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from modelsign.cli.options import TARGET, Verb, common, reporting
+from modelsign.cli.options import TARGET, Verb, common, reporting, sandbox_option
 from modelsign.cli.output import Output, Style
 from modelsign.escape import plain
 from modelsign.inspection import Inspection
 from modelsign.inspection import inspect as inspect_target
+from modelsign.isolation import Sandbox
 from modelsign.report.json import file_value, finding_value, text
 from scanners.facts import Call, Code, Import, Operator, Reference, Stored, Tensor
 from scanners.findings import Location
@@ -22,13 +23,14 @@ _SHOWN = 50
 @click.argument("file", type=TARGET)
 @reporting("human", "json")
 @click.option("--all", "everything", is_flag=True, help="Show every line; otherwise 50 of a kind.")
+@sandbox_option
 @common
-def inspect(*, file: str, everything: bool, output: Output) -> None:
+def inspect(*, file: str, everything: bool, sandbox: str, output: Output) -> None:
     """Show what is inside FILE: members, imports, calls, tensors, references, and opcodes around findings.
 
     Nothing is executed, and nothing is judged beyond what `modelsign scan` says.
     """
-    inspection = inspect_target(file)
+    inspection = inspect_target(file, sandbox=Sandbox(sandbox))
 
     def render(form: str, style: Style) -> str:
         del style

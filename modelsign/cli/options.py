@@ -315,6 +315,17 @@ def offline_option(function: Callable[..., R]) -> Callable[..., R]:
     )(function)
 
 
+def sandbox_option(function: Callable[..., R]) -> Callable[..., R]:
+    """Add `--sandbox`, given to the verb as ``sandbox``: the value of `modelsign.isolation.Sandbox`."""
+    return click.option(
+        "--sandbox",
+        type=click.Choice(["auto", "require", "off"]),
+        default="auto",
+        show_default=True,
+        help="Isolation of the parsers: what this machine has, all there is (else exit code 2), or none.",
+    )(function)
+
+
 def quiet() -> bool:
     """Return whether `-q` was given to the running verb."""
     return bool(_chosen(click.get_current_context()).get("quiet"))

@@ -11,7 +11,7 @@ from modelsign import config, waiving
 from modelsign import ignoring as ignoring_files
 from modelsign import report as forms
 from modelsign.cli.exits import Exit, worst
-from modelsign.cli.options import TARGET, Verb, common, offline_option, quiet, reporting
+from modelsign.cli.options import TARGET, Verb, common, offline_option, quiet, reporting, sandbox_option
 from modelsign.cli.output import Output, Style
 from modelsign.cli.progress import progress_bar
 from modelsign.environment import environment
@@ -71,13 +71,7 @@ from scanners.findings import Report
     envvar="MODELSIGN_SYMLINKS",
     help="What becomes of symbolic links that leave the target.",
 )
-@click.option(
-    "--sandbox",
-    type=click.Choice([choice.value for choice in Sandbox]),
-    default=Sandbox.AUTO.value,
-    show_default=True,
-    help="Isolation of the parsers: what this machine has, all there is (else exit code 2), or none.",
-)
+@sandbox_option
 @click.option(
     "-j",
     "--jobs",
