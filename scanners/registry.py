@@ -11,9 +11,11 @@ from scanners.formats import (
     chat_template,
     executable,
     gguf,
+    hdf5,
     jinja,
     joblib,
     json_config,
+    keras_config,
     notebook,
     numpy,
     onnx,
@@ -37,6 +39,7 @@ from scanners.rules.file import (
     code,
     configuration,
     coverage,
+    keras,
     left_out,
     pickles,
     references,
@@ -45,6 +48,7 @@ from scanners.rules.file import (
     tensors,
 )
 from scanners.rules.file import gguf as gguf_rules
+from scanners.rules.file import hdf5 as hdf5_rules
 from scanners.rules.file import onnx as onnx_rules
 from scanners.rules.file import tflite as tflite_rules
 from scanners.rules.file import torchscript as torchscript_rules
@@ -80,6 +84,8 @@ FORMATS: tuple[Format, ...] = (
     tensorflow_checkpoint,
     onnx,
     tflite,
+    hdf5,
+    keras_config,
 )  # fmt: skip
 
 CARRIERS: dict[str, str] = {
@@ -110,6 +116,8 @@ FILE_RULES: tuple[FileRule, ...] = (
     tensorflow,
     onnx_rules,
     tflite_rules,
+    keras,
+    hdf5_rules,
 )  # fmt: skip
 
 TREE_RULES: tuple[TreeRule, ...] = ()

@@ -11,14 +11,12 @@ from collections.abc import Iterator
 from scanners.errors import FormatError
 from scanners.facts import Identified
 from scanners.formats import tensorflow_graph as model
+from scanners.formats.hdf5 import KERAS_CONFIG
 from scanners.formats.protobuf import BYTES, VARINT, Field, Tally, fields, looks_like, text_of
 from scanners.reader import Window
 from scanners.reading import Blob, Reading
 
 NAME = "tensorflow-graph"
-KERAS_CONFIG = "keras-config"
-"""role of a blob that is a Keras configuration in JSON"""
-
 _SAVED_MODEL = {1: VARINT, 2: BYTES}
 _META_GRAPH = dict.fromkeys(range(1, 8), BYTES)
 _GRAPH = {1: BYTES, 2: BYTES, 3: VARINT, 4: BYTES, 5: BYTES}

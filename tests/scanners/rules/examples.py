@@ -39,6 +39,8 @@ _FAMILIES = (
     "tests.scanners.rules.file.test_tensorflow",
     "tests.scanners.rules.file.test_onnx",
     "tests.scanners.rules.file.test_tflite",
+    "tests.scanners.rules.file.test_keras",
+    "tests.scanners.rules.file.test_hdf5",
 )  # fmt: skip
 
 NOT_FROM_A_FILE = {

@@ -1,0 +1,131 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scanners.errors import FormatError
+from scanners.facts import Reference, Tensor
+from scanners.formats import hdf5
+from tests.builders import hdf5 as build
+from tests.builders.readings import anomalies, blob_of, read_with, stated_by, survive_mutations, uncovered
+from tests.peers import peer_python
+
+CONFIG = b'{"class_name": "Sequential"}'
+
+
+def texts(data: bytes) -> dict[str, bytes]:
+    children = read_with(hdf5, data, name="m.h5").children
+    return {child.members[-1]: child.reader.read_at(0, 1 << 20) for child in children}
+
+
+def references(data: bytes) -> list[tuple[str, str]]:
+    facts = read_with(hdf5, data, name="m.h5").facts
+    return [(fact.kind, fact.target) for fact in facts if isinstance(fact, Reference)]
+
+
+@pytest.mark.parametrize("old", [False, True])
+def test_datasets_and_text_attributes_are_found(old: bool) -> None:
+    data = build.weights({"model_config": CONFIG, "backend": b"tensorflow"}, old=old)
+    reading = read_with(hdf5, data, name="m.h5")
+    assert [(fact.name, fact.shape) for fact in reading.facts if isinstance(fact, Tensor)] == [("/w", (4, 4))]
+    assert texts(data) == {"@model_config": CONFIG}
+    assert anomalies(reading) == []
+    assert uncovered(reading) == 0
+
+
+def test_variable_length_attributes_lie_in_the_global_heap() -> None:
+    file = build.File()
+    attribute = build.variable_attribute(file, "model_config", CONFIG)
+    assert texts(file.finish(file.add(build.header([attribute])))) == {"@model_config": CONFIG}
+
+
+def test_a_superblock_may_follow_a_user_block() -> None:
+    assert hdf5.matches(blob_of(bytes(1024) + hdf5.MAGIC + bytes(8), "x"))
+    assert not hdf5.matches(blob_of(bytes(1000) + hdf5.MAGIC, "x.h5"))
+
+
+def test_external_links_are_references() -> None:
+    assert references(build.weights(None, build.external_link("x", "/etc/passwd.h5"))) == [
+        ("hdf5-external-link", "/etc/passwd.h5")
+    ]
+
+
+def test_external_storage_is_a_reference() -> None:
+    file = build.File()
+    inner = build.dataset(file, (4,), build.contiguous(96, 0), build.external_storage(file, "/etc/passwd"))
+    root = file.add(build.header([build.hard_link("d", inner)]))
+    assert references(file.finish(root)) == [("hdf5-external-storage", "/etc/passwd")]
+
+
+def test_virtual_datasets_are_references() -> None:
+    file = build.File()
+    inner = build.dataset(file, (4,), build.virtual_layout(file, "/other.h5"))
+    assert references(file.finish(file.add(build.header([build.hard_link("d", inner)])))) == [
+        ("hdf5-virtual-dataset", "/other.h5")
+    ]
+
+
+def test_a_shape_larger_than_any_file_is_an_anomaly() -> None:
+    file = build.File()
+    inner = build.dataset(file, (1 << 30, 1 << 20), build.contiguous(96, 0))
+    assert anomalies(read_with(hdf5, file.finish(file.add(build.header([build.hard_link("d", inner)]))))) == [
+        "hdf5-shape-bomb"
+    ]
+
+
+def test_a_pickle_in_an_attribute_is_handed_on() -> None:
+    assert texts(build.weights({"TITLE": b"cos\nsystem\n(S'id'\ntR."})) == {"@TITLE": b"cos\nsystem\n(S'id'\ntR."}
+
+
+def test_groups_that_contain_themselves_end() -> None:
+    file = build.File()
+    place = (len(file.data) + 7) // 8 * 8
+    file.add(build.header([build.hard_link("again", place)]))
+    assert anomalies(read_with(hdf5, file.finish(place))) == []
+
+
+def test_an_unknown_superblock_is_malformed() -> None:
+    with pytest.raises(FormatError):
+        read_with(hdf5, hdf5.MAGIC + b"\x09" + bytes(100))
+
+
+def test_one_broken_object_does_not_hide_the_others() -> None:
+    data = build.weights({"model_config": CONFIG}, build.hard_link("broken", 1 << 40))
+    assert [child.name for child in stated_by(hdf5, data).children] == ["model_config.json"]
+    with pytest.raises(FormatError):
+        read_with(hdf5, data)
+
+
+MAKE = """
+import h5py, numpy as np, sys
+for library in ("earliest", "latest"):
+    with h5py.File(f"{sys.argv[1]}/{library}.h5", "w", libver=library, track_order=library == "latest") as file:
+        for number in range(400):
+            file.create_group(f"g{number}").create_dataset("w", data=np.zeros(3))
+        for number in range(120):
+            file.attrs[f"a{number}"] = '{"x": %d}' % number
+        file.attrs["model_config"] = '{"pad": "' + "x" * 100000 + '"}'
+        file["link"] = h5py.ExternalLink("/etc/x.h5", "/x")
+"""
+
+
+@pytest.mark.interop
+def test_what_h5py_writes_is_read_completely_dense_or_not(tmp_path: Path) -> None:
+    subprocess.run([str(peer_python("ordinary-graphs")), "-c", MAKE, str(tmp_path)], check=True)
+    for library in ("earliest", "latest"):
+        data = (tmp_path / f"{library}.h5").read_bytes()
+        reading = read_with(hdf5, data, name="m.h5")
+        assert len([fact for fact in reading.facts if isinstance(fact, Tensor)]) == 400
+        assert len(reading.children) == 121
+        assert max(child.reader.size for child in reading.children) > 100000
+        assert references(data) == [("hdf5-external-link", "/etc/x.h5")]
+        assert not reading.reasons
+
+
+def test_truncations_and_mutations_end_in_a_verdict() -> None:
+    file = build.File()
+    inner = build.dataset(file, (4,), build.contiguous(96, 0), build.external_storage(file, "/etc/passwd"))
+    other = build.dataset(file, (4,), build.virtual_layout(file, "/other.h5"))
+    root = [build.hard_link("d", inner), build.hard_link("v", other), build.variable_attribute(file, "c", CONFIG)]
+    seeds = [file.finish(file.add(build.header(root))), build.weights({"model_config": CONFIG}, old=True)]
+    survive_mutations(hdf5, seeds, name="m.h5", rounds=1500)
