@@ -7,9 +7,13 @@ the files, and believes of an answer only what fits its schema. docs/isolation.m
     ask(function, descriptor)    one file -> the bytes that a function made of it
 """
 
+from typing import TYPE_CHECKING
+
 from modelsign.isolation.asking import RefusedError, WorkerError, ask
 from modelsign.isolation.confinement import Bounds, Layer, Sandbox, active_layers, layers
-from modelsign.isolation.scanning import Job, scan_files
+
+if TYPE_CHECKING:
+    from modelsign.isolation.scanning import Job, scan_files
 
 __all__ = [
     "Bounds",
@@ -23,3 +27,12 @@ __all__ = [
     "layers",
     "scan_files",
 ]
+
+
+def __getattr__(name: str) -> object:
+    # Who asks a worker one question does not pay for all formats and rules.
+    if name in {"Job", "scan_files"}:
+        from modelsign.isolation import scanning
+
+        return getattr(scanning, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

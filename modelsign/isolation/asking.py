@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from modelsign.isolation.confinement import Bounds, Sandbox
+from modelsign.isolation.preparing import pickle_data, prepare
 from modelsign.isolation.workers import results
 from scanners.reader import FileReader, Reader
 
@@ -34,7 +35,8 @@ def ask(
 
     Args:
         function: reads untrusted bytes and returns an answer that the caller checks against a schema. It is inherited
-            by the worker, so it may be a closure.
+            by the worker, so it may be a closure. What it reads from files of ours must have been read before; what
+            the pickle machine reads is.
         descriptor: the file, open for reading.
         size: its length in bytes.
         sandbox: which layers of isolation to ask for.
@@ -45,6 +47,7 @@ def ask(
         WorkerError: the worker crashed, hung, ran out of memory, or misbehaved.
         UsageError: the sandbox is required and this machine lacks a layer.
     """
+    prepare(pickle_data())
     question = _Question(function=function, descriptor=descriptor, size=size)
     [outcome] = results(_Asking(), [question], sandbox=sandbox, bounds=bounds, workers=1)
     if isinstance(outcome, bytes):

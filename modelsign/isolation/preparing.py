@@ -2,14 +2,22 @@
 
 from collections.abc import Callable
 
-from scanners.formats import tensorflow_graph
-from scanners.knowledge.tables import tables
 
-DATA: tuple[Callable[[], object], ...] = (tables, tensorflow_graph.registered)
-"""functions that keep what they read"""
+def pickle_data() -> tuple[Callable[[], object], ...]:
+    """Return what the pickle machine reads; each function keeps what it has read."""
+    from scanners.knowledge.tables import tables
+
+    return (tables,)
 
 
-def prepare() -> None:
-    """Read the data that workers need."""
-    for read in DATA:
+def scan_data() -> tuple[Callable[[], object], ...]:
+    """Return what a scan reads."""
+    from scanners.formats import tensorflow_graph
+
+    return (*pickle_data(), tensorflow_graph.registered)
+
+
+def prepare(data: tuple[Callable[[], object], ...]) -> None:
+    """Read it now."""
+    for read in data:
         read()

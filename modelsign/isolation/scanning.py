@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from modelsign.isolation import wire
 from modelsign.isolation.confinement import Bounds, Sandbox
+from modelsign.isolation.preparing import prepare, scan_data
 from modelsign.isolation.workers import results
 from scanners.engine import ScannedFile, scan_blob
 from scanners.findings import Confidence, Coverage, FileReport, Finding, Location, Verdict
@@ -53,6 +54,7 @@ def scan_files(
     Raises:
         UsageError: the sandbox is required and this machine lacks a layer.
     """
+    prepare(scan_data())
     bounds = bounds or Bounds()
     return results(_Scan(limits, bounds.answer), jobs, sandbox=sandbox, bounds=bounds, workers=workers)
 

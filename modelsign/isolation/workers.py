@@ -26,7 +26,6 @@ from typing import Generic, NoReturn, Protocol, TypeVar
 from modelsign.errors import UsageError
 from modelsign.isolation.confinement import Bounds, NotConfinedError, Sandbox, active_layers, confine, die_with_parent
 from modelsign.isolation.imports import NeededModuleError, Provider, Stop
-from modelsign.isolation.preparing import prepare
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +120,6 @@ def results(
     names = active_layers(sandbox)
     if not names:
         return _here(work, tasks)
-    prepare()
     return _Parent(
         work,
         tasks,

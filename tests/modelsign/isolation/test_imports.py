@@ -1,6 +1,7 @@
 import ast
 import inspect
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from modelsign.isolation.imports import NeededModuleError, Provider, Stop, _wanted
-from modelsign.isolation.preparing import DATA
+from modelsign.isolation.preparing import scan_data
 
 ROOT = Path(__file__).resolve().parents[3]
 PARSERS = sorted([*ROOT.glob("scanners/**/*.py"), *ROOT.glob("modelsign/conversion/inputs/*.py")])
@@ -36,7 +37,7 @@ def test_what_parsers_import_late_is_provided(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PARSERS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_parsers_read_is_read_before(path: Path) -> None:
-    readers = {inspect.unwrap(function).__code__ for function in DATA}
+    readers = {inspect.unwrap(function).__code__ for function in scan_data()}
     known = {(code.co_filename, code.co_name) for code in readers}
     reading = [
         function.name
@@ -88,3 +89,9 @@ def test_has_an_end() -> None:
     provider = Provider()
     answers = [provider.provide(f"encodings.none_{number}") for number in range(100)]
     assert answers == [True] * 64 + [False] * 36
+
+
+def test_one_question_does_not_pay_for_all_formats() -> None:
+    program = "import sys, modelsign.isolation; print('scanners.registry' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
