@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from attestations.signers.sigstore import SigstoreSigner, SigstoreTrust
+from modelsign.signing import sign
+from tests.builders.signatures import write_model
 from tests.peers import PEERS
 from tests.sigstore_stack import client
 from tests.sigstore_stack.stack import SigstoreStack
@@ -85,6 +88,19 @@ def test_refuses_a_changed_statement(sigstore_stack: SigstoreStack, statement: P
     document["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode()
     statement.write_text(json.dumps(document))
     assert verify_with_node(sigstore_stack.trusted_root, statement, "dev@example.com", sigstore_stack.issuer)
+
+
+def test_accepts_a_model_that_we_signed_until_it_is_changed(sigstore_stack: SigstoreStack, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model")
+    signer = SigstoreSigner(token=sigstore_stack.token(), trust=SigstoreTrust(source=sigstore_stack.trust_config))
+    signature = sign(model, signer=signer).signature
+    identity = ("dev@example.com", sigstore_stack.issuer)
+    assert not verify_with_node(sigstore_stack.trusted_root, signature, *identity)
+    document = json.loads(signature.read_bytes())
+    payload = base64.b64decode(document["dsseEnvelope"]["payload"]).replace(b"w.bin", b"x.bin")
+    document["dsseEnvelope"]["payload"] = base64.b64encode(payload).decode()
+    signature.write_text(json.dumps(document))
+    assert verify_with_node(sigstore_stack.trusted_root, signature, *identity)
 
 
 @needs_vectors
