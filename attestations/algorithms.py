@@ -20,7 +20,9 @@ PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rs
 
 MIN_RSA_BITS = 2048
 
-_CURVE_HASHES: dict[str, type[hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {
+_Hash: TypeAlias = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
+
+_CURVE_HASHES: dict[str, type[_Hash]] = {
     "secp256r1": hashes.SHA256,
     "secp384r1": hashes.SHA384,
     "secp521r1": hashes.SHA512,
@@ -65,8 +67,14 @@ def sign(key: PrivateKey, data: bytes) -> bytes:
     return key.sign(data)
 
 
-def verify(key: PublicKey, signature: bytes, data: bytes) -> None:
+def verify(key: PublicKey, signature: bytes, data: bytes, *, always_sha256: bool = False) -> None:
     """Return when ``signature`` over ``data`` was made with the private half of ``key``.
+
+    Args:
+        key: the public key.
+        signature: DER, or the bare two numbers of ECDSA.
+        data: what was signed.
+        always_sha256: expect SHA-256 whatever the curve, as model-signing v0.2.0 did.
 
     Raises:
         SignatureInvalid: it was not.
@@ -77,7 +85,7 @@ def verify(key: PublicKey, signature: bytes, data: bytes) -> None:
         raise Unsupported(f"the signing key cannot be judged: {wrong}")
     try:
         if isinstance(key, ec.EllipticCurvePublicKey):
-            _verify_ecdsa(key, signature, data)
+            _verify_ecdsa(key, signature, data, hashes.SHA256 if always_sha256 else _CURVE_HASHES[key.curve.name])
         elif isinstance(key, rsa.RSAPublicKey):
             key.verify(signature, data, _pss(padding.PSS.AUTO), hashes.SHA256())
         else:
@@ -88,8 +96,8 @@ def verify(key: PublicKey, signature: bytes, data: bytes) -> None:
         raise SignatureInvalid(f"the signature cannot be read: {error}") from error
 
 
-def _verify_ecdsa(key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes) -> None:
-    algorithm = ec.ECDSA(_CURVE_HASHES[key.curve.name]())
+def _verify_ecdsa(key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes, hash_: type[_Hash]) -> None:
+    algorithm = ec.ECDSA(hash_())
     width = (key.curve.key_size + 7) // 8
     try:
         key.verify(signature, data, algorithm)

@@ -21,7 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import Criticality, ExtensionPolicy, PolicyBuilder, Store
 from cryptography.x509.verification import VerificationError as ChainError
 
-from attestations.algorithms import PrivateKey, PublicKey, key_hint, problem, public_der, verify
+from attestations.algorithms import PrivateKey, PublicKey, key_hint, problem, public_der
 from attestations.bundle import Bundle, Material
 from attestations.digest import sha256_of
 from attestations.errors import (
@@ -34,7 +34,7 @@ from attestations.errors import (
 )
 from attestations.key_files import load_private, read_key_file
 from attestations.signers.certificate_names import load_certificate, subject_names
-from attestations.signers.key import seal
+from attestations.signers.key import check, seal
 from attestations.statement import Statement
 from attestations.timestamps import TimestampAuthority, proven_time, request_timestamp
 from attestations.verify import Method, Proof, SignedBy, TimeSource
@@ -155,7 +155,7 @@ class CertificateVerifier:
             raise Unsupported(f"the certificate's key cannot be judged: {wrong}")
         assert isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey)
         signature = bundle.envelope.signatures[0].signature
-        verify(key, signature, bundle.envelope.pae())
+        check(bundle, key)
         stamped = proven_time(bundle.timestamps, signature, self.authorities)
         _check_validity(leaf, stamped, self.now or datetime.now(UTC))
         root = self._chain(leaf, others, stamped or self.now or datetime.now(UTC))

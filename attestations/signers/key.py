@@ -81,7 +81,7 @@ class KeyVerifier:
         if named is False:
             raise IdentityMismatch(f"signed with another key than {self.name}")
         try:
-            verify(self.key, bundle.envelope.signatures[0].signature, bundle.envelope.pae())
+            check(bundle, self.key)
         except SignatureInvalid as error:
             if named:
                 raise SignatureInvalid(f"the signature does not hold under the key {self.name}: {error}") from error
@@ -120,6 +120,18 @@ def seal(statement: Statement, key: PrivateKey) -> Envelope:
     return Envelope(
         payload=statement.payload, payload_type=PAYLOAD_TYPE, signatures=(EnvelopeSignature(signature=signature),)
     )
+
+
+def check(bundle: Bundle, key: PublicKey) -> None:
+    """Return when the one signature of a bundle was made with the private half of ``key``.
+
+    Raises:
+        SignatureInvalid: it was not.
+        Unsupported: the key is of no kind that this program verifies.
+    """
+    envelope = bundle.envelope
+    # The release that signed another text also took SHA-256 whatever the curve.
+    verify(key, envelope.signatures[0].signature, envelope.pae(), always_sha256=envelope.signed is not None)
 
 
 def _pem_or_der(data: bytes) -> bytes:
