@@ -1,0 +1,66 @@
+"""TOML files beside a model: the same references that JSON configuration can hold.
+
+Read with the standard library's parser, which knows no includes, tags or code; Hydra-style `_target_` keys and switches
+are looked for as in JSON. Source: TOML v1.0.0.
+"""
+
+import tomllib
+
+from scanners import detect
+from scanners.errors import FormatError, LimitExceeded
+from scanners.facts import Identified, Reference
+from scanners.formats.json_config import references
+from scanners.formats.json_text import Json
+from scanners.reading import Blob, Reading
+
+NAME = "toml"
+
+_MAXIMUM_BYTES = 4 << 20
+"""the parser is written in Python; no configuration is larger"""
+
+
+def matches(blob: Blob) -> bool:
+    """Return whether the blob is called TOML: its text cannot be told from other text."""
+    return detect.suffix_of(blob.name) == "toml"
+
+
+def read(blob: Blob, reading: Reading) -> None:
+    """State references to code and repositories."""
+    if blob.reader.size > _MAXIMUM_BYTES:
+        raise LimitExceeded("text", f"{blob.reader.size} bytes of TOML, more than {_MAXIMUM_BYTES}")
+    try:
+        document = tomllib.loads(blob.reader.read_at(0, blob.reader.size).decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise FormatError("TOML text that is not UTF-8", offset=error.start) from error
+    except tomllib.TOMLDecodeError as error:
+        raise FormatError(f"no TOML: {error}") from error
+    except RecursionError as error:
+        raise FormatError("TOML nested too deeply for its parser") from error
+    reading.state(Identified(location=reading.at(), format=NAME))
+    reading.parsed(0, blob.reader.size)
+    for kind, target, context in references(_plain(document), blob.name):
+        reading.state(Reference(location=reading.at(), kind=kind, target=target, context=context))
+
+
+def _plain(document: dict[str, object]) -> Json:
+    """Return the document with dates and times as text, which JSON does not have."""
+    plain: dict[str, Json] = {}
+    work: list[tuple[object, dict[str, Json] | list[Json], str]] = [
+        (value, plain, key) for key, value in document.items()
+    ]
+    while work:
+        value, parent, key = work.pop()
+        made: Json
+        if isinstance(value, dict):
+            made = {}
+            work += [(inner, made, name) for name, inner in value.items()]
+        elif isinstance(value, list):
+            made = []
+            work += [(inner, made, "") for inner in value]
+        else:
+            made = value if isinstance(value, (str, int, float, bool)) else str(value)
+        if isinstance(parent, dict):
+            parent[key] = made
+        else:
+            parent.append(made)
+    return plain
