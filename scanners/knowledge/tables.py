@@ -50,6 +50,7 @@ class Effect:
 UNKNOWN = Judgement(standing=Standing.UNKNOWN, reason="no entry of judgement.toml speaks about it")
 _CLASS = "<Class>"
 _CONSTANT = "<CONSTANT>"
+_CYTHON = "<Cython>"
 _ANY = "*"
 
 INTERNALS = frozenset(
@@ -115,7 +116,7 @@ class Tables:
     def _add(self, table: dict[str, str]) -> None:
         standing = Standing[table["standing"].upper()]
         names = table.get("names", _ANY).split()
-        patterns = frozenset(name for name in names if name in {_CLASS, _CONSTANT, _ANY} or "*" in name)
+        patterns = frozenset(name for name in names if name in {_CLASS, _CONSTANT, _CYTHON, _ANY} or "*" in name)
         for module in table["modules"].split():
             judgement = Judgement(
                 standing=standing,
@@ -141,7 +142,6 @@ class Tables:
         An exact entry decides before a module's, a longer module before a shorter one. A name that walks through the
         interpreter's own attributes is dangerous whatever it starts from.
         """
-        dotted = dotted.removesuffix(".__call__")
         found = self._judge(dotted)
         if found.standing is Standing.DANGEROUS:
             return found
@@ -172,14 +172,18 @@ def _fits(rest: list[str], patterns: frozenset[str]) -> bool:
     """Whether what follows a module fits one of its patterns."""
     if _ANY in patterns:
         return True
-    if not rest or any(part.startswith("__") for part in rest):
+    if not rest:
         return False
     last = rest[-1]
-    if f"**.{last}" in patterns:
+    if f"**.{last}" in patterns or (len(rest) > 1 and ".".join(rest[:-1]) + ".*" in patterns):
         return True
     # A submodule may lie between; a class inside a class or a method may not.
-    if any(part[:1].isupper() for part in rest[:-1]):
-        return any(pattern[:-2] == ".".join(rest[:-1]) for pattern in patterns if pattern.endswith(".*"))
+    if any(part.lstrip("_")[:1].isupper() for part in rest[:-1]):
+        return False
+    if _CYTHON in patterns and last.startswith("__pyx_unpickle_"):
+        return True
+    if any(part.startswith("__") for part in rest):
+        return False
     bare = last.lstrip("_")
     if _CLASS in patterns and bare[:1].isupper() and not bare.isupper():
         return True

@@ -928,7 +928,7 @@ class Machine:
             name = self._bytes(name.offset, min(name.length, NAME_LIMIT)).decode("utf-8", "surrogateescape")
         if isinstance(module, str) and isinstance(name, str):
             return self._import(module, name, at)
-        if not isinstance(module, _COMPUTED) or not isinstance(name, _COMPUTED):
+        if not _may_be_text(module) or not _may_be_text(name):
             raise _Malformed("STACK_GLOBAL requires str")
         # A string that a call returns: what it is may be computable, so it is kept as the import that it amounts to.
         self.assumptions += 1
@@ -1187,6 +1187,14 @@ def _strtol(digits: bytes) -> int:
     else:
         number = int(text) if len(text) < 30 else 1 << 64
     return -number if negative else number
+
+
+def _may_be_text(value: Value) -> bool:
+    """Whether a value is a string or the result of a call that may return one: an instance of a class never is."""
+    if isinstance(value, Made) and value.opcode in {"NEWOBJ", "NEWOBJ_EX"}:
+        function = value.function
+        return not isinstance(function, Global) or function.name.rsplit(".", 1)[-1] in {"str", "unicode"}
+    return isinstance(value, (str, Made, Attribute))
 
 
 def _empty(value: Value) -> bool:

@@ -81,6 +81,10 @@ _BUILTIN_TYPES: Final[dict[type, str]] = {
     tuple: "tuple",
     Mapping: "dict",
 }
+_PLAIN_TYPES: Final = frozenset(
+    {"bool", "bytearray", "bytes", "complex", "dict", "float", "frozenset", "int", "list", "object", "range", "set"}
+    | {"slice", "str", "tuple"}
+)
 _CODE_TYPES: Final = {"__code__": "CodeType", "gi_code": "CodeType", "cr_code": "CodeType", "f_code": "CodeType"}
 
 
@@ -240,6 +244,11 @@ class Resolver:
             if name.endswith("__import__") and not (len(arguments) > 3 and self.value(arguments[3], depth + 1)):
                 module = module.split(".", 1)[0]
             return self._named(module, "", made.offset, 4)
+        if kind == "import-attribute" and len(arguments) == 2:
+            owner, attribute = self.text(arguments[0], depth), self.text(arguments[1], depth)
+            return made if owner is None or attribute is None else self._named(owner, attribute, made.offset, 4)
+        if kind == "type-by-name" and len(arguments) == 1:
+            return self._type_by_name(name, self.text(arguments[0], depth), made)
         if kind == "resolve-name" and arguments:
             return self._resolved(self.text(arguments[0], depth), made)
         if kind == "type":
@@ -260,6 +269,15 @@ class Resolver:
             return self._named(module, name, made.offset, 4)
         module, _, name = path.rpartition(".")
         return self._named(module, name, made.offset, 4) if module else self._named(path, "", made.offset, 4)
+
+    def _type_by_name(self, function: str, name: str | None, made: Made) -> Value:
+        """Return the type a name stands for; one that makes code keeps the name of its maker."""
+        if name is None:
+            return made
+        if name in _PLAIN_TYPES:
+            return self._named("builtins", name, made.offset, 4)
+        module, _, last = function.rpartition(".")
+        return self._named(module, f"{last}.{name}", made.offset, 4)
 
     def _type(self, value: Value, made: Made) -> Value:
         """Return the class of a value: ``type(f.__code__)`` is a well-known way to say CodeType."""
@@ -478,6 +496,7 @@ def full_name(value: Value) -> str:
 
 def anchored(module: str, name: str) -> tuple[str, str]:
     """Resolve a path that walks through a module into another one: ``pathlib`` and ``os.system`` is ``os.system``."""
+    name = name.removesuffix(".__call__")
     if "." in name:
         parts = name.split(".")
         for index in range(len(parts) - 2, -1, -1):

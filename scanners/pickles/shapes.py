@@ -4,6 +4,7 @@ judgement.toml names shapes; this module says which one a call has. A shape is a
 is a fact; whether it keeps the callable harmless is judged elsewhere.
 """
 
+import re
 from typing import Final
 
 from scanners.knowledge.tables import INTERNALS, Standing, Tables
@@ -63,16 +64,42 @@ class Shapes:
             return self._named_result(called)
         if shape == "plain-names":
             return all(isinstance(name, str) and not INTERNALS.intersection(name.split(".")) for name in arguments)
-        if shape == "no-arguments":
-            return not arguments
+        if shape == "argument-template":
+            return all(_scipy_template(text) for text in self._state_values(called.made, "_parse_arg_template"))
+        if shape == "no-formula":
+            return not any(self._state_values(called.made, key) for key in ("restore_design_info", "formula"))
         if shape == "names-only":
             return all(isinstance(argument, (str, int, type(None))) for argument in arguments)
-        return shape == "any"
+        return False
+
+    def _state_values(self, made: Made, key: str) -> list[Value]:
+        """Return what the states of an object hold under a key, and mark states that are no plain mapping."""
+        values: list[Value] = []
+        for state in made.states:
+            parts = state if isinstance(state, tuple) else (state,)
+            for part in parts:
+                if isinstance(part, Mapping):
+                    values += [item for name, item in part.entries if name == key or not isinstance(name, str)]
+                elif part is not None:
+                    values.append(part)
+        return values
 
     def _named_result(self, called: Called) -> bool:
         """Whether the call computes a name, which is then judged for itself."""
         result = self.resolver.value(called.made)
-        return isinstance(result, Global)
+        return isinstance(result, Global) or (isinstance(result, Attribute) and bool(self.resolver.name_of(result)))
+
+
+_TEMPLATE: Final = re.compile(
+    r"\s*def _parse_args\(self,[\w\s,=.*+-]*\):\s*return \([\w\s,]*\),[\w\s,.-]*"
+    r"\s*def _parse_args_rvs\(self,[\w\s,=.*+-]*\):\s*return self\._argcheck_rvs\([\w\s,=]*\)"
+    r"\s*def _parse_args_stats\(self,[\w\s,=.*'+-]*\):\s*return \([\w\s,]*\),[\w\s,.-]*\Z"
+)
+"""the source text that scipy.stats makes for each distribution: names, numbers and commas in three fixed functions"""
+
+
+def _scipy_template(value: Value) -> bool:
+    return isinstance(value, str) and _TEMPLATE.match(value) is not None
 
 
 def _small(value: Value) -> bool:

@@ -230,6 +230,10 @@ class _Witness:
     def made(self, made: Made, path: str, place: str, pending: list[tuple[Value, str, str]]) -> None:
         owner = self.resolver.name_of(made.function) or "a computed callable"
         effect = self.tables.effect(owner)
+        if effect is not None and place:
+            result = self.resolver.value(made)
+            if isinstance(result, (Global, Attribute)):
+                self.keep(result, place)
         kept = place if effect is not None and effect.kind == "partial" else f"an argument of {owner}"
         if isinstance(made.function, (Made, Persistent)):
             pending.append((made.function, path, place))

@@ -1,5 +1,6 @@
 """What pickles run, load and hide (MS1xx)."""
 
+import re
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Call, Fact, Import, Reference, Stored
@@ -136,6 +137,7 @@ _BY_CODE: dict[str, Rule] = {
     "pickle-loaders-differ": LOADERS_DIFFER,
 }
 _ALTERING = frozenset({"BUILD", "APPEND", "APPENDS", "ADDITEMS", "SETITEM", "SETITEMS"})
+_CLASS_MAKERS = re.compile(r"[\w.]*(?:_make_skeleton_class|_make_skeleton_enum|_create_type|_class_setstate)\(")
 _LISTED = 20
 """findings of one rule about one callable"""
 
@@ -190,9 +192,7 @@ class _Judge:
             self.report(ALTERED_IMPORT, fact, f"{fact.via} acts on {fact.function.rpartition('.')[0]}", fact.text)
             return
         if not fact.literal:
-            severity = Severity.CRITICAL if made_here else None
-            message = "runs code that travels in the file" if made_here else "calls what the file computes"
-            self.report(COMPUTED_CALL, fact, message, fact.text, severity)
+            self.computed(fact, made_here)
             return
         judgement = self.standing(fact.function)
         if judgement.standing is Standing.DANGEROUS:
@@ -211,6 +211,19 @@ class _Judge:
             if fact.shape not in judgement.shapes:
                 message = f"calls {fact.function} with arguments that do not keep it harmless: {judgement.reason}"
                 self.report(UNKNOWN_CALL, fact, message, fact.text)
+
+    def computed(self, fact: Call, made_here: bool) -> None:
+        """Judge a call of what another call returned.
+
+        A class that travels in the file is instantiated as soon as an object of it is pickled: no worse than the class.
+        """
+        if made_here and (fact.via in {"NEWOBJ", "NEWOBJ_EX"} or _CLASS_MAKERS.match(fact.text) is not None):
+            self.report(CODE_TRAVELS, fact, "makes an object of a class that travels in the file", fact.text)
+        elif made_here:
+            message = "runs code that travels in the file"
+            self.report(COMPUTED_CALL, fact, message, fact.text, Severity.CRITICAL)
+        else:
+            self.report(COMPUTED_CALL, fact, "calls what the file computes", fact.text)
 
     def named(self, fact: Import | Stored, function: str, where: str, text: str) -> None:
         if not function:
