@@ -12,6 +12,7 @@ from attestations.manifest import (
     FILES,
     SHARDS,
     SIGNATURE_NAME,
+    SINGLE_FILE,
     Manifest,
     ambiguous_names,
     measure,
@@ -55,6 +56,7 @@ def sign(
     method: str = FILES,
     shard_size: int | None = None,
     allow_symlinks: bool = False,
+    single_file_name: str = SINGLE_FILE,
     force: bool = False,
     name: str | None = None,
     progress: Callable[[int], None] | None = None,
@@ -72,6 +74,8 @@ def sign(
         method: "files", or "shards" to hash each file in pieces; other tools may only read the first.
         shard_size: bytes of a piece.
         allow_symlinks: follow links inside the model instead of refusing them.
+        single_file_name: how a model that is one file is named: "." as model-signing reads it, or "basename" as the
+            specification has it. We read both.
         force: replace an existing signature.
         name: what the statement calls the model, when it is being built under another name than it will have.
         progress: told how many bytes have been read since the last call.
@@ -82,6 +86,8 @@ def sign(
         AttestationError: the files cannot be hashed, or no signature could be made.
     """
     model = Path(target)
+    if single_file_name not in {SINGLE_FILE, "basename"}:
+        raise UsageError(f"a single file is called '.' or 'basename' in its signature, not {single_file_name!r}")
     if shard_size is not None and method != SHARDS:
         raise UsageError("a shard size makes sense with the method 'shards' only")
     sealer = signer_of(key, passphrase, signer)
@@ -100,6 +106,9 @@ def sign(
     )
     if name is not None:
         manifest = replace(manifest, name=name)
+    if single_file_name != SINGLE_FILE:
+        entries = tuple(replace(entry, name=manifest.file_name(entry)) for entry in manifest.entries)
+        manifest = replace(manifest, entries=entries)
     bundle = sealer.sign(manifest_statement(manifest))
     with replacing_file(place, force=force) as file:
         file.write(bundle.to_json() + b"\n")

@@ -7,7 +7,7 @@ import click
 
 from attestations.bundle import Bundle
 from attestations.digest import HASH_TYPES
-from attestations.manifest import FILES, SHARDS
+from attestations.manifest import FILES, SHARDS, SINGLE_FILE
 from modelsign.cli.hashing import hashing_bar
 from modelsign.cli.options import TARGET, Verb, common, reporting
 from modelsign.cli.output import Output, Style
@@ -37,6 +37,13 @@ from modelsign.sizes import human_size
 @click.option("--method", type=click.Choice([FILES, SHARDS]), default=FILES, show_default=True)
 @click.option("--shard-size", type=click.IntRange(min=4096), metavar="BYTES", help="For --method shards.")
 @click.option("--allow-symlinks", is_flag=True, help="Follow links that stay inside the model.")
+@click.option(
+    "--single-file-name",
+    type=click.Choice([SINGLE_FILE, "basename"]),
+    default=SINGLE_FILE,
+    show_default=True,
+    help="How a model that is one file is named: as model-signing reads it, or as the specification has it.",
+)
 @click.option("--force", is_flag=True, help="Replace an existing signature.")
 @reporting("human", "json")
 @common
@@ -49,6 +56,7 @@ def sign(
     method: str,
     shard_size: int | None,
     allow_symlinks: bool,
+    single_file_name: str,
     force: bool,
     output: Output,
 ) -> None:
@@ -70,6 +78,7 @@ def sign(
             method=method,
             shard_size=shard_size,
             allow_symlinks=allow_symlinks,
+            single_file_name=single_file_name,
             force=force,
             progress=progress,
         )

@@ -57,6 +57,15 @@ def test_single_file_is_signed_beside_itself(tmp_path: Path, key: Path) -> None:
     assert holds(tmp_path / "m.gguf", signature)
 
 
+def test_single_file_is_named_as_asked(tmp_path: Path, key: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(b"GGUF")
+    signed = sign(tmp_path / "m.gguf", key=key, single_file_name="basename")
+    assert [entry.name for entry in signed.manifest.entries] == ["m.gguf"]
+    assert holds(tmp_path / "m.gguf", signed.signature)
+    with pytest.raises(UsageError):
+        sign(tmp_path / "m.gguf", key=key, single_file_name="other", force=True)
+
+
 def test_claims_added_later_do_not_disturb(model: Path, key: Path) -> None:
     signature = sign(model, key=key).signature
     (model / "claims.jsonl").write_text("{}\n")
