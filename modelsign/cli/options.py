@@ -17,7 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -77,6 +77,12 @@ class ReportFile(click.ParamType):  # type: ignore[type-arg]  # generic only sin
 
 class Verb(click.Command):
     """A command whose options may also come from `modelsign.toml`, unless the file travels with the target."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - click's own, passed on
+        super().__init__(*args, **kwargs)
+        for parameter in self.params:
+            if isinstance(parameter, click.Option) and parameter.envvar:
+                parameter.show_envvar = True
 
     @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
