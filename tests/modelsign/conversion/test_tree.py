@@ -1,0 +1,184 @@
+import pytest
+
+from modelsign.conversion.inputs.assembly import meaning_of
+from modelsign.conversion.tree import Flattened, Tree
+from modelsign.errors import ConversionError
+from scanners.pickles.values import Collection, Global, Made, Mapping, Span, TensorValue, Value
+
+
+def tensor() -> TensorValue:
+    return TensorValue(
+        kind="_rebuild_tensor_v2",
+        dtype="float32",
+        shape=(1,),
+        stride=(1,),
+        storage_key="0",
+        storage_dtype="float32",
+        storage_numel=1,
+        storage_offset=0,
+        offset=0,
+    )
+
+
+def mapping(*entries: tuple[Value, Value]) -> Mapping:
+    made = Mapping()
+    made.entries.extend(entries)
+    return made
+
+
+def made(name: str, state: Value = None, arguments: Value = ()) -> Made:
+    module, _, last = name.rpartition(".")
+    result = Made(Global(module, last, 0), arguments, None, "NEWOBJ", 0)
+    if state is not None:
+        result.build(state)
+    return result
+
+
+def flatten(root: Value, select: str | None = None, *, with_values: bool = False) -> Flattened:
+    tree = Tree(root, meaning=meaning_of, text=lambda span: f"text of {span.length}")
+    return tree.flatten(select=select, with_values=with_values)
+
+
+def names(root: Value, select: str | None = None) -> list[str]:
+    return [name for name, _ in flatten(root, select).tensors]
+
+
+def module(name: str, parameters: Value, buffers: Value = None, modules: Value = None, **more: Value) -> Made:
+    empty = mapping()
+    state = mapping(
+        ("training", True),
+        ("_parameters", parameters),
+        ("_buffers", empty if buffers is None else buffers),
+        ("_modules", empty if modules is None else modules),
+        *more.items(),
+    )
+    return made(name, state)
+
+
+def test_containers_are_joined_with_dots() -> None:
+    root = mapping(("a", mapping(("b", [tensor(), (tensor(),)]))), (7, tensor()), (b"c", tensor()), (None, tensor()))
+    assert names(root) == ["a.b.0", "a.b.1.0", "7", "c", "None"]
+
+
+def test_a_lone_tensor_has_a_name() -> None:
+    assert names(tensor()) == ["tensor"]
+
+
+def test_a_later_entry_wins_and_keeps_its_place() -> None:
+    first, second = tensor(), tensor()
+    flat = flatten(mapping(("a", first), ("b", tensor()), ("a", second)))
+    assert [name for name, _ in flat.tensors] == ["a", "b"]
+    assert flat.tensors[0][1] is second
+
+
+def test_keys_that_python_takes_for_equal_are_one() -> None:
+    assert names(mapping((1, tensor()), (True, tensor()))) == ["True"]
+
+
+def test_text_and_number_keys_are_two_names_that_collide_later() -> None:
+    assert names(mapping((1, tensor()), ("1", tensor()))) == ["1", "1"]
+
+
+def test_a_long_key_is_read() -> None:
+    assert names(mapping((Span("str", 0, 5000), tensor()))) == ["text of 5000"]
+
+
+def test_a_key_that_is_no_name_is_refused() -> None:
+    with pytest.raises(ConversionError, match="no name"):
+        flatten(mapping(((1, 2), tensor())))
+
+
+def test_a_module_gives_its_state_dict() -> None:
+    inner = module("torch.nn.modules.linear.Linear", mapping(("weight", tensor()), ("bias", None)))
+    dropped = Collection(["gone"], frozen=False)
+    buffers = mapping(("kept", tensor()), ("gone", tensor()))
+    root = module(
+        "__main__.Net",
+        mapping(),
+        buffers,
+        mapping(("fc", inner)),
+        _non_persistent_buffers_set=dropped,
+        scale=tensor(),
+    )
+    flat = flatten(root)
+    assert [name for name, _ in flat.tensors] == ["kept", "fc.weight"]
+    assert {item.path for item in flat.left_out} == {"gone", "scale"}
+    assert flat.classes == ("__main__.Net",)
+
+
+def test_a_module_in_a_wrapper_is_taken() -> None:
+    net = module("ultralytics.nn.tasks.DetectionModel", mapping(("w", tensor())))
+    flat = flatten(mapping(("epoch", 1), ("model", net), ("ema", None)))
+    assert flat.wrapper == "model"
+    assert [name for name, _ in flat.tensors] == ["w"]
+
+
+def test_a_wrapper_without_tensors_is_not_taken() -> None:
+    assert flatten(mapping(("model", mapping(("name", "x"))), ("w", tensor()))).wrapper is None
+
+
+def test_what_an_unknown_object_holds_is_left_out_until_it_is_selected() -> None:
+    holder = made("ema.Holder", mapping(("shadow", [tensor(), tensor()])))
+    flat = flatten(mapping(("w", tensor()), ("ema", holder)))
+    assert [(item.path, item.kind, item.tensors) for item in flat.left_out] == [("ema.shadow", "list", 2)]
+    assert names(mapping(("w", tensor()), ("ema", holder)), "ema.shadow") == ["0", "1"]
+
+
+def test_tensors_only_inside_unknown_objects_are_pointed_at() -> None:
+    with pytest.raises(ConversionError, match="--select"):
+        flatten(mapping(("ema", made("ema.Holder", mapping(("shadow", tensor()))))))
+
+
+def test_a_subclass_of_dict_is_walked() -> None:
+    attributes = made("lightning.AttributeDict")
+    attributes.update([("w", tensor())])
+    assert names(mapping(("a", attributes))) == ["a.w"]
+
+
+def test_an_ambiguous_selection_is_refused() -> None:
+    root = mapping(("a.b", mapping(("x", tensor()))), ("a", mapping(("b", mapping(("y", tensor()))))))
+    with pytest.raises(ConversionError, match="more than one"):
+        flatten(root, "a.b")
+
+
+def test_plain_values_are_returned_on_request() -> None:
+    root = mapping(("w", tensor()), ("n", 3), ("x", float("nan")), ("c", mapping(("l", [1, "a", None, b"z"]))))
+    assert flatten(root, with_values=True).values == {"n": 3, "x": "nan", "c": {"l": [1, "a", None, "<bytes>"]}}
+
+
+def test_a_dictionary_that_contains_itself_is_survived() -> None:
+    root = mapping(("w", tensor()))
+    root.entries.append(("self", root))
+    flat = flatten(root)
+    assert [name for name, _ in flat.tensors] == ["w"]
+    assert [item.kind for item in flat.left_out] == ["reference to an object around it"]
+
+
+def test_a_deep_tuple_is_survived() -> None:
+    value: Value = ()
+    for _ in range(200_000):
+        value = (value,)
+    assert names(mapping(("w", tensor()), ("deep", value))) == ["w"]
+
+
+def test_a_tensor_under_a_deep_tuple_is_refused() -> None:
+    value: Value = tensor()
+    for _ in range(200_000):
+        value = (value,)
+    with pytest.raises(ConversionError, match="longer than"):
+        flatten(value)
+
+
+def test_a_memo_bomb_without_tensors_is_survived() -> None:
+    value: Value = [1]
+    for _ in range(200):
+        value = [value, value]
+    assert names(mapping(("w", tensor()), ("bomb", value))) == ["w"]
+
+
+def test_a_memo_bomb_of_tensors_is_refused() -> None:
+    value: Value = [tensor()]
+    for _ in range(200):
+        value = [value, value]
+    with pytest.raises(ConversionError, match="exhaust"):
+        flatten(value)
