@@ -34,6 +34,7 @@ from scanners.formats import (
     torch_tar,
     torch_zip,
     torchscript,
+    weights_index,
     yaml_config,
 )
 from scanners.reading import FileRule, Format, TreeRule
@@ -55,6 +56,7 @@ from scanners.rules.file import hdf5 as hdf5_rules
 from scanners.rules.file import onnx as onnx_rules
 from scanners.rules.file import tflite as tflite_rules
 from scanners.rules.file import torchscript as torchscript_rules
+from scanners.rules.tree import modules, shards
 
 FORMATS: tuple[Format, ...] = (
     torch_zip,
@@ -92,6 +94,7 @@ FORMATS: tuple[Format, ...] = (
     tflite,
     hdf5,
     keras_config,
+    weights_index,
 )  # fmt: skip
 
 CARRIERS: dict[str, str] = {
@@ -126,7 +129,10 @@ FILE_RULES: tuple[FileRule, ...] = (
     hdf5_rules,
 )  # fmt: skip
 
-TREE_RULES: tuple[TreeRule, ...] = ()
+TREE_RULES: tuple[TreeRule, ...] = (
+    shards,
+    modules,
+)  # fmt: skip
 
 _RULE_SETS = (*(module.RULES for module in FILE_RULES), *(module.RULES for module in TREE_RULES))
 

@@ -193,7 +193,7 @@ def test_crashed_reader_is_an_error_and_never_clean(monkeypatch: pytest.MonkeyPa
 
 def test_crashed_reader_does_not_hide_what_another_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "FORMATS", (Fake(crashes), *registry.FORMATS))
-    report = scan(archive(("broken", b"12"), ("config.json", b'{"auto_map": {"x": "y.Z"}}')))
+    report = scan(archive(("broken", b"12"), ("config.json", b'{"auto_map": {"x": "a/b--y.Z"}}')))
 
     assert report.verdict is Verdict.SUSPICIOUS
     assert {finding.rule.id for finding in report.findings} == {"MS901", "MS401"}

@@ -30,8 +30,10 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
     for fact in facts.facts:
         if not isinstance(fact, Reference) or fact.kind not in _MESSAGES:
             continue
-        # A switch that lets a loader trust code does nothing without a reference to code.
-        harmless = fact.kind == "switch" and fact.context.rsplit(".", 1)[-1] != "custom_pipeline"
+        # A switch that lets a loader trust code does nothing without a reference to code. Code beside the file is
+        # imported only with trust_remote_code, and is judged itself, or missed by a rule over neighbours (MS443).
+        switch = fact.kind == "switch" and fact.context.rsplit(".", 1)[-1] != "custom_pipeline"
+        harmless = switch or fact.kind == "code"
         yield Finding(
             rule=CONFIGURED_CODE,
             file=facts.path,

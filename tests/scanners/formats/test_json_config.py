@@ -94,11 +94,18 @@ def test_sentence_transformers_module_of_another_package_is_code() -> None:
     assert found == [("code", "custom.Layer", "modules.type")]
 
 
-def test_auto_map_is_suspicious_and_says_what_would_be_imported() -> None:
-    report = scan({"auto_map": {"AutoModel": "modeling.Model"}})
+def test_auto_map_to_another_repository_is_suspicious_and_says_what_would_be_imported() -> None:
+    report = scan({"auto_map": {"AutoModel": "org/repo--modeling.Model"}})
 
     assert report.verdict is Verdict.SUSPICIOUS
     assert "modeling.Model" in report.findings[0].message
+
+
+def test_auto_map_to_code_beside_it_is_a_note_because_the_code_is_judged_itself() -> None:
+    report = scan({"auto_map": {"AutoModel": "modeling.Model"}})
+
+    assert report.verdict is Verdict.CLEAN
+    assert [finding.rule.id for finding in report.findings] == ["MS401"]
 
 
 def test_switch_alone_is_a_note() -> None:
@@ -121,7 +128,7 @@ def test_broken_json_is_incomplete_not_clean(text: bytes) -> None:
 
 
 def test_file_without_suffix_that_looks_like_json_is_read() -> None:
-    assert scan_text(b'{"auto_map": {"x": "y.Z"}}', "config").verdict is Verdict.SUSPICIOUS
+    assert scan_text(b'{"auto_map": {"x": "a/b--y.Z"}}', "config").verdict is Verdict.SUSPICIOUS
 
 
 def test_text_that_only_begins_like_json_is_nobodys_input() -> None:

@@ -41,6 +41,8 @@ _FAMILIES = (
     "tests.scanners.rules.file.test_tflite",
     "tests.scanners.rules.file.test_keras",
     "tests.scanners.rules.file.test_hdf5",
+    "tests.scanners.rules.tree.test_shards",
+    "tests.scanners.rules.tree.test_modules",
 )  # fmt: skip
 
 NOT_FROM_A_FILE = {

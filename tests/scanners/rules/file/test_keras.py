@@ -92,8 +92,9 @@ def test_cve_2025_8747_get_file_gadget() -> None:
 
 
 def test_cve_2025_9905_lambda_in_h5_ignores_safe_mode() -> None:
-    config = json.dumps({"class_name": "Sequential", "config": [{"class_name": "Lambda", "config": {
-        "function": [base64.b64encode(b"\xe3z\x04exec").decode(), None, None], "function_type": "lambda"}}]}).encode()  # fmt: skip
+    function = [base64.b64encode(b"\xe3z\x04exec").decode(), None, None]
+    layers = [{"class_name": "Lambda", "config": {"function": function, "function_type": "lambda"}}]
+    config = json.dumps({"class_name": "Sequential", "config": layers}).encode()
     assert scan_files({"m.h5": hdf5.weights({"model_config": config})}).verdict is Verdict.MALICIOUS
 
 
