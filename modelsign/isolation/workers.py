@@ -233,9 +233,11 @@ class _Parent(Generic[T, R]):
         return batch
 
     def _start(self, batch: _Batch[T]) -> None:
+        seconds = self._bounds.seconds if len(batch.tasks) == 1 else min(self._bounds.seconds, _BATCH_SECONDS)
         reading, writing = os.pipe()
         parent = os.getpid()
-        # A signal that arrived in the child before `_serve` guards it would unwind the parent's stack a second time.
+        # A signal that arrived in the child before `_serve` guards it would unwind the parent's stack a second time;
+        # one that arrived here before the worker is noted would leave it behind.
         masked = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
             with warnings.catch_warnings():
@@ -245,14 +247,13 @@ class _Parent(Generic[T, R]):
                 pid = os.fork()
             if pid == 0:
                 _serve(self._work, batch, self._names, self._bounds, self._provider.absent, parent, writing)
+            os.close(writing)
+            os.set_blocking(reading, False)
+            worker = _Worker(pid=pid, pipe=reading, batch=batch, deadline=time.monotonic() + seconds)
+            self._running[reading] = worker
+            self._selector.register(reading, selectors.EVENT_READ, worker)
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, masked)
-        os.close(writing)
-        os.set_blocking(reading, False)
-        seconds = self._bounds.seconds if len(batch.tasks) == 1 else min(self._bounds.seconds, _BATCH_SECONDS)
-        worker = _Worker(pid=pid, pipe=reading, batch=batch, deadline=time.monotonic() + seconds)
-        self._running[reading] = worker
-        self._selector.register(reading, selectors.EVENT_READ, worker)
 
     def _collect(self) -> None:
         """Wait for something to happen to a worker, and deal with it."""
