@@ -124,11 +124,15 @@ def read(blob: Blob, reading: Reading) -> None:
 def _hand_on(blob: Blob, reading: Reading, entry: ZipEntry, seen: dict[str, int]) -> None:
     if entry.is_directory:
         return
+    if 0 <= entry.data_offset < blob.reader.size < entry.data_offset + entry.compressed_size:
+        # zipfile delivers what there is.
+        reading.unread(f"the data of {entry.name} ends outside the file")
+        entry = entry._replace(compressed_size=blob.reader.size - entry.data_offset)
     span = (entry.data_offset, entry.compressed_size)
     if entry.encrypted:
         reading.unread(f"the member {entry.name} is marked as encrypted")
     roles = blob.claimed(entry.header_offset)
-    if INERT in roles and 0 <= entry.data_offset <= blob.reader.size - entry.compressed_size:
+    if INERT in roles and 0 <= entry.data_offset <= blob.reader.size:
         reading.inert(*span)
         return
     try:

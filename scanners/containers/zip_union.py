@@ -270,8 +270,9 @@ class Union:
                 buffer = self.reader.read_at(base, max(_CHUNK, length))
                 filled = len(buffer)
                 if length > filled:
+                    # zipfile takes the entry all the same, with what there is of its name and extra fields.
                     self.note("zip-directory-broken", f"entry {len(entries)} of the directory is cut off", position)
-                    break
+                    length = filled
             offset = fields[16]
             behind = at + CENTRAL.size + name_length
             raw_name = buffer[at + CENTRAL.size : behind]
