@@ -11,6 +11,8 @@ from modelsign.gate import Acceptance
 from modelsign.report import Result
 from scanners.findings import FileReport, Finding, Report, Severity, Verdict
 
+_ALIKE = 3
+"""files that could not be analysed for one reason, and are shown one by one"""
 _PER_RULE = 4
 """findings of one rule in one file that are shown one by one"""
 
@@ -57,15 +59,19 @@ class _Paint:
 
 def _report(report: Report, result: Result, paint: _Paint, *, verbose: bool, quiet: bool) -> Iterator[str]:
     shown = [file for file in report.files if _needs_attention(file, verbose=verbose)]
-    shown.sort(key=lambda file: -file.verdict.rank)  # worst first, then by path
     if not shown:
         if not quiet:
             yield _one_line(report, paint)
         return
     yield _title(report, paint)
-    for file in shown:
-        yield ""
-        yield from _file(file, result, paint, verbose=verbose)
+    for _, alike in groupby(sorted(shown, key=_likeness), key=_likeness):
+        files = list(alike)
+        kept = files if verbose else files[:_ALIKE]
+        for file in kept:
+            yield ""
+            yield from _file(file, result, paint, verbose=verbose)
+        if len(files) > len(kept):
+            yield f"and {len(files) - len(kept)} more files like these (-v shows them)"
     if quiet:
         return
     yield ""
@@ -74,6 +80,12 @@ def _report(report: Report, result: Result, paint: _Paint, *, verbose: bool, qui
 
 def _needs_attention(file: FileReport, *, verbose: bool) -> bool:
     return verbose or file.verdict not in {Verdict.CLEAN, Verdict.UNSUPPORTED}
+
+
+def _likeness(file: FileReport) -> tuple[int, tuple[str, ...]]:
+    """Return a key that is worst first, and the same for files that failed to be analysed for the same reasons."""
+    alike = not any(finding.severity >= Severity.MEDIUM for finding in file.findings)
+    return -file.verdict.rank, file.coverage.reasons if alike else ("", file.path)
 
 
 def _title(report: Report, paint: _Paint) -> str:
@@ -89,7 +101,8 @@ def _one_line(report: Report, paint: _Paint) -> str:
     verdict = paint(report.verdict.value, _COLORS[report.verdict], bold=True)
     notes = len(report.findings)
     said = f", {_number(notes, 'note')} (-v shows them)" if notes else ""
-    return f"{plain(report.target)}: {verdict} - {ADVICE[report.verdict]} in {content_of(report.files)}{said}"
+    joined = " in" if report.verdict is Verdict.CLEAN else ":"
+    return f"{plain(report.target)}: {verdict} - {ADVICE[report.verdict]}{joined} {content_of(report.files)}{said}"
 
 
 def content_of(files: Sequence[FileReport]) -> str:

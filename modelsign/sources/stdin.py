@@ -17,9 +17,11 @@ class StandardInput:
     name = "-"
 
     def __init__(self) -> None:
+        if sys.stdin is None:  # the parent closed it
+            raise SourceError("standard input is closed")
         try:
             self._descriptor = _seekable(sys.stdin.fileno())
-        except (OSError, ValueError, AttributeError) as error:
+        except (OSError, ValueError) as error:
             raise SourceError(f"standard input cannot be read: {error}") from error
 
     def entries(self) -> Sequence[Entry]:

@@ -67,3 +67,17 @@ def test_an_accepted_finding_says_who_accepted_it() -> None:
 def test_colours_only_where_asked() -> None:
     assert "\x1b[31m" in human(report(file_report("m", finding())), color=True)
     assert "\x1b" not in human(report(file_report("m", finding())))
+
+
+def test_many_files_that_failed_alike_are_cut_short() -> None:
+    files = [file_report(f"{number}.bin", unread=1, reasons=("interrupted",)) for number in range(10)]
+    text = human(report(*files, file_report("z.bin", unread=1, reasons=("something else",))))
+    assert text.count("not analysed: interrupted") == 3
+    assert "and 7 more files like these" in text
+    assert "not analysed: something else" in text
+    assert human(report(*files), verbose=True).count("not analysed: interrupted") == 10
+
+
+def test_the_worst_file_comes_first() -> None:
+    text = human(report(file_report("a.bin", unread=1, reasons=("x",)), file_report("b.bin", finding(file="b.bin"))))
+    assert text.index("b.bin: malicious") < text.index("a.bin: incomplete")
