@@ -6,47 +6,40 @@ the last look at it; whatever changed meanwhile denies.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attestations.bundle import Bundle
+from attestations.digest import sha256_of
 from attestations.errors import (
     AttestationError,
     ContentChanged,
     IdentityMismatch,
-    LogProofInvalid,
     ManifestError,
     NotRegular,
-    TrustError,
     Unsupported,
 )
-from attestations.files import Walk, check_unchanged, walk
 from attestations.ignoring import resolve_ignored
-from attestations.manifest import (
-    FILES,
-    Comparison,
-    Manifest,
-    claims_path,
-    ignored_with_defaults,
-    measure,
-    measure_against,
-    signature_path,
-)
+from attestations.legacy import LegacyVerifier, is_legacy, legacy_manifest_of
+from attestations.manifest import Manifest, claims_path, signature_path
 from attestations.predicates.oms_signature import manifest_of
-from attestations.statement import Statement
-from attestations.uris import OMS_SIGNATURE_V1
+from attestations.uris import OMS_DIGESTS_V0_1, OMS_SIGNATURE_V1
 from attestations.verify import Verifier, bind
 from modelsign.claims import store
 from modelsign.claims.summary import summary_of
 from modelsign.errors import SourceError, UsageError
+from modelsign.policy import content
 from modelsign.policy.caller import Trusted
-from modelsign.policy.decision import AppliedPolicy, Claim, Code, Covered, Decision, Level, LocalScan, Reason, Signer
+from modelsign.policy.content import Content
+from modelsign.policy.decision import AppliedPolicy, Claim, Code, Decision, LocalScan, Reason, Signer
 from modelsign.policy.evaluate import current, evaluate, symlinks, unsigned_files
 from modelsign.policy.evidence import Evidence, SignedClaim, signer_of
-from modelsign.policy.rules import ModelRules, Policy
+from modelsign.policy.failure import reason_of
+from modelsign.policy.request import Progress, Request
+from modelsign.policy.rules import Policy
 from modelsign.policy.trust import Proven, Verifiers, policy_verifiers
 
 if TYPE_CHECKING:
@@ -54,37 +47,8 @@ if TYPE_CHECKING:
     from scanners.findings import Report
 
 PathLike = str | os.PathLike[str]
-Progress = Callable[[int], None]
 
 _MAX_SIGNATURE_BYTES = 256 * 1024 * 1024
-_MAX_LISTED = 1000
-"""differing files of one kind that become reasons of their own"""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    """What was asked, resolved."""
-
-    model: Path
-    signature: Path
-    claims: Path
-    ignored: tuple[str, ...]
-    partial: tuple[str, ...]
-    every: bool
-    scan: bool
-    allow_incomplete: bool
-    allow_unsigned: bool
-    policy: Policy | None
-    verifiers: Verifiers
-    progress: Progress | None
-    now: datetime
-
-    @property
-    def rules(self) -> ModelRules:
-        """What may lie in the model: as the policy says, or as the caller does where there is no policy."""
-        if self.policy is not None:
-            return self.policy.model
-        return ModelRules(unsigned_files=Level.WARN if self.allow_unsigned else Level.DENY, symlinks=Level.WARN)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,6 +80,11 @@ def verify(
     scan: bool = True,
     allow_incomplete: bool = False,
     allow_unsigned: bool = False,
+    signed_after: datetime | None = None,
+    signed_before: datetime | None = None,
+    legacy: bool = False,
+    claimed_digests: PathLike | None = None,
+    accept_claimed_digests: bool = False,
     offline: bool = False,
     progress: Progress | None = None,
     now: datetime | None = None,
@@ -144,6 +113,12 @@ def verify(
         scan: scan the model as well.
         allow_incomplete: let pass what the scan could not analyse.
         allow_unsigned: let pass files that nobody signed (a policy has its own rule for that).
+        signed_after: let a signature count only when somebody trusted says that it was made after this.
+        signed_before: the same for before.
+        legacy: read signatures of model-signing v0.2.0, which are weaker than today's.
+        claimed_digests: a file with digests that others claim (`modelsign digest --json`, or lines of `sha256sum`) to
+            compare with the signed ones; nothing is measured, and ``target`` need not hold the files.
+        accept_claimed_digests: be content with that.
         offline: open no connection.
         progress: told how many bytes have been read since the last call.
         now: the time to hold statements and the policy against; the clock's unless given.
@@ -158,8 +133,10 @@ def verify(
         ManifestError: the files cannot be listed or hashed.
     """
     model = Path(target)
-    if not model.exists():
+    if not model.exists() and not (claimed_digests is not None and signature is not None):
         raise SourceError(f"{model}: there is no such file or directory")
+    if claimed_digests is not None and partial:
+        raise UsageError("--partial measures files, and --manifest measures none; give one of them")
     loaded = policy if policy is None or isinstance(policy, Policy) else _load(Path(policy))
     trusted = Trusted(
         keys=tuple(Path(key) for key in keys),
@@ -168,24 +145,36 @@ def verify(
         issuer=issuer,
         issuer_regexp=issuer_regexp,
         claims=certificate_claims or {},
+        signed_after=signed_after,
+        signed_before=signed_before,
         sigstore=sigstore or _default_instance(offline=offline, needed=identity or identity_regexp),
     )
-    request = _Request(
+    ignored = _ignored(model, ignore)
+    request = Request(
         model=model,
         signature=signature_path(model) if signature is None else Path(signature),
         claims=claims_path(model) if claims is None else Path(claims),
-        ignored=_ignored(model, ignore),
+        ignored=ignored,
         partial=tuple(partial),
         every=every,
-        scan=scan,
+        scan=scan and claimed_digests is None,
+        legacy=legacy,
         allow_incomplete=allow_incomplete,
         allow_unsigned=allow_unsigned,
+        claimed=None if claimed_digests is None else _claimed(Path(claimed_digests), model.name or "model", ignored),
+        accept_claimed=accept_claimed_digests,
         policy=loaded,
-        verifiers=_verifiers((*verifiers, *trusted.verifiers()), loaded, sigstore, offline=offline),
+        verifiers=_verifiers(trusted.verifiers(verifiers), loaded, sigstore, offline=offline),
         progress=progress,
         now=now or datetime.now(UTC),
     )
     return _decide(request)
+
+
+def _claimed(path: Path, name: str, ignored: tuple[str, ...]) -> Manifest:
+    from modelsign.claims import claimed_digests
+
+    return claimed_digests.read(path, name=name, ignored=ignored)
 
 
 def _load(path: Path) -> Policy:
@@ -230,10 +219,10 @@ def _verifiers(
     return replace(verifiers, caller=caller)
 
 
-def _decide(request: _Request) -> Decision:
+def _decide(request: Request) -> Decision:
     policy = request.policy
     decision = Decision(
-        target=request.model.name or request.model.resolve().name,
+        target=request.name,
         reasons=() if policy is None else (current(policy, request.now),),
         policy=None
         if policy is None
@@ -245,28 +234,28 @@ def _decide(request: _Request) -> Decision:
     decision = replace(_with(decision, *_signature_reasons(request, signed)), signers=(signed.signer,))
     if not decision.allowed and not request.every:
         return decision
-    content = _content(request, signed)
-    if isinstance(content, Reason):
-        return _with(decision, content)
-    decision = replace(decision, covered=_covered(content.comparison, signed.manifest))
-    differences = _differences(request, signed, content.comparison)
+    found = content.look(request, signed.manifest)
+    if isinstance(found, Reason):
+        return _with(decision, found)
+    comparison = found.comparison
+    decision = replace(decision, covered=content.covered(request, signed.manifest, comparison))
+    differences = content.differences(request, signed.manifest, comparison)
     if differences:
         return _with(decision, *differences)
-    decision = _with(decision, _matches(content.comparison))
-    return _judged(request, signed, content, decision)
+    return _judged(request, signed, found, _with(decision, *content.matches(request, comparison)))
 
 
-def _judged(request: _Request, signed: _Signed, content: "_Content", decision: Decision) -> Decision:
+def _judged(request: Request, signed: _Signed, found: Content, decision: Decision) -> Decision:
     """Add what claims, the local scan and the policy say about content that is what was signed."""
-    actual = content.comparison.actual
-    unsigned = content.unsigned(request.rules)
+    actual = found.comparison.actual
+    unsigned = found.unsigned(request.rules)
     try:
-        whole = _whole(request, actual)
+        whole = content.whole_files(request, actual)
         claims, notes = _claims(request, whole)
-        report = _scanned(request, content, unsigned) if request.scan else None
-        _check_unchanged(request, content.seen, actual)
+        report = _scanned(request, found, unsigned) if request.scan else None
+        found.check(request)
     except (ContentChanged, NotRegular) as error:
-        return _with(decision, _failure(error))
+        return _with(decision, reason_of(error))
     signature = SignedClaim(
         bound=bind(signed.proven.verified, actual),
         signer=signed.signer,
@@ -294,24 +283,26 @@ def _judged(request: _Request, signed: _Signed, content: "_Content", decision: D
         claims=tuple(_claim(claim) for claim in claims),
         scan=None if report is None else _scan_in_brief(report),
         notes=(*decision.notes, *notes),
+        manifest=whole,
+        inputs=tuple(sha256_of(claim.bound.verified.bundle.to_json()) for claim in (signature, *claims)),
     )
     return _with(decision, *reasons)
 
 
-def _scanned(request: _Request, content: "_Content", unsigned: Sequence[str]) -> "Report":
+def _scanned(request: Request, found: Content, unsigned: Sequence[str]) -> "Report":
     # The scanner is imported where it is used: a verification with --no-scan does not pay for it.
     from modelsign.policy import observed
 
     return observed.scan_here(
         request.model,
-        content.comparison.actual,
+        found.comparison.actual,
         unsigned=unsigned,
-        left=content.comparison.left,
+        left=found.comparison.left,
         progress=request.progress,
     )
 
 
-def _scan_reasons(request: _Request, report: "Report", evidence: Evidence) -> tuple[Reason, ...]:
+def _scan_reasons(request: Request, report: "Report", evidence: Evidence) -> tuple[Reason, ...]:
     from modelsign.policy import observed
 
     reasons = observed.judged(report, request.policy, allow_incomplete=request.allow_incomplete)
@@ -331,7 +322,7 @@ def _with(decision: Decision, *reasons: Reason) -> Decision:
     return replace(decision, reasons=(*decision.reasons, *reasons))
 
 
-def _signature(request: _Request) -> _Signed | Reason:
+def _signature(request: Request) -> _Signed | Reason:
     """Return the proven signature, or why there is none."""
     try:
         with request.signature.open("rb") as file:
@@ -345,188 +336,42 @@ def _signature(request: _Request) -> _Signed | Reason:
         message = f"{request.signature} is larger than any signature"
         return Reason(code=Code.SIGNATURE_VALID, message=message, passed=False)
     try:
-        proven = request.verifiers.prove(Bundle.parse(data))
-        manifest = manifest_of(proven.verified.statement)
+        proven, manifest = _proven(request, Bundle.parse(data))
     except AttestationError as error:
-        return _failure(error)
+        return reason_of(error)
     return _Signed(proven=proven, signer=_signer(request, proven), manifest=manifest)
 
 
-def _signer(request: _Request, proven: Proven) -> Signer:
+def _proven(request: Request, bundle: Bundle) -> tuple[Proven, Manifest]:
+    if not is_legacy(bundle):
+        proven = request.verifiers.prove(bundle)
+        return proven, manifest_of(proven.verified.statement)
+    if not request.legacy:
+        raise Unsupported(
+            "a signature of model-signing v0.2.0, which has no digest over the whole model; --legacy reads it"
+        )
+    proven = request.verifiers.through(lambda verifier: LegacyVerifier(inner=verifier)).prove(bundle)
+    return proven, legacy_manifest_of(proven.verified.statement)
+
+
+def _signer(request: Request, proven: Proven) -> Signer:
     identities = {} if request.policy is None else request.policy.identities
     return signer_of(
         proven.verified, key_names=request.verifiers.key_names, vouched=proven.vouched, identities=identities
     )
 
 
-def _signature_reasons(request: _Request, signed: _Signed) -> list[Reason]:
+def _signature_reasons(request: Request, signed: _Signed) -> list[Reason]:
     valid = Reason(code=Code.SIGNATURE_VALID, message="the signature is valid", passed=True)
     if request.verifiers.caller and not signed.proven.by_caller:
-        return [valid, _failure(signed.proven.failure or IdentityMismatch("not signed by whom you trust"))]
+        return [valid, reason_of(signed.proven.failure or IdentityMismatch("not signed by whom you trust"))]
     trusted = Reason(
         code=Code.SIGNER_TRUSTED, message=f"signed by {signed.signer.name}", passed=True, subject=signed.signer.name
     )
     return [valid, trusted] if signed.proven.by_caller else [valid]
 
 
-def _failure(error: AttestationError) -> Reason:
-    """Return the reason that an error comes to."""
-    kinds: tuple[tuple[type[AttestationError], Code], ...] = (
-        (Unsupported, Code.SIGNATURE_SUPPORTED),
-        (IdentityMismatch, Code.SIGNER_TRUSTED),
-        (LogProofInvalid, Code.LOG_PROOF),
-        (TrustError, Code.TRUST_USABLE),
-        (ContentChanged, Code.CONTENT_STABLE),
-        (NotRegular, Code.CONTENT),
-    )
-    code = next((code for kind, code in kinds if isinstance(error, kind)), Code.SIGNATURE_VALID)
-    return Reason(code=code, message=str(error), passed=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Content:
-    """The model as it lies here, held against what was signed."""
-
-    seen: Walk
-    comparison: Comparison
-    allowed_unsigned: tuple[str, ...]
-    """names that the policy lets lie there unsigned, and that do"""
-
-    def unsigned(self, rules: ModelRules) -> tuple[str, ...]:
-        """Return all files that nobody signed and that do not end the verification."""
-        extra = self.comparison.differences.extra if rules.unsigned_files is Level.WARN else ()
-        return tuple(sorted({*extra, *self.allowed_unsigned}))
-
-
-def _content(request: _Request, signed: _Signed) -> _Content | Reason:
-    """Measure the model and compare it with its signed manifest; a reason where it cannot be a model at all."""
-    manifest = signed.manifest
-    may_be_unsigned = request.rules.may_be_unsigned
-    ignored: tuple[str, ...] = ()
-    if request.model.is_dir():
-        ignored = (*request.ignored, *may_be_unsigned, *_own_files(request), *_other_signatures(request, manifest))
-    try:
-        seen = walk(request.model, ignored=ignored_with_defaults(ignored), allow_symlinks=manifest.allow_symlinks)
-        comparison = measure_against(
-            manifest,
-            request.model,
-            ignored=ignored,
-            unsigned_allowed=request.rules.unsigned_files is Level.WARN,
-            partial=request.partial,
-            every=request.every,
-            progress=request.progress,
-        )
-    except (ContentChanged, NotRegular) as error:
-        return _failure(error)
-    signed_names = set(manifest.files())
-    left_out = set(comparison.actual.unsigned)
-    return _Content(
-        seen=seen,
-        comparison=comparison,
-        allowed_unsigned=tuple(name for name in may_be_unsigned if name in left_out and name not in signed_names),
-    )
-
-
-def _own_files(request: _Request) -> list[str]:
-    """Return the signature and the claims, where the caller put them into the model under names of their own."""
-    root = request.model.resolve()
-    places = [path.parent.resolve() / path.name for path in (request.signature, request.claims)]
-    return [place.relative_to(root).as_posix() for place in places if place.is_relative_to(root)]
-
-
-def _other_signatures(request: _Request, manifest: Manifest) -> list[str]:
-    """Return other signatures of this very model in its root: JSON that no loader reads, and that says the same.
-
-    They are recognised by what they hold, not by their name: anything else that is called ``*.sig`` is a file of the
-    model, signed or not.
-    """
-    wanted = {(entry.resource, entry.digest) for entry in manifest.entries}
-    found = []
-    for path in sorted(request.model.glob("*.sig")):
-        try:
-            if path.is_symlink() or path.stat().st_size > _MAX_SIGNATURE_BYTES:
-                continue
-            said = manifest_of(Statement.parse(Bundle.parse(path.read_bytes()).envelope.payload))
-        except (AttestationError, OSError):
-            continue
-        if {(entry.resource, entry.digest) for entry in said.entries} == wanted:
-            found.append(path.name)
-    return [name for name in found if name not in set(manifest.files())]
-
-
-def _differences(request: _Request, signed: _Signed, comparison: Comparison) -> list[Reason]:
-    found = comparison.differences
-    reasons = [
-        *_listed(Code.FILE_MISSING, found.missing, "was signed and is not here"),
-        *_listed(Code.FILE_CHANGED, found.changed, "is not what was signed"),
-    ]
-    if request.rules.unsigned_files is Level.DENY:
-        left_out = set(signed.manifest.ignored) - set(comparison.actual.ignored)
-        reasons += [_unsigned(name, left_out) for name in found.extra[:_MAX_LISTED]]
-        if len(found.extra) > _MAX_LISTED:
-            reasons += _listed(Code.FILE_UNSIGNED, found.extra[_MAX_LISTED:], "was never signed")
-    if reasons and not comparison.complete:
-        message = "the verification ended at the first difference; --all finds every one"
-        reasons.append(Reason(code=Code.CONTENT, message=message, passed=False))
-    return reasons
-
-
-def _listed(code: Code, names: Sequence[str], what: str) -> list[Reason]:
-    reasons = [Reason(code=code, message=f"{name} {what}", passed=False, subject=name) for name in names[:_MAX_LISTED]]
-    more = len(names) - len(reasons)
-    if more:
-        reasons.append(Reason(code=code, message=f"and {more} more files", passed=False))
-    return reasons
-
-
-def _unsigned(name: str, left_out: set[str]) -> Reason:
-    parts = name.split("/")
-    above = next((part for end in range(1, len(parts) + 1) if (part := "/".join(parts[:end])) in left_out), None)
-    message = f"{name} was never signed; remove it, or have the model signed with it"
-    if above is not None:
-        message = f"{name} was left out by whoever signed; if that is right for you, give --ignore {above}"
-    return Reason(code=Code.FILE_UNSIGNED, message=message, passed=False, subject=name)
-
-
-def _matches(comparison: Comparison) -> Reason:
-    actual = comparison.actual
-    message = f"{len(actual.files())} files with {actual.size} bytes are what was signed"
-    if comparison.left:
-        message += f"; {len(comparison.left)} signed files were not looked at"
-    return Reason(code=Code.CONTENT, message=message, passed=True)
-
-
-def _covered(comparison: Comparison, signed: Manifest) -> Covered:
-    actual = comparison.actual
-    return Covered(
-        root=signed.root,
-        files=len(actual.files()),
-        size=actual.size,
-        ignored=tuple(name for name in actual.unsigned if name not in {"model.sig", "claims.jsonl"}),
-        unsigned=comparison.differences.extra,
-        unchecked=comparison.left if comparison.complete else (),
-    )
-
-
-def _whole(request: _Request, actual: Manifest) -> Manifest:
-    """Return what was measured as whole files with SHA-256, which is how statements name files."""
-    if actual.method == FILES and actual.hash_type == "sha256":
-        return actual
-    whole = measure(
-        request.model,
-        ignored=actual.ignored,
-        allow_symlinks=actual.allow_symlinks,
-        progress=request.progress,
-    )
-    names = set(actual.files())
-    return replace(whole, entries=tuple(entry for entry in whole.entries if whole.file_name(entry) in names))
-
-
-def _check_unchanged(request: _Request, seen: Walk, actual: Manifest) -> None:
-    check_unchanged(request.model, seen, ignored=actual.ignored, allow_symlinks=actual.allow_symlinks)
-
-
-def _claims(request: _Request, whole: Manifest) -> tuple[tuple[SignedClaim, ...], tuple[str, ...]]:
+def _claims(request: Request, whole: Manifest) -> tuple[tuple[SignedClaim, ...], tuple[str, ...]]:
     """Return the claims by people who are trusted, and a note about the others."""
     claims = []
     others = unread = 0
@@ -551,7 +396,7 @@ def _claims(request: _Request, whole: Manifest) -> tuple[tuple[SignedClaim, ...]
 
 def _is_signature(claim: SignedClaim) -> bool:
     statement = claim.bound.verified.statement
-    return statement.predicate_type == OMS_SIGNATURE_V1 and claim.bound.covers_all
+    return statement.predicate_type in {OMS_SIGNATURE_V1, OMS_DIGESTS_V0_1} and claim.bound.covers_all
 
 
 def _claim(claim: SignedClaim) -> Claim:

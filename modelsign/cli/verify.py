@@ -1,5 +1,6 @@
 """`modelsign verify`: signature, content and claims, before anything is loaded."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ from modelsign.cli.options import TARGET, Verb, common, offline_option, quiet, r
 from modelsign.cli.output import Output
 from modelsign.cli.progress import progress_bar
 from modelsign.cli.trust_options import TrustChoice, trust_options
+from modelsign.config import refuse_inside
 from modelsign.report.decision import write_human, write_json
 from modelsign.verification import verify as verify_model
 
@@ -48,7 +50,29 @@ from modelsign.verification import verify as verify_model
 @click.option("--all", "every", is_flag=True, help="Name every difference instead of ending at the first.")
 @click.option("--no-scan", is_flag=True, help="Do not scan the model as well.")
 @click.option("--allow-incomplete", is_flag=True, help="Let pass what the scan could not analyse (otherwise code 3).")
+@click.option("--legacy", is_flag=True, help="Also judge signatures of model-signing v0.2.0 (weaker; see the docs).")
 @click.option("--ignore-unsigned-files", is_flag=True, help="Warn about files that nobody signed, do not deny.")
+@click.option(
+    "--signed-after",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    metavar="DATE",
+    help="Only count signatures that somebody trusted saw made after this (UTC): when a key began to count.",
+)
+@click.option(
+    "--signed-before",
+    type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
+    metavar="DATE",
+    help="Only count signatures that somebody trusted saw made before this (UTC): when a key was lost.",
+)
+@click.option(
+    "--manifest",
+    "claimed_digests",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Compare the signature with digests that others claim (`modelsign digest --json`, or lines of sha256sum) "
+    "instead of files; exits with 3, because nothing was measured.",
+)
+@click.option("--accept-claimed-digests", is_flag=True, help="Be content with --manifest.")
 @reporting("human", "json")
 @common
 def verify(
@@ -62,6 +86,11 @@ def verify(
     every: bool,
     no_scan: bool,
     allow_incomplete: bool,
+    legacy: bool,
+    signed_after: datetime | None,
+    signed_before: datetime | None,
+    claimed_digests: Path | None,
+    accept_claimed_digests: bool,
     ignore_unsigned_files: bool,
     output: Output,
 ) -> int:
@@ -71,6 +100,10 @@ def verify(
     --issuer, or --policy. Where a policy and a key or identity are given, both must be satisfied.
     """
     output.spare([target])
+    if claimed_digests is None and accept_claimed_digests:
+        raise click.UsageError("--accept-claimed-digests goes with --manifest")
+    if claimed_digests is not None:
+        refuse_inside(claimed_digests, [target], what="list of digests")
     with progress_bar("Verifying", total=None, quiet=quiet()) as progress:
         decision = verify_model(
             target,
@@ -83,6 +116,11 @@ def verify(
             scan=not no_scan,
             allow_incomplete=allow_incomplete,
             allow_unsigned=ignore_unsigned_files,
+            legacy=legacy,
+            signed_after=_utc(signed_after),
+            signed_before=_utc(signed_before),
+            claimed_digests=claimed_digests,
+            accept_claimed_digests=accept_claimed_digests,
             progress=progress,
         )
     output.publish(
@@ -91,3 +129,7 @@ def verify(
         )
     )
     return exit_of_decision(decision)
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    return None if time is None else time.replace(tzinfo=UTC)

@@ -1,7 +1,8 @@
 """Whom the caller of a verification trusts, beside or instead of a policy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ from attestations.signers.key import KeyVerifier
 from attestations.verify import Verifier
 from modelsign.errors import UsageError
 from modelsign.policy.identities import CertificateIdentity, exactly, glob, regex
-from modelsign.policy.trust import identity_verifier
+from modelsign.policy.trust import LimitedVerifier, identity_verifier
 
 if TYPE_CHECKING:
     from attestations.signers.sigstore import SigstoreTrust
@@ -28,17 +29,31 @@ class Trusted:
     issuer_regexp: str | None = None
     claims: Mapping[str, str] = field(default_factory=dict)
     """what the certificate must say besides: `repository_id`, `owner_id`, `trigger`, `runner` …"""
+    signed_after: datetime | None = None
+    """a signature counts only when somebody trusted says that it was made after this"""
+    signed_before: datetime | None = None
     sigstore: "SigstoreTrust | None" = None
     """the instance to believe; None for public good"""
 
-    def verifiers(self) -> tuple[Verifier, ...]:
+    def verifiers(self, others: Sequence[Verifier] = ()) -> tuple[Verifier, ...]:
         """Return the verifiers for this trust, none where nobody is trusted.
+
+        Args:
+            others: verifiers that the caller has already; the limits in time hold for them too.
 
         Raises:
             UsageError: an identity without an issuer or the other way round, a malformed expression, a key that
                 cannot be used.
         """
-        return (*self._keys(), *self._identities())
+        found = (*others, *self._keys(), *self._identities())
+        if self.signed_after is None and self.signed_before is None:
+            return found
+        return tuple(
+            LimitedVerifier(
+                inner=verifier, name="this trust", not_before=self.signed_after, not_after=self.signed_before
+            )
+            for verifier in found
+        )
 
     def _keys(self) -> list[Verifier]:
         try:

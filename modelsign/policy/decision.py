@@ -10,6 +10,7 @@ from datetime import datetime
 from enum import Enum
 
 from attestations.digest import Digest
+from attestations.manifest import Manifest
 
 
 class Code(Enum):
@@ -152,6 +153,10 @@ class Decision:
     """None when none was made"""
     notes: tuple[str, ...] = ()
     """what a person should know and no rule asks"""
+    manifest: Manifest | None = None
+    """the model as measured, whole files with SHA-256; None where it did not come to that"""
+    inputs: tuple[Digest, ...] = ()
+    """digests of the bundles that were taken as evidence"""
 
     @property
     def allowed(self) -> bool:

@@ -4,8 +4,8 @@ Nothing is trusted that was not named: no key, no issuer, no instance has a defa
 are asked separately, because where both are given a signature must satisfy both.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,15 @@ class Verifiers:
     """what the policy calls each key, by its fingerprint"""
     rooted: Mapping[str, Verifier] = field(default_factory=dict)
     """for each certificate identity of the policy its own verifier, which are among ``policy`` as well"""
+
+    def through(self, wrap: Callable[[Verifier], Verifier]) -> "Verifiers":
+        """Return these verifiers, each in a wrapping."""
+        return replace(
+            self,
+            policy=tuple(wrap(verifier) for verifier in self.policy),
+            caller=tuple(wrap(verifier) for verifier in self.caller),
+            rooted={name: wrap(verifier) for name, verifier in self.rooted.items()},
+        )
 
     def prove(self, bundle: Bundle) -> "Proven":
         """Return the statement in ``bundle`` as proven by the policy's trust, by the caller's, or by both.
@@ -86,6 +95,7 @@ class LimitedVerifier:
 
     inner: Verifier
     name: str
+    """what is limited: ``the key release``"""
     not_before: datetime | None
     not_after: datetime | None
 
@@ -96,14 +106,22 @@ class LimitedVerifier:
         proof = self.inner.verify(bundle)
         if proof.time is None:
             raise IdentityMismatch(
-                f"the key {self.name} counts for some time only, and nobody but its holder says when it signed; sign "
-                "with a timestamp"
+                f"{self.name} counts for some time only, and nobody but the signer says when this was signed; it needs "
+                "a timestamp of a trusted authority"
             )
         if self.not_before is not None and proof.time < self.not_before:
-            raise IdentityMismatch(f"the key {self.name} counts from {self.not_before:%Y-%m-%d} on")
+            raise IdentityMismatch(
+                f"{self.name} counts from {_day(self.not_before)} on; this was signed {_day(proof.time)}"
+            )
         if self.not_after is not None and proof.time > self.not_after:
-            raise IdentityMismatch(f"the key {self.name} counts until {self.not_after:%Y-%m-%d}")
+            raise IdentityMismatch(
+                f"{self.name} counts until {_day(self.not_after)}; this was signed {_day(proof.time)}"
+            )
         return proof
+
+
+def _day(time: datetime) -> str:
+    return f"{time:%Y-%m-%d}"
 
 
 def policy_verifiers(policy: Policy, sigstore: "SigstoreTrust | None", *, offline: bool) -> Verifiers:
@@ -190,7 +208,9 @@ def _key_verifier(key: TrustedKey, authorities: "tuple[TimestampAuthority, ...]"
     fingerprint = key_hint(verifier.key)
     if key.not_before is None and key.not_after is None:
         return verifier, fingerprint
-    limited = LimitedVerifier(inner=verifier, name=key.name, not_before=key.not_before, not_after=key.not_after)
+    limited = LimitedVerifier(
+        inner=verifier, name=f"the key {key.name}", not_before=key.not_before, not_after=key.not_after
+    )
     return limited, fingerprint
 
 

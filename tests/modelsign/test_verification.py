@@ -1,3 +1,4 @@
+import hashlib
 import json
 import subprocess
 import sys
@@ -14,12 +15,11 @@ from attestations.errors import ManifestError
 from attestations.predicates.model_scan import ModelScan
 from attestations.signers.key import KeySigner
 from attestations.statement import Statement
-from modelsign import verification
 from modelsign.attesting import attest
 from modelsign.claims import store
 from modelsign.cli.exits import Exit, exit_of_decision
 from modelsign.errors import PolicyError, SourceError, UsageError
-from modelsign.policy import observed
+from modelsign.policy import content, observed
 from modelsign.policy.decision import Code, Decision
 from modelsign.signing import sign
 from modelsign.verification import verify
@@ -531,6 +531,84 @@ def test_a_walk_is_taken_before_the_model_is_hashed(
         (place / "config.json").touch()
         return honest(*arguments, **options)
 
-    monkeypatch.setattr(verification, "measure_against", late)
+    monkeypatch.setattr(content, "measure_against", late)
 
     assert denied(verify(place, keys=[public])) == [Code.CONTENT_STABLE]
+
+
+def digests(path: Path, place: Path) -> Path:
+    """Write what `sha256sum` prints about a model."""
+    lines = [
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  ./{file.relative_to(place).as_posix()}\n"
+        for file in sorted(place.rglob("*"))
+        if file.is_file()
+    ]
+    path.write_text("".join(lines))
+    return path
+
+
+def test_digests_claimed_by_others_are_labelled_and_incomplete(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    place, _, public = signed
+    claimed = digests(tmp_path / "SHA256SUMS", place)
+    elsewhere = tmp_path / "elsewhere" / "model"
+
+    decision = verify(elsewhere, keys=[public], signature=place / "model.sig", claimed_digests=claimed)
+    assert denied(decision) == [Code.DIGESTS_MEASURED]
+    assert exit_of_decision(decision) is Exit.INCOMPLETE
+    accepted = verify(place, keys=[public], claimed_digests=claimed, accept_claimed_digests=True)
+    assert accepted.allowed
+    assert accepted.covered is not None
+    assert (accepted.covered.claimed, accepted.scan) == (True, None)
+
+
+@pytest.mark.parametrize("how", ["changed", "missing", "extra"])
+def test_claimed_digests_that_differ_deny(signed: tuple[Path, Path, Path], tmp_path: Path, how: str) -> None:
+    place, _, public = signed
+    claimed = digests(tmp_path / "SHA256SUMS", place)
+    lines = claimed.read_text().splitlines(keepends=True)
+    match how:
+        case "changed":
+            lines = ["0" * 64 + line[64:] if "config" in line else line for line in lines]
+        case "missing":
+            lines = [line for line in lines if "config" not in line]
+        case _:
+            lines.append("0" * 64 + "  new.bin\n")
+    claimed.write_text("".join(lines))
+    decision = verify(place, keys=[public], claimed_digests=claimed, accept_claimed_digests=True)
+
+    assert exit_of_decision(decision) is Exit.CONTENT_DIFFERS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no digest",
+        "{}",
+        '{"schema": "modelsign.manifest/v1"}',
+        "0" * 64 + "  ../x\n",
+        ("0" * 64 + "  a\n") * 2,
+        "\xff",
+    ],
+)
+def test_claimed_digests_that_are_none_are_refused(signed: tuple[Path, Path, Path], tmp_path: Path, text: str) -> None:
+    path = tmp_path / "digests"
+    path.write_bytes(text.encode("latin-1"))
+    if not text:
+        decision = verify(signed[0], keys=[signed[2]], claimed_digests=path, accept_claimed_digests=True)
+        assert exit_of_decision(decision) is Exit.CONTENT_DIFFERS
+        return
+    with pytest.raises(UsageError):
+        verify(signed[0], keys=[signed[2]], claimed_digests=path)
+
+
+def test_a_part_that_has_no_file_is_refused(signed: tuple[Path, Path, Path]) -> None:
+    with pytest.raises(UsageError, match="nothing would be verified"):
+        verify(signed[0], keys=[signed[2]], partial=["*.gguf"])
+
+
+def test_a_limit_in_time_needs_a_time_that_is_not_the_signers(signed: tuple[Path, Path, Path]) -> None:
+    decision = verify(signed[0], keys=[signed[2]], signed_after=datetime(2020, 1, 1, tzinfo=UTC))
+
+    assert denied(decision) == [Code.SIGNER_TRUSTED]
+    assert "timestamp" in decision.reasons[-1].message

@@ -311,3 +311,23 @@ def test_a_keyless_bundle_that_was_changed_is_invalid(
     rewrite(keyless / "model.sig", change)
     trust = believe(sigstore_stack, "--identity", IDENTITY, "--issuer", sigstore_stack.issuer)
     assert invoke(["verify", str(keyless), *trust]) in {11, 12}
+
+
+def test_manifests_made_by_digest_are_compared_with_the_signature(
+    place: Path, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    claimed = str(tmp_path / "manifest.json")
+    assert invoke(["digest", str(place), "--json", "-o", claimed]) == 0
+    assert invoke(["verify", str(place), "--key", key, "--manifest", claimed]) == 3
+    assert "claimed by others" in capsys.readouterr().out
+    assert invoke(["verify", str(place), "--key", key, "--manifest", claimed, "--accept-claimed-digests"]) == 0
+    assert "digests claimed by others" in capsys.readouterr().out
+    assert invoke(["verify", str(place), "--key", key, "--accept-claimed-digests"]) == 2
+    assert invoke(["verify", str(place), "--key", key, "--manifest", claimed, "--partial", "*"]) == 2
+
+
+def test_a_signature_counts_within_a_time_told_by_the_log(keyless: Path, sigstore_stack: "SigstoreStack") -> None:
+    trust = believe(sigstore_stack, "--identity", IDENTITY, "--issuer", sigstore_stack.issuer)
+    assert invoke(["verify", str(keyless), *trust, "--signed-after", "2020-01-01"]) == 0
+    assert invoke(["verify", str(keyless), *trust, "--signed-before", "2020-01-01"]) == 12
+    assert invoke(["verify", str(keyless), *trust, "--signed-after", "soon"]) == 2

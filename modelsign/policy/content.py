@@ -1,0 +1,210 @@
+"""The model as it lies here, or as others say it does, held against what was signed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from attestations.bundle import Bundle
+from attestations.errors import AttestationError, ContentChanged, ManifestError, NotRegular
+from attestations.files import Walk, check_unchanged, walk
+from attestations.manifest import (
+    CLAIMS_NAME,
+    FILES,
+    SIGNATURE_NAME,
+    Comparison,
+    Manifest,
+    compare,
+    ignored_with_defaults,
+    measure,
+    measure_against,
+)
+from attestations.predicates.oms_signature import manifest_of
+from attestations.statement import Statement
+from modelsign.errors import UsageError
+from modelsign.policy.decision import Code, Covered, Level, Reason
+from modelsign.policy.failure import reason_of
+from modelsign.policy.request import Request
+from modelsign.policy.rules import ModelRules
+
+_MAX_SIGNATURE_BYTES = 256 * 1024 * 1024
+_MAX_LISTED = 1000
+"""differing files of one kind that become reasons of their own"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Content:
+    """What came of holding the model against its signed manifest."""
+
+    comparison: Comparison
+    seen: Walk | None
+    """the walk before the first look; None for digests that others claim"""
+    allowed_unsigned: tuple[str, ...] = ()
+    """names that the policy lets lie there unsigned, and that do"""
+
+    def unsigned(self, rules: ModelRules) -> tuple[str, ...]:
+        """Return all files that nobody signed and that do not end the verification."""
+        extra = self.comparison.differences.extra if rules.unsigned_files is Level.WARN else ()
+        return tuple(sorted({*extra, *self.allowed_unsigned}))
+
+    def check(self, request: Request) -> None:
+        """Walk again, and raise `ContentChanged` when a file came, went or was written since the first look."""
+        if self.seen is not None:
+            actual = self.comparison.actual
+            check_unchanged(request.model, self.seen, ignored=actual.ignored, allow_symlinks=actual.allow_symlinks)
+
+
+def look(request: Request, signed: Manifest) -> Content | Reason:
+    """Measure the model and compare it with ``signed``; a reason where what lies there cannot be a model at all.
+
+    Raises:
+        UsageError: the part that was asked for has no file, or claimed digests are of another kind than the signed.
+    """
+    if request.claimed is not None:
+        return _claimed(signed, request.claimed)
+    may_be_unsigned = request.rules.may_be_unsigned
+    ignored: tuple[str, ...] = ()
+    if request.model.is_dir():
+        ignored = (*request.ignored, *may_be_unsigned, *_own_files(request), *_other_signatures(request, signed))
+    try:
+        seen = walk(request.model, ignored=ignored_with_defaults(ignored), allow_symlinks=signed.allow_symlinks)
+        comparison = measure_against(
+            signed,
+            request.model,
+            ignored=ignored,
+            unsigned_allowed=request.rules.unsigned_files is Level.WARN,
+            partial=request.partial,
+            every=request.every,
+            progress=request.progress,
+        )
+    except (ContentChanged, NotRegular) as error:
+        return reason_of(error)
+    if request.partial and len(comparison.left) == len(signed.files()):
+        raise UsageError(f"no signed file matches {' or '.join(request.partial)}: nothing would be verified")
+    names = set(signed.files())
+    left_out = set(comparison.actual.unsigned)
+    return Content(
+        comparison=comparison,
+        seen=seen,
+        allowed_unsigned=tuple(name for name in may_be_unsigned if name in left_out and name not in names),
+    )
+
+
+def _claimed(signed: Manifest, claimed: Manifest) -> Content:
+    try:
+        differences = compare(signed, claimed)
+    except ManifestError as error:
+        raise UsageError(
+            f"the model was signed as {signed.method} with {signed.hash_type}; digests of whole files with SHA-256 "
+            "cannot be compared with that"
+        ) from error
+    return Content(comparison=Comparison(actual=claimed, differences=differences, complete=True), seen=None)
+
+
+def _own_files(request: Request) -> list[str]:
+    """Return the signature and the claims, where the caller put them into the model under names of their own."""
+    root = request.model.resolve()
+    places = [path.parent.resolve() / path.name for path in (request.signature, request.claims)]
+    return [place.relative_to(root).as_posix() for place in places if place.is_relative_to(root)]
+
+
+def _other_signatures(request: Request, manifest: Manifest) -> list[str]:
+    """Return other signatures of this very model in its root: JSON that no loader reads, and that says the same.
+
+    They are recognised by what they hold, not by their name: anything else that is called ``*.sig`` is a file of the
+    model, signed or not.
+    """
+    wanted = {(entry.resource, entry.digest) for entry in manifest.entries}
+    found = []
+    for path in sorted(request.model.glob("*.sig")):
+        try:
+            if path.is_symlink() or path.stat().st_size > _MAX_SIGNATURE_BYTES:
+                continue
+            said = manifest_of(Statement.parse(Bundle.parse(path.read_bytes()).envelope.payload))
+        except (AttestationError, OSError):
+            continue
+        if {(entry.resource, entry.digest) for entry in said.entries} == wanted:
+            found.append(path.name)
+    return [name for name in found if name not in set(manifest.files())]
+
+
+def differences(request: Request, signed: Manifest, comparison: Comparison) -> list[Reason]:
+    """Return a reason for each file that is missing, changed or, where that denies, not signed."""
+    found = comparison.differences
+    reasons = [
+        *_listed(Code.FILE_MISSING, found.missing, "was signed and is not here"),
+        *_listed(Code.FILE_CHANGED, found.changed, "is not what was signed"),
+    ]
+    if request.rules.unsigned_files is Level.DENY:
+        left_out = set(signed.ignored) - set(comparison.actual.ignored)
+        reasons += [_unsigned(name, left_out) for name in found.extra[:_MAX_LISTED]]
+        if len(found.extra) > _MAX_LISTED:
+            reasons += _listed(Code.FILE_UNSIGNED, found.extra[_MAX_LISTED:], "was never signed")
+    if reasons and not comparison.complete:
+        message = "the verification ended at the first difference; --all finds every one"
+        reasons.append(Reason(code=Code.CONTENT, message=message, passed=False))
+    return reasons
+
+
+def _listed(code: Code, names: Sequence[str], what: str) -> list[Reason]:
+    reasons = [Reason(code=code, message=f"{name} {what}", passed=False, subject=name) for name in names[:_MAX_LISTED]]
+    more = len(names) - len(reasons)
+    if more:
+        reasons.append(Reason(code=code, message=f"and {more} more files", passed=False))
+    return reasons
+
+
+def _unsigned(name: str, left_out: set[str]) -> Reason:
+    parts = name.split("/")
+    above = next((part for end in range(1, len(parts) + 1) if (part := "/".join(parts[:end])) in left_out), None)
+    message = f"{name} was never signed; remove it, or have the model signed with it"
+    if above is not None:
+        message = f"{name} was left out by whoever signed; if that is right for you, give --ignore {above}"
+    return Reason(code=Code.FILE_UNSIGNED, message=message, passed=False, subject=name)
+
+
+def matches(request: Request, comparison: Comparison) -> list[Reason]:
+    """Return what to say about content without differences."""
+    actual = comparison.actual
+    files = f"{len(actual.files())} files"
+    if request.claimed is not None:
+        return [
+            Reason(code=Code.CONTENT, message=f"{files} have the digests that were signed", passed=True),
+            Reason(
+                code=Code.DIGESTS_MEASURED,
+                message="these are digests claimed by others: nothing was measured here. Verify again where the files "
+                "lie, or say --accept-claimed-digests",
+                passed=False,
+                level=Level.WARN if request.accept_claimed else Level.DENY,
+            ),
+        ]
+    message = f"{files} with {actual.size} bytes are what was signed"
+    if comparison.left:
+        message += f"; {len(comparison.left)} signed files were not looked at"
+    return [Reason(code=Code.CONTENT, message=message, passed=True)]
+
+
+def covered(request: Request, signed: Manifest, comparison: Comparison) -> Covered:
+    """Return what the answer speaks about."""
+    actual = comparison.actual
+    return Covered(
+        root=signed.root,
+        files=len(actual.files()),
+        size=actual.size,
+        ignored=tuple(name for name in actual.unsigned if name not in {SIGNATURE_NAME, CLAIMS_NAME}),
+        unsigned=comparison.differences.extra,
+        unchecked=comparison.left if comparison.complete else (),
+        claimed=request.claimed is not None,
+    )
+
+
+def whole_files(request: Request, actual: Manifest) -> Manifest:
+    """Return what was measured as whole files with SHA-256, which is how statements name files."""
+    if actual.method == FILES and actual.hash_type == "sha256":
+        return actual
+    whole = measure(
+        request.model,
+        ignored=actual.ignored,
+        allow_symlinks=actual.allow_symlinks,
+        progress=request.progress,
+    )
+    names = set(actual.files())
+    return replace(whole, entries=tuple(entry for entry in whole.entries if whole.file_name(entry) in names))
