@@ -244,7 +244,12 @@ class _Parent(Generic[T, R]):
                 # Python 3.12 warns of forks beside threads: they may leave a lock held. A worker takes none: it does
                 # not log, print or import, and collects none of the parent's garbage.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                pid = os.fork()
+                try:
+                    pid = os.fork()
+                except OSError:
+                    os.close(reading)
+                    os.close(writing)
+                    raise
             if pid == 0:
                 _serve(self._work, batch, self._names, self._bounds, self._provider.absent, parent, writing)
             os.close(writing)

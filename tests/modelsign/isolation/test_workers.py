@@ -2,7 +2,10 @@
 
 import json
 import os
+import signal
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -275,3 +278,51 @@ def test_require_does_not(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(confinement, "_limit_resources", broken)
     with pytest.raises(UsageError, match="rlimits cannot be put on"):
         list(results(Letters(descriptor), "ab", sandbox=Sandbox.REQUIRE))
+
+
+KILLED = """
+import os
+from modelsign import isolation
+
+fork = os.fork
+
+def announced():
+    pid = fork()
+    if pid:
+        print(pid, flush=True)
+    return pid
+
+def forever(_reader):
+    while True:
+        pass
+
+os.fork = announced
+isolation.ask(forever, os.open(os.devnull, os.O_RDONLY), 0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process of its parent's end")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_worker_does_not_outlive_its_parent(number: signal.Signals) -> None:
+    root = Path(__file__).resolve().parents[3]
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        parent.send_signal(number)
+        parent.wait(timeout=30)
+    for _ in range(3000):
+        if not lives(worker):
+            return
+        time.sleep(0.01)
+    os.kill(worker, signal.SIGKILL)
+    raise AssertionError("the worker goes on")
+
+
+def lives(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"  # nobody may be there to reap it
