@@ -36,6 +36,8 @@ class Judgement:
     entry: str = ""
     """the entry of judgement.toml that decided"""
     shapes: frozenset[str] = frozenset()
+    kept: bool = False
+    """whether a shaped callable may be kept for later"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,7 @@ class Tables:
                 source=table.get("source", ""),
                 entry=f"{module}: {' '.join(sorted(patterns))}" if patterns else module,
                 shapes=frozenset(table.get("shapes", "").split()),
+                kept=table.get("kept") == "harmless",
             )
             for name in names:
                 if name not in patterns:
@@ -185,7 +188,7 @@ def _fits(rest: list[str], patterns: frozenset[str]) -> bool:
     if any(part.startswith("__") for part in rest):
         return False
     bare = last.lstrip("_")
-    if _CLASS in patterns and bare[:1].isupper() and not bare.isupper():
+    if _CLASS in patterns and bare[:1].isupper():
         return True
     return _CONSTANT in patterns and bare.isupper()
 

@@ -14,7 +14,7 @@ from typing import Final
 from scanners.pickles.values import Global, Made, Mapping, Value
 from scanners.reader import Reader
 
-_KIND: Final = re.compile(r"[<>=|]?([?bBhHiIlLqQefdgFDGSUVOMmcpPnN])([0-9]*)\Z")
+_KIND: Final = re.compile(r"[<>=|]?([?abBcdDefFgGhHiIlLmMnNOpPqQSuUV])([0-9]*)\Z")
 _CHARACTERS: Final = {
     "?": 1, "b": 1, "B": 1, "h": 2, "H": 2, "i": 4, "I": 4, "l": 8, "L": 8, "q": 8, "Q": 8, "e": 2, "f": 4, "d": 8,
     "g": 16, "F": 8, "D": 16, "G": 32, "p": 8, "P": 8, "n": 8, "N": 8, "M": 8, "m": 8,

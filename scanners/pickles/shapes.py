@@ -64,6 +64,8 @@ class Shapes:
             return self._named_result(called)
         if shape == "plain-names":
             return all(isinstance(name, str) and not INTERNALS.intersection(name.split(".")) for name in arguments)
+        if shape == "range-text":
+            return len(arguments) == 1 and isinstance(arguments[0], str) and _RANGE.match(arguments[0]) is not None
         if shape == "argument-template":
             return all(_scipy_template(text) for text in self._state_values(called.made, "_parse_arg_template"))
         if shape == "no-formula":
@@ -90,6 +92,7 @@ class Shapes:
         return isinstance(result, Global) or (isinstance(result, Attribute) and bool(self.resolver.name_of(result)))
 
 
+_RANGE: Final = re.compile(r"(?:range\(-?[0-9]+(?:, -?[0-9]+){0,2}\)|Ellipsis|NotImplemented)\Z")
 _TEMPLATE: Final = re.compile(
     r"\s*def _parse_args\(self,[\w\s,=.*+-]*\):\s*return \([\w\s,]*\),[\w\s,.-]*"
     r"\s*def _parse_args_rvs\(self,[\w\s,=.*+-]*\):\s*return self\._argcheck_rvs\([\w\s,=]*\)"

@@ -118,7 +118,7 @@ class _Witness:
         self.counts[key] = seen + 1
         effect = self.tables.effect(called.function)
         if effect is not None and effect.kind == "loads":
-            for argument in called.arguments[:2]:
+            for argument in called.arguments:
                 if isinstance(argument, Span):
                     self.loaded_spans.add(argument.offset)
                 elif isinstance(argument, bytes):

@@ -210,7 +210,7 @@ class _Judge:
             self.settle(fact, fact.function)
             if fact.shape not in judgement.shapes:
                 message = f"calls {fact.function} with arguments that do not keep it harmless: {judgement.reason}"
-                self.report(UNKNOWN_CALL, fact, message, fact.text)
+                self.report(DANGEROUS_CALL if judgement.nature else UNKNOWN_CALL, fact, message, fact.text)
 
     def computed(self, fact: Call, made_here: bool) -> None:
         """Judge a call of what another call returned.
@@ -241,7 +241,7 @@ class _Judge:
         elif judgement.standing is Standing.CODE:
             self.settle(fact, function)
             self.report(CODE_TRAVELS, fact, f"{function} is {how}: {judgement.reason}", text)
-        elif judgement.standing in {Standing.UNKNOWN, Standing.SHAPED}:
+        elif judgement.standing is Standing.UNKNOWN or (judgement.standing is Standing.SHAPED and not judgement.kept):
             self.settle(fact, function)
             self.report(UNKNOWN_STORED, fact, f"{function} is {how}, and nothing is known about it", text)
 
