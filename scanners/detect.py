@@ -33,6 +33,20 @@ _FOREIGN_MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
 )
 
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_MEDIA_MAGIC: tuple[tuple[bytes, str], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF87a", "a GIF picture"),
+    (b"GIF89a", "a GIF picture"),
+    (b"%PDF-", "a PDF document"),
+    (b"OggS", "an Ogg stream"),
+    (b"ID3", "an MP3 file"),
+    (b"fLaC", "a FLAC file"),
+    (b"{\\rtf", "an RTF document"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Office document"),
+)
+
 
 def formats_of(blob: Blob, formats: Iterable[Format], read_by: Mapping[str, str]) -> tuple[Format, ...]:
     """Return every format whose loader would take the blob, in the order given.
@@ -52,19 +66,25 @@ def suffix_of(name: str) -> str:
     return base.rsplit(".", 1)[1].lower() if "." in base else ""
 
 
-def why_unread(blob: Blob) -> str | None:
-    """Say why a blob that no format took must not pass for harmless; None where it is nobody's input."""
+def why_unread(blob: Blob) -> tuple[str, str] | None:
+    """Say why a blob that no format took must not pass for harmless, as (code of an anomaly, message).
+
+    None where it is nobody's input.
+    """
     if not blob.reader.size:
         return None
-    head = blob.reader.read_at(0, 16)
+    head = blob.reader.read_at(0, 64)
     for offset, magic, what in _FOREIGN_MAGIC:
         if head[offset : offset + len(magic)] == magic:
-            return f"no reader for {what}"
+            return "no-reader", f"no reader for {what}"
     suffix = suffix_of(blob.name)
-    if suffix in _MODEL_SUFFIXES:
-        return f"named like a model (.{suffix}), but no reader understands it"
-    if suffix in _CODE_SUFFIXES:
-        return f"named like code or configuration (.{suffix}), but no reader understands it"
-    if suffix in _ARCHIVE_SUFFIXES:
-        return f"named like an archive (.{suffix}), but no reader understands it"
+    kinds = ((_MODEL_SUFFIXES, "a model"), (_CODE_SUFFIXES, "code or configuration"), (_ARCHIVE_SUFFIXES, "an archive"))
+    for suffixes, kind in kinds:
+        if suffix in suffixes:
+            if head.startswith(_LFS_POINTER):
+                return "no-reader", "a Git LFS pointer: the file itself was not fetched (git lfs pull)"
+            for magic, what in _MEDIA_MAGIC:
+                if head.startswith(magic):
+                    return "disguised-content", f"named like {kind} (.{suffix}), but it is {what}"
+            return "no-reader", f"named like {kind} (.{suffix}), but no reader understands it"
     return None

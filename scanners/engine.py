@@ -228,8 +228,9 @@ class _Scan:
                 frame.inert.append((base, base + size))
             else:
                 self.known = True
-                self.state(blob, "no-reader", why)
-                self.reasons.add(self.placed(blob, why))
+                code, message = why
+                self.state(blob, code, message)
+                self.reasons.add(self.placed(blob, message))
         return children
 
     def reading(self, module: Format, blob: Blob, reading: Reading) -> bool:

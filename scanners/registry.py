@@ -56,7 +56,7 @@ from scanners.rules.file import hdf5 as hdf5_rules
 from scanners.rules.file import onnx as onnx_rules
 from scanners.rules.file import tflite as tflite_rules
 from scanners.rules.file import torchscript as torchscript_rules
-from scanners.rules.tree import modules, shards
+from scanners.rules.tree import modules, names, shards
 
 FORMATS: tuple[Format, ...] = (
     torch_zip,
@@ -130,6 +130,7 @@ FILE_RULES: tuple[FileRule, ...] = (
 )  # fmt: skip
 
 TREE_RULES: tuple[TreeRule, ...] = (
+    names,
     shards,
     modules,
 )  # fmt: skip

@@ -131,8 +131,9 @@ def by_zipfile(data: bytes) -> set[bytes]:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, OverflowError):
         return found
     with archive:
-        asked: zipfile.ZipInfo | str
-        for asked in [*archive.infolist(), *archive.namelist()]:
+        questions: list[zipfile.ZipInfo | str] = [*archive.infolist()]
+        questions += archive.namelist()
+        for asked in questions:
             try:
                 with archive.open(asked) as content:
                     found.add(content.read())
