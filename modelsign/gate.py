@@ -34,6 +34,14 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted:
+    """The findings that a user accepts, and what the user should know about the waivers."""
+
+    by_fingerprint: Mapping[str, Acceptance] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
     """What a user lets pass."""
 

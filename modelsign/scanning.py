@@ -5,9 +5,9 @@ import os
 from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from modelsign.errors import NothingToDo
-from modelsign.ignoring import Ignore
 from modelsign.isolation import Job, Sandbox, scan_files
 from modelsign.sources import Entry, Links, Source, source_of
 from modelsign.version import __version__
@@ -17,6 +17,9 @@ from scanners.findings import Coverage, FileReport, Location, Report, Verdict
 from scanners.limits import Limits
 from scanners.reading import FileFacts
 from scanners.rules.file import left_out
+
+if TYPE_CHECKING:
+    from modelsign.ignoring import Ignore
 
 Progress = Callable[[int], None]
 """Called with the number of further bytes that are done."""
@@ -38,7 +41,7 @@ def scan(
     limits: Limits | None = None,
     digest: bool = False,
     links: Links = Links.REPORT,
-    ignore: Ignore | None = None,
+    ignore: "Ignore | None" = None,
     sandbox: Sandbox = Sandbox.AUTO,
     jobs: int | None = None,
     progress: Progress | None = None,
@@ -95,7 +98,7 @@ def size_of(target: str | os.PathLike[str], *, links: Links = Links.REPORT) -> i
 class _Opened:
     """The files of a target on their way through the workers: opened when one is free, closed when its result is in."""
 
-    def __init__(self, source: Source, entries: Sequence[Entry], *, ignore: Ignore | None) -> None:
+    def __init__(self, source: Source, entries: Sequence[Entry], *, ignore: "Ignore | None") -> None:
         self._source = source
         self._entries = entries
         self._ignore = ignore

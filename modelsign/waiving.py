@@ -5,14 +5,14 @@ named by its digest, has an owner and a reason, and ends: 90 days are the most, 
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
 from modelsign.config import near
 from modelsign.errors import UsageError
-from modelsign.gate import Acceptance
+from modelsign.gate import Acceptance, Accepted
 from scanners.findings import FileReport, Finding, Report, Severity
 
 WAIVERS_NAME = "waivers.toml"
@@ -38,14 +38,6 @@ class Waiver:
     def covers(self, finding: Finding, file: FileReport) -> bool:
         """Return whether the waiver is about this finding in this file."""
         return self.rule in {finding.rule.id, finding.rule.name} and file.sha256 == self.sha256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted:
-    """The findings of some reports that a user accepts, and what the user should know about the waivers."""
-
-    by_fingerprint: Mapping[str, Acceptance]
-    notices: tuple[str, ...]
 
 
 def load(path: Path, *, today: date) -> tuple[Waiver, ...]:

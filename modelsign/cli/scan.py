@@ -4,11 +4,11 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from modelsign import config, waiving
-from modelsign import ignoring as ignoring_files
+from modelsign import config
 from modelsign import report as forms
 from modelsign.cli.exits import Exit, worst
 from modelsign.cli.options import TARGET, Verb, common, offline_option, quiet, reporting, sandbox_option
@@ -16,14 +16,16 @@ from modelsign.cli.output import Output, Style
 from modelsign.cli.progress import progress_bar
 from modelsign.environment import environment
 from modelsign.escape import plain
-from modelsign.gate import FailOn, Gate
+from modelsign.gate import Accepted, FailOn, Gate
 from modelsign.isolation import Sandbox
 from modelsign.report import FORMS, Result
-from modelsign.report.json import load as load_reports
 from modelsign.scanning import ScanInterrupted, size_of
 from modelsign.scanning import scan as scan_target
 from modelsign.sources import Links
 from scanners.findings import Report
+
+if TYPE_CHECKING:
+    from modelsign.ignoring import Ignore
 
 
 @click.command(
@@ -113,19 +115,18 @@ def scan(
     """
     del offline  # every target of this verb is local so far; the option is a promise that holds anyway
     output.spare(targets)
-    accepting = _Accepting(targets, baseline=baseline, waivers=waivers)
-    ignoring = _chosen(ignore_file, ignoring_files.IGNORE_NAME, targets, option="--ignore-file", what="ignore file")
+    accept, needs_digests = _acceptance(targets, baseline=baseline, waivers=waivers)
     scanning = partial(
         scan_target,
-        digest=digest or accepting.needs_digests,
+        digest=digest or needs_digests,
         links=Links(symlinks),
-        ignore=ignoring_files.load(ignoring) if ignoring else None,
+        ignore=_ignored(targets, ignore_file),
         sandbox=Sandbox(sandbox),
         jobs=jobs,
     )
     started = datetime.now(UTC)
     reports, interrupt = _scan_all(targets, scanning, Links(symlinks))
-    accepted = accepting.accept(reports)
+    accepted = accept(reports)
     gate = Gate(fail_on=FailOn(fail_on), allow_incomplete=allow_incomplete, accepted=accepted.by_fingerprint)
     result = Result(
         reports=reports,
@@ -158,26 +159,35 @@ def _scan_all(
     return tuple(reports), None
 
 
-class _Accepting:
-    """The baseline and the waivers the user named, or that lie in the working directory."""
+def _acceptance(
+    targets: Sequence[str], *, baseline: Path | None, waivers: Path | None
+) -> "tuple[Callable[[Sequence[Report]], Accepted], bool]":
+    """Return what tells which findings are accepted, and whether it needs the digests of files.
 
-    def __init__(self, targets: Sequence[str], *, baseline: Path | None, waivers: Path | None) -> None:
-        # Local time: an expiry is a day in the calendar of the people who agreed on it.
-        self._today = datetime.now().astimezone().date()
-        chosen = _chosen(waivers, waiving.WAIVERS_NAME, targets, option="--waivers", what="file of waivers")
-        self._waivers = waiving.load(chosen, today=self._today) if chosen else ()
-        if baseline is not None:
-            config.refuse_inside(baseline, targets, what="baseline")
-        self._baseline = load_reports(baseline) if baseline else ()
+    The baseline and the waivers are those the user named, or the waivers of the working directory.
+    """
+    chosen = _chosen(waivers, "waivers.toml", targets, option="--waivers", what="file of waivers")
+    if baseline is None and chosen is None:
+        return (lambda _: Accepted()), False
+    from modelsign import waiving  # only those who use it pay for it
+    from modelsign.report.json import load as load_reports
 
-    @property
-    def needs_digests(self) -> bool:
-        """Whether files must be hashed to find the ones that waivers are about."""
-        return bool(self._waivers)
+    # Local time: an expiry is a day in the calendar of the people who agreed on it.
+    today = datetime.now().astimezone().date()
+    granted = waiving.load(chosen, today=today) if chosen else ()
+    if baseline is not None:
+        config.refuse_inside(baseline, targets, what="baseline")
+    known = load_reports(baseline) if baseline else ()
+    return partial(waiving.accept, baseline=known, waivers=granted, today=today), bool(granted)
 
-    def accept(self, reports: Sequence[Report]) -> waiving.Accepted:
-        """Return what of the reports is accepted."""
-        return waiving.accept(reports, baseline=self._baseline, waivers=self._waivers, today=self._today)
+
+def _ignored(targets: Sequence[str], named: Path | None) -> "Ignore | None":
+    chosen = _chosen(named, ".modelsignignore", targets, option="--ignore-file", what="ignore file")
+    if chosen is None:
+        return None
+    from modelsign import ignoring
+
+    return ignoring.load(chosen)
 
 
 def _chosen(named: Path | None, name: str, targets: Sequence[str], *, option: str, what: str) -> Path | None:
