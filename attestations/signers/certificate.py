@@ -90,6 +90,15 @@ class CertificateSigner:
         chain = [certificate.public_bytes(Encoding.DER) for certificate in self.certificates]
         return Bundle.of_chain(envelope, certificates=chain, timestamps=stamps)
 
+    def verifier(self) -> "CertificateVerifier":
+        """Return a verifier for what this signer signs: this very certificate, under the last one of its chain."""
+        leaf = self.certificates[0].public_bytes(Encoding.DER)
+        return CertificateVerifier(
+            roots=self.certificates[-1:],
+            accepts=lambda signed_by: signed_by.certificate == leaf,
+            expected=f"the certificate of {_name(self.certificates[0])}",
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pin:

@@ -73,6 +73,11 @@ class KeyVerifier:
         """
         return cls(key=load_public(read_key_file(path), str(path)), name=name or path.name, authorities=authorities)
 
+    @property
+    def fingerprint(self) -> str:
+        """What signatures call the key: SHA-256 of its PEM text."""
+        return key_hint(self.key)
+
     def handles(self, bundle: Bundle) -> bool:
         return bundle.material is Material.PUBLIC_KEY
 

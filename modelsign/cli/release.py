@@ -88,9 +88,10 @@ def release(
 def _verifier(sealer: Signer, choice: SignerChoice) -> Verifier:
     if isinstance(sealer, KeySigner):
         return sealer.verifier(name="the release key" if choice.key is None else choice.key.name)
+    from attestations.signers.certificate import CertificateSigner
     from attestations.signers.sigstore import SigstoreSigner
 
-    if isinstance(sealer, SigstoreSigner):
+    if isinstance(sealer, CertificateSigner | SigstoreSigner):
         return sealer.verifier()
     raise UsageError("a release verifies itself, and there is no verifier for this way of signing")
 

@@ -1,16 +1,21 @@
 """`modelsign verify`: signature, content and claims, before anything is loaded."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
+from attestations.signers.key import KeySigner
 from modelsign.cli.exits import exit_of_decision
 from modelsign.cli.options import TARGET, Verb, common, offline_option, quiet, reporting
 from modelsign.cli.output import Output
 from modelsign.cli.progress import progress_bar
+from modelsign.cli.signer import passphrase_for
 from modelsign.cli.trust_options import TrustChoice, trust_options
 from modelsign.config import refuse_inside
+from modelsign.policy.decision import Decision
+from modelsign.publish import replacing_file
 from modelsign.report.decision import write_human, write_json
 from modelsign.verification import verify as verify_model
 
@@ -73,6 +78,19 @@ from modelsign.verification import verify as verify_model
     "instead of files; exits with 3, because nothing was measured.",
 )
 @click.option("--accept-claimed-digests", is_flag=True, help="Be content with --manifest.")
+@click.option(
+    "--vsa",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="After an allowed decision by --policy, write it to FILE as a signed SLSA verification summary.",
+)
+@click.option(
+    "--vsa-key",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Private key of the gate that signs the summary; nobody who made the model may hold it.",
+)
+@click.option("--resource-uri", metavar="URI", help="Under which name the summary's readers will ask for the model.")
 @reporting("human", "json")
 @common
 def verify(
@@ -91,6 +109,9 @@ def verify(
     signed_before: datetime | None,
     claimed_digests: Path | None,
     accept_claimed_digests: bool,
+    vsa: Path | None,
+    vsa_key: Path | None,
+    resource_uri: str | None,
     ignore_unsigned_files: bool,
     output: Output,
 ) -> int:
@@ -104,6 +125,7 @@ def verify(
         raise click.UsageError("--accept-claimed-digests goes with --manifest")
     if claimed_digests is not None:
         refuse_inside(claimed_digests, [target], what="list of digests")
+    gate = _gate(vsa, vsa_key, resource_uri, trusted)
     with progress_bar("Verifying", total=None, quiet=quiet()) as progress:
         decision = verify_model(
             target,
@@ -123,12 +145,42 @@ def verify(
             accept_claimed_digests=accept_claimed_digests,
             progress=progress,
         )
+    if gate is not None and decision.allowed:
+        gate.write(decision)
     output.publish(
         lambda form, style: (
             write_json(decision) if form == "json" else write_human(decision, color=style.color, quiet=style.quiet)
         )
     )
     return exit_of_decision(decision)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Gate:
+    """Who sums an allowed decision up, and where to."""
+
+    file: Path
+    key: KeySigner
+    resource: str
+
+    def write(self, decision: Decision) -> None:
+        from modelsign.claims.verification_summary import summary_bundle
+
+        bundle = summary_bundle(decision, self.key, resource=self.resource, verified=datetime.now(UTC))
+        with replacing_file(self.file, force=True) as file:
+            file.write(bundle.to_json() + b"\n")
+
+
+def _gate(vsa: Path | None, key: Path | None, resource: str | None, trusted: TrustChoice) -> _Gate | None:
+    if vsa is None:
+        if key is not None or resource is not None:
+            raise click.UsageError("--vsa-key and --resource-uri go with --vsa")
+        return None
+    if key is None or resource is None or trusted.policy is None:
+        raise click.UsageError(
+            "a summary says who verified what against which policy: give --vsa-key, --resource-uri and --policy"
+        )
+    return _Gate(file=vsa, key=KeySigner.load(key, passphrase_for(key)), resource=resource)
 
 
 def _utc(time: datetime | None) -> datetime | None:

@@ -1,10 +1,12 @@
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from modelsign.cli.main import invoke
+from tests.builders.certificates import CODE_SIGNING, issue
 from tests.builders.models import CHECKPOINT, CONFIG, HOSTILE
 from tests.builders.signatures import write_key, write_model
 
@@ -121,3 +123,27 @@ def test_a_keyless_release_verifies_itself_by_identity(
     trust = ["--identity", "dev@example.com", "--issuer", sigstore_stack.issuer]
     root = ["--trusted-root", str(sigstore_stack.trusted_root), "--offline"]
     assert invoke(["verify", str(target), *trust, *root]) == 0
+
+
+@pytest.mark.parametrize("with_chain", [True, False])
+def test_a_release_can_be_signed_with_a_certificate(source: Path, tmp_path: Path, with_chain: bool) -> None:
+    since, until = datetime.now(UTC) - timedelta(days=1), datetime.now(UTC) + timedelta(days=1)
+    root = issue("Acme Root", ca=True, since=since, until=until)
+    leaf = issue("release", root, purposes=CODE_SIGNING, since=since, until=until)
+    key, certificate = leaf.write(tmp_path, "leaf")
+    _, anchor = root.write(tmp_path, "root")
+    chain = ["--certificate-chain", str(anchor)] if with_chain else []
+    signer = ["--key", str(key), "--signing-certificate", str(certificate), *chain]
+    assert invoke(["release", str(source), "-o", str(tmp_path / "out"), *signer]) == 0
+    trust = ["--certificate-chain", str(anchor), "--subject", "release"]
+    assert invoke(["verify", str(tmp_path / "out"), *trust]) == 0
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        "schema = 1\n[trust]\ncertificates = { acme = 'root.pem' }\n"
+        "[identities]\nrelease = { certificate = 'acme', subject = 'release' }\n"
+        "[require.signature]\nby = ['release']\n[require.scan]\nby = ['release']\n"
+    )
+    policy.write_text(policy.read_text().replace("root.pem", anchor.name))
+    assert invoke(["verify", str(tmp_path / "out"), "--policy", str(policy)]) == 0
+    policy.write_text(policy.read_text().replace("subject = 'release'", "subject = 'other'"))
+    assert invoke(["verify", str(tmp_path / "out"), "--policy", str(policy)]) == 12

@@ -6,11 +6,14 @@ import jsonschema
 import pytest
 
 import modelsign
+from attestations.bundle import Bundle
+from attestations.predicates.verification_summary import VerificationSummary
+from attestations.verify import verify_bundle
 from modelsign.cli.exits import _REASONS
 from modelsign.cli.main import invoke
 from modelsign.policy.decision import Code
 from tests.builders.models import model, released, rewrite
-from tests.builders.signatures import write_key
+from tests.builders.signatures import verifier, write_key
 
 if TYPE_CHECKING:
     from tests.sigstore_stack.stack import SigstoreStack
@@ -331,3 +334,66 @@ def test_a_signature_counts_within_a_time_told_by_the_log(keyless: Path, sigstor
     assert invoke(["verify", str(keyless), *trust, "--signed-after", "2020-01-01"]) == 0
     assert invoke(["verify", str(keyless), *trust, "--signed-before", "2020-01-01"]) == 12
     assert invoke(["verify", str(keyless), *trust, "--signed-after", "soon"]) == 2
+
+
+@pytest.fixture
+def by_policy(place: Path) -> list[str]:
+    policy = place.with_name("policy.toml")
+    policy.write_text(
+        "schema = 1\nname = 'prod'\n[trust]\nkeys = { release = 'release.pub' }\n[identities]\n"
+        "release = { key = 'release' }\n[require.scan]\nby = ['release']\n"
+    )
+    return ["--policy", str(policy)]
+
+
+def test_an_allowed_decision_becomes_a_signed_summary(place: Path, by_policy: list[str], tmp_path: Path) -> None:
+    gate, _ = write_key(tmp_path, "gate")
+    vsa = tmp_path / "summary.json"
+    options = ["--vsa", str(vsa), "--vsa-key", str(gate), "--resource-uri", "hf://acme/tiny"]
+    assert invoke(["verify", str(place), *by_policy, *options]) == 0
+
+    verified = verify_bundle(Bundle.parse(vsa.read_bytes()), [verifier("gate")])
+    summary = VerificationSummary.parse(verified.statement.predicate)
+    assert (summary.resource, summary.policy, summary.passed) == ("hf://acme/tiny", "urn:modelsign:policy:prod", True)
+    assert summary.levels == ("MODELSIGN_SCANNED", "MODELSIGN_VERIFIED")
+    assert len(summary.inputs) == 2
+    assert [subject.name for subject in verified.statement.subjects][1:] == [
+        "README.md",
+        "config.json",
+        "weights/model.safetensors",
+    ]
+
+
+def test_a_denied_model_gets_no_summary(place: Path, by_policy: list[str], tmp_path: Path) -> None:
+    gate, _ = write_key(tmp_path, "gate")
+    (place / "claims.jsonl").unlink()
+    options = ["--vsa", str(tmp_path / "summary.json"), "--vsa-key", str(gate), "--resource-uri", "x"]
+    assert invoke(["verify", str(place), *by_policy, *options]) == 14
+    assert not (tmp_path / "summary.json").exists()
+
+
+def test_whoever_made_the_model_cannot_sum_up(
+    place: Path, by_policy: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    release = str(place.with_name("release.key"))
+    options = ["--vsa", str(tmp_path / "summary.json"), "--vsa-key", release, "--resource-uri", "x"]
+    assert invoke(["verify", str(place), *by_policy, *options]) == 2
+    assert "must be its own" in capsys.readouterr().err
+    assert not (tmp_path / "summary.json").exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--vsa", "FILE"],
+        ["--vsa-key", "KEY"],
+        ["--resource-uri", "x"],
+        ["--vsa", "FILE", "--vsa-key", "KEY"],
+        ["--vsa", "FILE", "--vsa-key", "KEY", "--resource-uri", "x", "--partial", "*.json"],
+    ],
+)
+def test_half_a_summary_is_a_usage_error(place: Path, by_policy: list[str], tmp_path: Path, options: list[str]) -> None:
+    gate, _ = write_key(tmp_path, "gate")
+    filled = [word.replace("FILE", str(tmp_path / "vsa")).replace("KEY", str(gate)) for word in options]
+    assert invoke(["verify", str(place), *by_policy, *filled]) == 2
+    assert not (tmp_path / "vsa").exists()
