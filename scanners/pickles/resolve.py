@@ -91,14 +91,18 @@ _CODE_TYPES: Final = {"__code__": "CodeType", "gi_code": "CodeType", "cr_code": 
 class Called:
     """One call that a loader would make, after all indirections."""
 
-    __slots__ = ("arguments", "function", "known", "made", "via")
+    __slots__ = ("arguments", "function", "known", "made", "origin", "via")
 
-    def __init__(self, function: str, arguments: tuple[Value, ...], made: Made, via: str, *, known: bool) -> None:
+    def __init__(
+        self, function: str, arguments: tuple[Value, ...], made: Made, via: str, *, known: bool, origin: Made
+    ) -> None:
         self.function = function
         """full name; empty where it could not be computed"""
         self.arguments = arguments
         self.made = made
         """with the function and arguments as far as they were computed"""
+        self.origin = origin
+        """the object of the pickle that the call makes: what is done to the result is done to it"""
         self.via = via
         self.known = known
 
@@ -408,7 +412,7 @@ class Resolver:
         self, function: Value, arguments: tuple[Value, ...], made: Made, via: str, depth: int
     ) -> Iterator[Called]:
         if depth > 8:
-            yield Called("", arguments, made, via, known=False)
+            yield Called("", arguments, made, via, known=False, origin=made)
             return
         name = self.name_of(function)
         shown = made if depth == 0 and function is made.function else Made(function, arguments, None, via, made.offset)
@@ -417,16 +421,16 @@ class Resolver:
             if effect in {"partial", "methodcaller"}:
                 target = self._target(function, arguments, 0)
                 if target is None:
-                    yield Called("", arguments, shown, via, known=False)
+                    yield Called("", arguments, shown, via, known=False, origin=made)
                 else:
                     yield from self._calls(target[0], target[1], made, self.name_of(function.function), depth + 1)
                 return
             if effect in {"attrgetter", "itemgetter"}:
                 result = self._indirect(function, made, arguments, 0)
                 if result is made:
-                    yield Called("", arguments, shown, via, known=False)
+                    yield Called("", arguments, shown, via, known=False, origin=made)
                 return
-        yield Called(name, arguments, shown, via, known=bool(name))
+        yield Called(name, arguments, shown, via, known=bool(name), origin=made)
         effect_of_name = self.tables.effect(name) if name else None
         if effect_of_name is not None and effect_of_name.kind == "apply":
             yield from self._applied(name, arguments, made, depth)

@@ -64,12 +64,14 @@ class Shapes:
             return self._named_result(called)
         if shape == "plain-names":
             return all(isinstance(name, str) and not INTERNALS.intersection(name.split(".")) for name in arguments)
+        if shape == "without-constructor":
+            return called.via in _BY_NEW or (called.via in {"INST", "OBJ"} and not arguments)
         if shape == "range-text":
             return len(arguments) == 1 and isinstance(arguments[0], str) and _RANGE.match(arguments[0]) is not None
         if shape == "argument-template":
-            return all(_scipy_template(text) for text in self._state_values(called.made, "_parse_arg_template"))
+            return all(_scipy_template(text) for text in self._state_values(called.origin, "_parse_arg_template"))
         if shape == "no-formula":
-            return not any(self._state_values(called.made, key) for key in ("restore_design_info", "formula"))
+            return not any(self._state_values(called.origin, key) for key in ("restore_design_info", "formula"))
         if shape == "names-only":
             return all(isinstance(argument, (str, int, type(None))) for argument in arguments)
         return False
@@ -92,6 +94,11 @@ class Shapes:
         return isinstance(result, Global) or (isinstance(result, Attribute) and bool(self.resolver.name_of(result)))
 
 
+_BY_NEW: Final = frozenset(
+    {"NEWOBJ", "NEWOBJ_EX", "copyreg._reconstructor", "copyreg.__newobj__", "copyreg.__newobj_ex__"}
+    | {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"}
+)
+"""ways to an object that go by __new__ alone"""
 _RANGE: Final = re.compile(r"(?:range\(-?[0-9]+(?:, -?[0-9]+){0,2}\)|Ellipsis|NotImplemented)\Z")
 _TEMPLATE: Final = re.compile(
     r"\s*def _parse_args\(self,[\w\s,=.*+-]*\):\s*return \([\w\s,]*\),[\w\s,.-]*"
