@@ -3,6 +3,8 @@
 import json
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -10,9 +12,11 @@ import click
 from modelsign.cli.options import TARGET, Verb, common, quiet
 from modelsign.cli.progress import progress_bar
 from modelsign.conversion.converting import Converted, Options, convert_file
+from modelsign.conversion.directory import convert_directory, convert_to_shards
 from modelsign.conversion.dtypes import DTYPES
 from modelsign.conversion.output import DEFAULT_ALIGNMENT
-from modelsign.conversion.record import Conversion, LeftOut
+from modelsign.conversion.record import Conversion, FileIdentity, LeftOut
+from modelsign.conversion.sharding import size_of
 from modelsign.conversion.tying import Tied
 from modelsign.escape import plain
 from modelsign.publish import refuse_existing, replacing_file
@@ -53,6 +57,17 @@ _LISTED = 20
 @click.option(
     "--align", type=int, default=DEFAULT_ALIGNMENT, show_default=True, metavar="N", help="Alignment of the data."
 )
+@click.option(
+    "--max-shard-size",
+    metavar="SIZE",
+    help="Write shards of at most this size (5GB, 500MiB) and an index, into the directory DST.",
+)
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="For a directory: leave out files whose relative name matches; may be repeated.",
+)
 @click.option("--no-verify", is_flag=True, help="Copy only: no checksums, no comparison, no tensor digests.")
 @click.option("--digest", is_flag=True, help="Also hash both files as wholes.")
 @click.option("--dtype-report", is_flag=True, help="Add a table of element types.")
@@ -69,6 +84,8 @@ def convert(
     select: str | None,
     tied: str,
     align: int,
+    max_shard_size: str | None,
+    exclude: tuple[str, ...],
     no_verify: bool,
     digest: bool,
     dtype_report: bool,
@@ -78,7 +95,8 @@ def convert(
     """Convert a checkpoint to safetensors without torch and without executing it.
 
     SRC is a checkpoint: torch.save (any version), TorchScript, numpy, and more. DST is by default beside it: m.pt gives
-    m.safetensors, pytorch_model.bin gives model.safetensors. A checkpoint that cannot be converted safely is refused
+    m.safetensors, pytorch_model.bin gives model.safetensors. If SRC is a directory, its checkpoints are converted,
+    shards and index included, the rest is copied, and no pickle reaches DST. What cannot be converted safely is refused
     with exit code 6, and nothing is left behind.
     """
     if target is not None and output is not None:
@@ -87,23 +105,23 @@ def convert(
         if extra is not None and not dry_run:
             refuse_existing(extra, force=force)
     path = Path(source)
-    size = path.stat().st_size if path.is_file() else None
-    with progress_bar("Converting", total=size, quiet=quiet() or dry_run) as progress:
-        done = convert_file(
-            path,
-            target or output,
-            Options(
-                force=force,
-                select=select,
-                tied=Tied(tied),
-                align=align,
-                verify=not no_verify,
-                digest=digest or record is not None,
-                dry_run=dry_run,
-                with_values=sidecar is not None,
-                progress=progress,
-            ),
-        )
+    options = Options(
+        force=force,
+        select=select,
+        tied=Tied(tied),
+        align=align,
+        verify=not no_verify,
+        digest=digest or record is not None,
+        dry_run=dry_run,
+        with_values=sidecar is not None,
+    )
+    limit = None if max_shard_size is None else size_of(max_shard_size)
+    if sidecar is not None and (limit is not None or path.is_dir()):
+        raise click.UsageError("--sidecar is for one file that becomes one file")
+    if exclude and not path.is_dir():
+        raise click.UsageError("--exclude is for directories")
+    with progress_bar("Converting", total=_size(path), quiet=quiet() or dry_run) as progress:
+        done = _run(path, target or output, replace(options, progress=progress), limit, exclude)
     if not dry_run:
         _write(record, done.conversion.to_json(), force=force)
         _write(sidecar, _sidecar(done), force=force)
@@ -111,6 +129,22 @@ def convert(
         sys.stdout.write(done.conversion.to_json().decode("ascii"))
     elif not quiet() or dry_run:
         click.echo("\n".join(_summary(done.conversion, dtype_report=dtype_report)))
+
+
+def _run(path: Path, target: Path | None, options: Options, limit: int | None, exclude: Sequence[str]) -> Converted:
+    if path.is_dir():
+        conversion = convert_directory(path, target, options, max_shard_size=limit, exclude=exclude)
+        return Converted(conversion=conversion, values={})
+    if limit is not None:
+        return Converted(conversion=convert_to_shards(path, target, options, max_shard_size=limit), values={})
+    return convert_file(path, target, options)
+
+
+def _size(path: Path) -> int | None:
+    """Return about how many bytes will be written, for the progress bar."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else None
 
 
 def _write(path: Path | None, data: bytes, *, force: bool) -> None:
@@ -126,7 +160,7 @@ def _sidecar(done: Converted) -> bytes:
 def _summary(conversion: Conversion, *, dtype_report: bool) -> list[str]:
     total = sum(file.size for file in conversion.targets)
     verb = "Converted" if conversion.written else "Would convert"
-    source, target = (plain(files[0].name) for files in (conversion.sources, conversion.targets))
+    source, target = (_named(files) for files in (conversion.sources, conversion.targets))
     lines = [
         f"{verb} {source} ({conversion.format}) to {target}: {len(conversion.tensors)} tensors, {total} bytes",
     ]
@@ -146,6 +180,10 @@ def _summary(conversion: Conversion, *, dtype_report: bool) -> list[str]:
         compared = "output read again and compared byte by byte" if conversion.verified else "output not verified"
         lines.append(f"Nothing was executed; {compared}.")
     return lines
+
+
+def _named(files: Sequence[FileIdentity]) -> str:
+    return plain(files[0].name) if len(files) == 1 else f"{len(files)} files"
 
 
 def _table(conversion: Conversion) -> list[str]:

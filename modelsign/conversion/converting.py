@@ -7,14 +7,16 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from modelsign.conversion.copying import Copied, Copier, hash_file
+from modelsign.conversion.copying import Copier, hash_file
 from modelsign.conversion.dtypes import needed_version
 from modelsign.conversion.inputs.request import Request
 from modelsign.conversion.origins import settle
-from modelsign.conversion.output import DEFAULT_ALIGNMENT, Layout, check_alignment, lay_out
+from modelsign.conversion.output import DEFAULT_ALIGNMENT, check_alignment, lay_out
 from modelsign.conversion.parsing import parse
 from modelsign.conversion.plan import Json, Plan, PlannedTensor
 from modelsign.conversion.record import Conversion, FileIdentity, TensorRecord
+from modelsign.conversion.refusals import KINDS
+from modelsign.conversion.sharding import size_of
 from modelsign.conversion.tying import Tied, untied
 from modelsign.errors import ConversionError, SourceError, UsageError
 from modelsign.isolation import RefusedError, Sandbox, WorkerError, ask
@@ -52,14 +54,16 @@ def convert(
     verify: bool = True,
     digest: bool = False,
     dry_run: bool = False,
+    max_shard_size: int | str | None = None,
+    exclude: Sequence[str] = (),
     progress: Callable[[int], None] | None = None,
 ) -> Conversion:
     """Convert a checkpoint to safetensors without torch and without executing anything.
 
     Args:
-        source: a checkpoint file.
+        source: a checkpoint file, or a directory: then its checkpoints are converted and the rest is copied.
         target: the safetensors file to write; by default beside the source (`m.pt` -> `m.safetensors`,
-            `pytorch_model.bin` -> `model.safetensors`).
+            `pytorch_model.bin` -> `model.safetensors`). For a directory or shards, the directory to write.
         force: replace an existing target.
         select: dotted path of the part of the checkpoint to take, "." for all of it. By default a wrapper
             (`state_dict`, `model_state_dict`, `model`, `module`) is taken where there is one.
@@ -69,6 +73,8 @@ def convert(
             and hashes every tensor. Turned off, it copies as `cp` does: nothing is checked, nor flushed to the disk.
         digest: also hash both files as wholes.
         dry_run: write nothing, return what would be written.
+        max_shard_size: write shards of at most this size (bytes, or text such as "5GB") and an index, into a directory.
+        exclude: for a directory, patterns of relative names to leave out.
         progress: told how many further bytes of the output are done.
 
     Returns:
@@ -89,7 +95,17 @@ def convert(
         dry_run=dry_run,
         progress=progress,
     )
-    return convert_file(Path(source), None if target is None else Path(target), options).conversion
+    source = Path(source)
+    target = None if target is None else Path(target)
+    limit = size_of(max_shard_size) if isinstance(max_shard_size, str) else max_shard_size
+    if source.is_dir() or limit is not None:
+        from modelsign.conversion.directory import convert_directory, convert_to_shards
+
+        if source.is_dir():
+            return convert_directory(source, target, options, max_shard_size=limit, exclude=exclude)
+        assert limit is not None
+        return convert_to_shards(source, target, options, max_shard_size=limit)
+    return convert_file(source, target, options).conversion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,15 +142,21 @@ def convert_file(source: Path, target: Path | None, options: Options) -> Convert
                 options=options,
             )
             return Converted(conversion=conversion, values=dict(plan.values))
-        with (
-            named(source),
-            writing(target),
-            replacing_file(target, force=options.force, durable=options.verify) as file,
-        ):
-            written = write(descriptor, file.fileno(), plan, layout, target.parent, options)
-            if changed(before, os.fstat(descriptor)):
-                raise ConversionError(CHANGED)
-            target_sha256 = hash_file(file.fileno()) if options.digest else None
+        scratch = stack.enter_context(scratch_file(target.parent))
+        with named(source), writing(target):
+            origins = settle(plan, descriptor, scratch)
+            with replacing_file(target, force=options.force, durable=options.verify) as file:
+                copier = Copier(
+                    source=descriptor if options.digest else None,
+                    target=file.fileno(),
+                    layout=layout,
+                    origins=origins,
+                    progress=options.progress,
+                )
+                written = copier.run(verify=options.verify)
+                if changed(before, os.fstat(descriptor)):
+                    raise ConversionError(CHANGED)
+                target_sha256 = hash_file(file.fileno()) if options.digest else None
     conversion = _conversion(
         plan,
         layout.order,
@@ -150,7 +172,7 @@ def convert_file(source: Path, target: Path | None, options: Options) -> Convert
 def default_target(source: Path) -> Path:
     """Return where a conversion goes: `m.pt` -> `m.safetensors`, `pytorch_model.bin` -> `model.safetensors`."""
     stem = source.stem if source.suffix else source.name
-    if stem == _CHECKPOINT_STEM or stem.startswith(f"{_CHECKPOINT_STEM}-"):
+    if stem == _CHECKPOINT_STEM or stem.startswith((f"{_CHECKPOINT_STEM}-", f"{_CHECKPOINT_STEM}.")):
         stem = "model" + stem.removeprefix(_CHECKPOINT_STEM)
     return source.with_name(stem + SUFFIX)
 
@@ -180,22 +202,14 @@ def plan_of(descriptor: int, source: Path, options: Options) -> Plan:
         try:
             answer = ask(lambda reader: parse(reader, request).to_json(), descriptor, size, sandbox=options.sandbox)
         except RefusedError as error:
-            if error.kind == ConversionError.__name__:
-                raise ConversionError(str(error)) from error
+            if error.kind in KINDS:
+                raise KINDS[error.kind](str(error)) from error
             raise ConversionError(f"its parser failed with {error.kind}: {error}") from error
         except WorkerError as error:
             raise ConversionError(str(error)) from error
         plan = Plan.from_json(answer)
         plan.check(size)
         return plan
-
-
-def write(descriptor: int, target: int, plan: Plan, layout: Layout, directory: Path, options: Options) -> Copied:
-    """Write one output file."""
-    with scratch_file(directory) as scratch:
-        origins = settle(plan, descriptor, scratch)
-        copier = Copier(source=descriptor, target=target, layout=layout, origins=origins, progress=options.progress)
-        return copier.run(verify=options.verify, digest=options.digest)
 
 
 def changed(before: os.stat_result, after: os.stat_result) -> bool:
@@ -213,7 +227,7 @@ def named(source: Path) -> Iterator[None]:
     try:
         yield
     except ConversionError as error:
-        raise ConversionError(f"{source}: {error}") from error
+        raise type(error)(f"{source}: {error}") from error
 
 
 @contextmanager

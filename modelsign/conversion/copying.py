@@ -13,6 +13,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from modelsign.conversion.gather import pieces
 from modelsign.conversion.origins import Origin, crc_differs, read_exactly
@@ -46,7 +47,7 @@ class Copier:
     def __init__(
         self,
         *,
-        source: int,
+        source: int | None,
         target: int,
         layout: Layout,
         origins: Sequence[Origin],
@@ -55,7 +56,7 @@ class Copier:
         """Prepare to write.
 
         Args:
-            source: descriptor of the source, for its whole-file digest.
+            source: descriptor of a source that is to be hashed as a whole meanwhile.
             target: descriptor of the output, open for reading and writing.
             layout: what goes where.
             origins: of every store of the plan.
@@ -77,19 +78,18 @@ class Copier:
         self._source_digest: str | None = None
         self._range_copy = hasattr(os, "copy_file_range")
 
-    def run(self, *, verify: bool, digest: bool) -> Copied:
+    def run(self, *, verify: bool) -> Copied:
         """Write header and tensors.
 
         Args:
             verify: read both sides again, compare, hash each tensor and check the source's checksums.
-            digest: also hash the whole source.
 
         Raises:
             ConversionError: the source is damaged, changed underneath, or the output differs from it.
             OSError: the output cannot be written.
         """
         jobs: list[Callable[[], None]] = []
-        if digest:
+        if self._source is not None:
             jobs.append(self._digest_source)
         if verify:
             jobs += self._checksum_jobs()
@@ -140,7 +140,7 @@ class Copier:
         done = 0
         while done < tensor.size and not self._stop.is_set():
             step = min(_COPY_STEP, tensor.size - done)
-            self._copy_step(origin, begin + done, place + done, step)
+            self.copy_step(origin, begin + done, place + done, step)
             done += step
             if done < tensor.size:
                 self._advance(place + done, report=report)
@@ -148,7 +148,8 @@ class Copier:
         if place + tensor.size - self._ready >= _CHUNK or tensor.size >= _CHUNK:
             self._advance(place + tensor.size, report=report)
 
-    def _copy_step(self, origin: Origin, begin: int, place: int, length: int) -> None:
+    def copy_step(self, origin: Origin, begin: int, place: int, length: int) -> None:
+        """Copy bytes of a store's descriptor, by the kernel alone where it can."""
         while length and self._range_copy:
             try:
                 copied = os.copy_file_range(origin.descriptor, self._target, length, begin, place)
@@ -318,7 +319,22 @@ class Copier:
         ]
 
     def _digest_source(self) -> None:
+        assert self._source is not None
         self._source_digest = hash_file(self._source)
+
+
+def copy_file(source: int, target: int, size: int, path: Path, progress: Progress | None) -> None:
+    """Copy a whole file as it is."""
+    whole = Origin(name=str(path), descriptor=source, offset=0, size=size, crc=None)
+    copier = Copier(source=None, target=target, layout=_NOTHING, origins=())
+    for start in range(0, size, _COPY_STEP):
+        step = min(_COPY_STEP, size - start)
+        copier.copy_step(whole, start, start, step)
+        if progress is not None:
+            progress(step)
+
+
+_NOTHING = Layout(header=b"", order=(), offsets=(), size=0)
 
 
 def _checksum_job(origin: Origin) -> Callable[[], None]:

@@ -8,6 +8,7 @@ from modelsign.conversion.inputs import flax, npy, npz, raw_pickle, torch_legacy
 from modelsign.conversion.inputs.archive import Archive
 from modelsign.conversion.inputs.request import Request
 from modelsign.conversion.plan import Plan
+from modelsign.conversion.refusals import UnknownFormatError
 from modelsign.conversion.tree import WHOLE
 from modelsign.errors import ConversionError
 from scanners.errors import LimitExceeded, ScanError
@@ -49,7 +50,7 @@ def _parse(reader: Reader, request: Request) -> Plan:
         return flax.parse(reader, request)
     if raw_pickle.is_pickle(reader):
         return raw_pickle.parse(reader, request)
-    raise ConversionError("this is no checkpoint that can be converted; docs/converting.md lists what can")
+    raise UnknownFormatError("this is no checkpoint that can be converted; docs/converting.md lists what can")
 
 
 def _refuse_parts(request: Request) -> None:

@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from modelsign.conversion.plan import Json
 from modelsign.conversion.record import LeftOut
+from modelsign.conversion.refusals import NoTensorsError
 from modelsign.errors import ConversionError
 from scanners.pickles.values import (
     Attribute,
@@ -160,7 +161,7 @@ class Tree:
             self._leave_out(collected, path, value)
         self._walk(part, wrapper, collected)
         if not collected.tensors:
-            raise ConversionError(_no_tensors(collected))
+            raise _no_tensors(collected)
         return Flattened(
             tensors=tuple(collected.tensors),
             wrapper=wrapper,
@@ -578,9 +579,9 @@ def _last(path: str | None) -> str:
     return LONE_NAME if path is None else path.rpartition(".")[2] or path
 
 
-def _no_tensors(collected: _Collected) -> str:
+def _no_tensors(collected: _Collected) -> ConversionError:
     holding = [item for item in collected.left if item.tensors]
     if holding:
         places = ", ".join(f"{item.path} ({item.kind}, {item.tensors})" for item in holding[:5])
-        return f"no tensors here, but there are some in {places}; pick a part with --select"
-    return "there are no tensors in this file; only numbers in tensors or arrays can become safetensors"
+        return ConversionError(f"no tensors here, but there are some in {places}; pick a part with --select")
+    return NoTensorsError("there are no tensors in this file; only numbers in tensors or arrays can become safetensors")

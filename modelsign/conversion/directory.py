@@ -1,0 +1,459 @@
+"""A whole model directory in one go: pickles become safetensors, shards included, and the rest is copied.
+
+No pickle reaches the result. A file that is one but holds no tensors (`training_args.bin`, a scheduler) is left out and
+named; one that cannot be converted refuses the directory. Signatures and claims of the source are left out as well:
+they speak of other bytes. The result is built beside its place and renamed, so there is a whole one or none.
+"""
+
+import fnmatch
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from pathlib import Path, PurePosixPath
+
+from modelsign.conversion.converting import (
+    CHANGED,
+    SUFFIX,
+    Options,
+    changed,
+    default_target,
+    named,
+    open_source,
+    plan_of,
+    writing,
+)
+from modelsign.conversion.copying import Copier, copy_file, hash_file
+from modelsign.conversion.dtypes import needed_version
+from modelsign.conversion.inputs import torch_legacy
+from modelsign.conversion.origins import Origin, settle
+from modelsign.conversion.output import check_alignment, lay_out
+from modelsign.conversion.plan import Plan, PlannedTensor
+from modelsign.conversion.record import Conversion, FileIdentity, LeftOut, TensorRecord
+from modelsign.conversion.refusals import NoTensorsError, UnknownFormatError
+from modelsign.conversion.sharding import (
+    INDEX_LIMIT,
+    index_bytes,
+    index_target,
+    is_index,
+    read_index,
+    shard_names,
+    shards,
+)
+from modelsign.conversion.tree import WHOLE
+from modelsign.conversion.tying import untied
+from modelsign.errors import ConversionError, NothingToDo, SourceError, UsageError
+from modelsign.publish import is_leftover, replacing_directory, replacing_file, scratch_file
+
+_PICKLES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".th", ".pdparams"})
+"""suffixes of files that loaders unpickle without a look at their content"""
+_WEIGHTS = ("pytorch_model", "diffusion_pytorch_model", "adapter_model")
+"""names of `.bin` files that loaders unpickle without a look at their content"""
+_SKIPPED = frozenset({".git", ".cache", "__pycache__"})
+_SEALS = ("model.sig", "claims.jsonl")
+_HEAD = 512
+
+
+@dataclass(slots=True, kw_only=True)
+class _Input:
+    """A checkpoint of the directory, open and planned."""
+
+    name: str
+    """relative to the directory, POSIX"""
+    path: Path
+    descriptor: int
+    status: os.stat_result
+    plan: Plan
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """Checkpoints that make one set of weights."""
+
+    folder: str
+    stem: str
+    inputs: tuple[_Input, ...]
+    index: str | None = None
+    """relative name of the index that lists them"""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Sorted:
+    """What is to be done with the files of a directory."""
+
+    groups: list[_Group] = field(default_factory=list)
+    copied: list[str] = field(default_factory=list)
+    left_out: list[LeftOut] = field(default_factory=list)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Done:
+    """What was written so far."""
+
+    targets: list[FileIdentity] = field(default_factory=list)
+    tensors: list[TensorRecord] = field(default_factory=list)
+    aliases: list[tuple[str, str]] = field(default_factory=list)
+
+
+def convert_directory(
+    source: Path,
+    target: Path | None,
+    options: Options,
+    *,
+    max_shard_size: int | None = None,
+    exclude: Sequence[str] = (),
+) -> Conversion:
+    """Convert every checkpoint of a directory and copy the rest.
+
+    Args:
+        source: the directory.
+        target: the directory to write; by default beside the source, with `-safetensors` behind its name.
+        options: as for a file.
+        max_shard_size: write shards of this many bytes at most; None keeps the source's structure.
+        exclude: patterns of relative names that are left out.
+
+    Returns:
+        What was done, all files together.
+
+    Raises:
+        ConversionError: a checkpoint cannot be converted safely.
+        NothingToDo: there is no checkpoint.
+        UsageError: the target exists, or lies in the source.
+        SourceError: a file cannot be read or written.
+    """
+    check_alignment(options.align)
+    root = source.resolve()
+    target = root.with_name(f"{root.name}-safetensors") if target is None else target
+    if target.resolve().is_relative_to(root):
+        raise UsageError(f"{target}: lies in the directory that is converted; choose another place")
+    with ExitStack() as stack:
+        work = _sorted(root, options, exclude, stack)
+        if not work.groups:
+            raise NothingToDo(f"{source}: holds no checkpoint that could be converted")
+        if options.dry_run:
+            done = _Done()
+            for group in work.groups:
+                _write_group(group, None, options, max_shard_size, done)
+            return _conversion(work, done, options)
+        with writing(target), replacing_directory(target, force=options.force) as building:
+            done = _fill(root, building, work, options, max_shard_size)
+    return _conversion(work, done, options)
+
+
+def convert_to_shards(source: Path, target: Path | None, options: Options, *, max_shard_size: int) -> Conversion:
+    """Convert one file into a directory of shards with an index. See `convert_directory`."""
+    check_alignment(options.align)
+    target = source.with_name(default_target(source).name.removesuffix(SUFFIX)) if target is None else target
+    with ExitStack() as stack:
+        found = _open(source, source.name, options, stack)
+        stem = default_target(source).name.removesuffix(SUFFIX)
+        group = _Group(folder="", stem=stem, inputs=(found,))
+        work = _Sorted(groups=[group])
+        done = _Done()
+        if options.dry_run:
+            _write_group(group, None, options, max_shard_size, done)
+            return _conversion(work, done, options)
+        with writing(target), replacing_directory(target, force=options.force) as building:
+            _write_group(group, building, options, max_shard_size, done)
+    return _conversion(work, done, options)
+
+
+# -- looking ------------------------------------------------------------------------------------------------------
+
+
+def _sorted(root: Path, options: Options, exclude: Sequence[str], stack: ExitStack) -> _Sorted:
+    work = _Sorted()
+    names = []
+    for name in _names(root):
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in exclude):
+            work.left_out.append(LeftOut(path=name, kind="file"))
+        elif name in _SEALS:
+            work.left_out.append(LeftOut(path=name, kind="signature of the source"))
+        else:
+            names.append(name)
+    grouped: set[str] = set()
+    for name in names:
+        if is_index(PurePosixPath(name).name):
+            group = _indexed(root, name, names, options, stack)
+            if group is None:
+                work.left_out.append(LeftOut(path=name, kind="index of shards that are safetensors already"))
+                continue
+            grouped.update(one.name for one in group.inputs)
+            grouped.add(name)
+            work.groups.append(group)
+    taken = {name for name in names if name not in grouped}
+    for name in names:
+        if name in grouped or (is_index(PurePosixPath(name).name)):
+            continue
+        _sort(root, name, taken, options, stack, work)
+    return work
+
+
+def _names(root: Path) -> Iterator[str]:
+    """Yield the files below a directory, sorted. Links must stay inside it, or in the blobs of a download cache."""
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if name not in _SKIPPED)
+        relative = Path(folder).relative_to(root)
+        for name in (*files, *(one for one in folders if (Path(folder) / one).is_symlink())):
+            if is_leftover(name):
+                continue
+            path = Path(folder) / name
+            if path.is_symlink():
+                _check_link(path, root)
+            if not stat.S_ISREG(path.stat().st_mode):
+                raise SourceError(f"{path}: is not a regular file")
+            found.append((relative / name).as_posix())
+    yield from sorted(found)
+
+
+def _check_link(path: Path, root: Path) -> None:
+    try:
+        real = path.resolve(strict=True)
+    except (OSError, RuntimeError) as error:
+        raise SourceError(f"{path}: is a link to nothing") from error
+    blobs = root.parent.parent / "blobs"  # <repo>/snapshots/<revision>/file -> <repo>/blobs/<digest>
+    if not real.is_relative_to(root) and not (root.parent.name == "snapshots" and real.parent == blobs):
+        raise SourceError(f"{path}: is a link that leads out of the directory; replace it by the file itself")
+
+
+def _indexed(root: Path, name: str, names: Sequence[str], options: Options, stack: ExitStack) -> _Group | None:
+    """Return the shards an index lists; None where the directory has them as safetensors already."""
+    folder = PurePosixPath(name).parent
+    if (folder / index_target(PurePosixPath(name).name)).as_posix() in names:
+        return None
+    with named(root / name):
+        path = root / name
+        if path.stat().st_size > INDEX_LIMIT:
+            raise ConversionError("is larger than any index of shards")
+        index = read_index(path.read_bytes(), "the index")
+        inputs = []
+        present: set[str] = set()
+        for file in index.files:
+            relative = (folder / file).as_posix()
+            if relative not in names:
+                raise ConversionError(f"lists the shard {file!r}, which is not there; fetch it first")
+            found = _open(root / relative, relative, replace(options, select=options.select or WHOLE), stack)
+            repeated = present.intersection(tensor.name for tensor in found.plan.tensors)
+            if repeated:
+                raise ConversionError(f"the tensor {min(repeated)!r} is in more than one shard")
+            present.update(tensor.name for tensor in found.plan.tensors)
+            inputs.append(found)
+        missing = index.weight_map.keys() - present
+        if missing:
+            raise ConversionError(f"lists {len(missing)} tensors that no shard has, {min(missing)!r} among them")
+    stem = index_target(PurePosixPath(name).name).partition(".safetensors.index")[0]
+    return _Group(folder=_folder(folder), stem=stem, inputs=tuple(inputs), index=name)
+
+
+def _sort(root: Path, name: str, taken: set[str], options: Options, stack: ExitStack, work: _Sorted) -> None:
+    """Decide about one file: convert, copy or leave out."""
+    path = root / name
+    pure = PurePosixPath(name)
+    suffix = pure.suffix.lower()
+    certain = suffix in _PICKLES or (suffix == ".bin" and pure.name.startswith(_WEIGHTS))
+    if not certain and not _may_be_pickle(path):
+        work.copied.append(name)
+        return
+    output = default_target(path).name
+    if (pure.parent / output).as_posix() in taken:
+        work.left_out.append(LeftOut(path=name, kind=f"pickle beside {output}"))
+        return
+    try:
+        found = _open(path, name, options, stack)
+    except NoTensorsError:
+        work.left_out.append(LeftOut(path=name, kind="pickle without tensors"))
+        return
+    except UnknownFormatError:
+        if certain:
+            raise
+        work.copied.append(name)
+        return
+    work.groups.append(_Group(folder=_folder(pure.parent), stem=output.removesuffix(SUFFIX), inputs=(found,)))
+
+
+def _may_be_pickle(path: Path) -> bool:
+    """Return whether a loader of pickles would begin to read a file, whatever it is called."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    if head.startswith(b"PK\x03\x04"):
+        return b"/data.pkl" in head
+    return torch_legacy.is_legacy(head) or (len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5)
+
+
+def _open(path: Path, name: str, options: Options, stack: ExitStack) -> _Input:
+    descriptor, status = open_source(path)
+    keeper = ExitStack()
+    keeper.callback(os.close, descriptor)
+    with keeper:
+        plan = plan_of(descriptor, path, options)
+        stack.enter_context(keeper.pop_all())
+    return _Input(name=name, path=path, descriptor=descriptor, status=status, plan=plan)
+
+
+def _folder(pure: PurePosixPath) -> str:
+    return "" if pure == PurePosixPath() else pure.as_posix()
+
+
+# -- writing ------------------------------------------------------------------------------------------------------
+
+
+def _fill(root: Path, building: Path, work: _Sorted, options: Options, max_shard_size: int | None) -> _Done:
+    done = _Done()
+    for group in work.groups:
+        folder = building / group.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_group(group, folder, options, max_shard_size, done)
+    for name in work.copied:
+        path = building / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, status = open_source(root / name)
+        try:
+            with replacing_file(path, force=False, durable=options.verify) as file:
+                copy_file(descriptor, file.fileno(), status.st_size, root / name, options.progress)
+        except UsageError as error:
+            raise UsageError(f"{name}: a checkpoint of the directory becomes a file of this name") from error
+        finally:
+            os.close(descriptor)
+    return done
+
+
+def _write_group(group: _Group, folder: Path | None, options: Options, max_shard_size: int | None, done: _Done) -> None:
+    """Write one set of weights; with no folder only say what would be written."""
+    merged: list[PlannedTensor] = []
+    bounds = [0]
+    base = 0
+    for one in group.inputs:
+        merged += [replace(tensor, store=tensor.store + base) for tensor in one.plan.tensors]
+        bounds.append(len(merged))
+        base += len(one.plan.stores)
+    if max_shard_size is None:
+        parts = [untied(merged[low:high], options.tied) for low, high in pairwise(bounds)]
+        files = [default_target(one.path).name for one in group.inputs]
+        has_index = group.index is not None
+    else:
+        parts = _cut(merged, options, max_shard_size)
+        files = shard_names(group.stem, len(parts))
+        has_index = len(files) > 1
+    with ExitStack() as stack:
+        origins: list[Origin] = []
+        if folder is not None:
+            for one in group.inputs:
+                with named(one.path):
+                    origins += settle(one.plan, one.descriptor, stack.enter_context(scratch_file(folder)))
+        for number, (file, (tensors, aliases)) in enumerate(zip(files, parts, strict=True)):
+            alone = group.inputs[number] if max_shard_size is None else None
+            with named(group.inputs[0].path if alone is None else alone.path):
+                _write_file(group, folder, file, tensors, aliases, origins, alone, options, done)
+    for one in group.inputs:
+        if folder is not None and changed(one.status, os.fstat(one.descriptor)):
+            raise ConversionError(f"{one.path}: {CHANGED}")
+        if folder is not None and options.digest and one.sha256 is None:
+            one.sha256 = hash_file(one.descriptor)
+    if has_index and folder is not None:
+        index = f"{group.stem}.safetensors.index.json"
+        if group.index is not None:
+            index = index_target(PurePosixPath(group.index).name)
+        _write_index(group, folder / index, files, parts, options, done)
+
+
+def _cut(merged: list[PlannedTensor], options: Options, limit: int) -> list[tuple[list[PlannedTensor], dict[str, str]]]:
+    tensors, aliases = untied(merged, options.tied)
+    parts = []
+    for shard in shards(tensors, limit):
+        here = {tensor.name for tensor in shard}
+        parts.append((shard, {name: kept for name, kept in aliases.items() if kept in here}))
+    return parts
+
+
+def _write_file(
+    group: _Group,
+    folder: Path | None,
+    file: str,
+    tensors: Sequence[PlannedTensor],
+    aliases: dict[str, str],
+    origins: Sequence[Origin],
+    alone: _Input | None,
+    options: Options,
+    done: _Done,
+) -> None:
+    layout = lay_out(tensors, metadata={**aliases, "format": "pt"}, align=options.align)
+    digests: dict[str, str] = {}
+    target_sha256 = None
+    if folder is not None:
+        with replacing_file(folder / file, force=False, durable=options.verify) as written:
+            copier = Copier(
+                source=alone.descriptor if alone is not None and options.digest else None,
+                target=written.fileno(),
+                layout=layout,
+                origins=origins,
+                progress=options.progress,
+            )
+            copied = copier.run(verify=options.verify)
+            digests = copied.sha256
+            target_sha256 = hash_file(written.fileno()) if options.digest else None
+            if alone is not None:
+                alone.sha256 = copied.source_sha256
+    name = f"{group.folder}/{file}" if group.folder else file
+    done.targets.append(FileIdentity(name=name, size=layout.size, sha256=target_sha256))
+    done.aliases += aliases.items()
+    done.tensors += [
+        TensorRecord(
+            name=tensor.name,
+            dtype=tensor.dtype.name,
+            shape=tensor.shape,
+            sha256=digests.get(tensor.name),
+            file=name,
+        )
+        for tensor in tensors
+    ]
+
+
+def _write_index(
+    group: _Group,
+    path: Path,
+    files: Sequence[str],
+    parts: Sequence[tuple[list[PlannedTensor], dict[str, str]]],
+    options: Options,
+    done: _Done,
+) -> None:
+    aliases = {name: kept for _, tied in parts for name, kept in tied.items()}
+    data = index_bytes({file: tensors for file, (tensors, _) in zip(files, parts, strict=True)}, aliases)
+    with replacing_file(path, force=False, durable=options.verify) as written:
+        written.write(data)
+        written.flush()
+        sha256 = hash_file(written.fileno()) if options.digest else None
+    name = f"{group.folder}/{path.name}" if group.folder else path.name
+    done.targets.append(FileIdentity(name=name, size=len(data), sha256=sha256))
+
+
+def _conversion(work: _Sorted, done: _Done, options: Options) -> Conversion:
+    inputs = [one for group in work.groups for one in group.inputs]
+    several = len(inputs) > 1
+    return Conversion(
+        format="directory" if several or work.copied else inputs[0].plan.format,
+        sources=tuple(
+            sorted(
+                (FileIdentity(name=one.name, size=one.status.st_size, sha256=one.sha256) for one in inputs),
+                key=lambda file: file.name,
+            )
+        ),
+        targets=tuple(sorted(done.targets, key=lambda file: file.name)),
+        tensors=tuple(sorted(done.tensors, key=lambda tensor: (tensor.file, tensor.name))),
+        aliases=tuple(sorted(set(done.aliases))),
+        wrapper=inputs[0].plan.wrapper if not several else None,
+        left_out=(*work.left_out, *_left_out(inputs, several=several)),
+        notes=tuple(f"{one.name}: {note}" if several else note for one in inputs for note in one.plan.notes),
+        needs_safetensors=needed_version({tensor.dtype for tensor in done.tensors}),
+        verified=options.verify and not options.dry_run,
+        written=not options.dry_run,
+    )
+
+
+def _left_out(inputs: Sequence[_Input], *, several: bool) -> Iterator[LeftOut]:
+    for one in inputs:
+        for item in one.plan.left_out:
+            yield replace(item, path=f"{one.name}: {item.path}") if several else item

@@ -1,0 +1,264 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from modelsign import convert
+from modelsign.conversion.sharding import size_of
+from modelsign.errors import ConversionError, NothingToDo, SourceError, UsageError
+from tests.builders.checkpoints import Call, Name, floats, pickled, tensor, torch_zip
+from tests.modelsign.conversion.reading import read
+
+
+def checkpoint(**sizes: int) -> bytes:
+    value = {name.replace("_", "."): tensor(name, (size,)) for name, size in sizes.items()}
+    return torch_zip(value, {name: floats(size) for name, size in sizes.items()})
+
+
+SHARDS = {
+    "pytorch_model-00001-of-00002.bin": checkpoint(a_w=4, a_b=2),
+    "pytorch_model-00002-of-00002.bin": checkpoint(c_w=6),
+    "pytorch_model.bin.index.json": json.dumps(
+        {
+            "metadata": {"total_size": 1},
+            "weight_map": {
+                "a.w": "pytorch_model-00001-of-00002.bin",
+                "a.b": "pytorch_model-00001-of-00002.bin",
+                "c.w": "pytorch_model-00002-of-00002.bin",
+            },
+        }
+    ).encode(),
+    "config.json": b"{}",
+}
+
+
+def directory(folder: Path, files: dict[str, bytes]) -> Path:
+    source = folder / "model"
+    for name, data in files.items():
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return source
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def refusal(folder: Path, files: dict[str, bytes], kind: type[Exception] = ConversionError, **options: Any) -> str:
+    source = directory(folder, files)
+    with pytest.raises(kind) as caught:
+        convert(source, folder / "out", **options)
+    assert [entry.name for entry in folder.iterdir()] == ["model"]
+    return str(caught.value)
+
+
+def test_a_directory_is_converted_beside_itself(tmp_path: Path) -> None:
+    source = directory(tmp_path, {"pytorch_model.bin": checkpoint(w=3), "config.json": b"{}", "sub/notes.md": b"hi"})
+    done = convert(source)
+    out = tmp_path / "model-safetensors"
+    assert listing(out) == ["config.json", "model.safetensors", "sub/notes.md"]
+    assert read(out / "model.safetensors").tensors["w"][2] == floats(3)
+    assert [file.name for file in done.targets] == ["model.safetensors"]
+
+
+def test_shards_keep_their_structure_and_get_an_index_of_what_was_written(tmp_path: Path) -> None:
+    convert(directory(tmp_path, SHARDS), tmp_path / "out")
+    assert listing(tmp_path / "out") == [
+        "config.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+    ]
+    assert json.loads((tmp_path / "out/model.safetensors.index.json").read_text()) == {
+        "metadata": {"total_size": 48},
+        "weight_map": {
+            "a.b": "model-00001-of-00002.safetensors",
+            "a.w": "model-00001-of-00002.safetensors",
+            "c.w": "model-00002-of-00002.safetensors",
+        },
+    }
+
+
+def test_every_name_of_the_index_is_in_the_file_it_names(tmp_path: Path) -> None:
+    convert(directory(tmp_path, SHARDS), tmp_path / "out", max_shard_size=17)
+    index = json.loads((tmp_path / "out/model.safetensors.index.json").read_text())
+    assert set(index["weight_map"]) == {"a.w", "a.b", "c.w"}
+    for name, file in index["weight_map"].items():
+        assert name in read(tmp_path / "out" / file).tensors
+
+
+def test_shards_can_become_one_file(tmp_path: Path) -> None:
+    convert(directory(tmp_path, SHARDS), tmp_path / "out", max_shard_size="1GB")
+    assert listing(tmp_path / "out") == ["config.json", "model.safetensors"]
+    assert sorted(read(tmp_path / "out/model.safetensors").tensors) == ["a.b", "a.w", "c.w"]
+
+
+def test_one_file_can_become_shards(tmp_path: Path) -> None:
+    (tmp_path / "m.pt").write_bytes(checkpoint(a=4, b=4, c=4))
+    done = convert(tmp_path / "m.pt", tmp_path / "out", max_shard_size=32, digest=True)
+    assert listing(tmp_path / "out") == [
+        "m-00001-of-00002.safetensors",
+        "m-00002-of-00002.safetensors",
+        "m.safetensors.index.json",
+    ]
+    assert done.sources[0].sha256 is not None
+    assert all(file.sha256 for file in done.targets)
+
+
+def test_the_alias_of_a_tied_tensor_stays_with_the_kept_one(tmp_path: Path) -> None:
+    value = {"head": tensor("0", (4,)), "embed": tensor("0", (4,)), "other": tensor("1", (4,))}
+    (tmp_path / "m.pt").write_bytes(torch_zip(value, {"0": floats(4), "1": floats(4)}))
+    convert(tmp_path / "m.pt", tmp_path / "out", max_shard_size=16)
+    index = json.loads((tmp_path / "out/m.safetensors.index.json").read_text())
+    assert set(index["weight_map"]) == {"embed", "other"}
+    assert index["metadata"] == {"head": "embed", "total_size": 32}
+    assert read(tmp_path / "out" / index["weight_map"]["embed"]).metadata == {"head": "embed", "format": "pt"}
+
+
+def test_subdirectories_are_converted_each_for_itself(tmp_path: Path) -> None:
+    files = {
+        "unet/diffusion_pytorch_model.bin": checkpoint(w=1),
+        "vae/diffusion_pytorch_model.fp16.bin": checkpoint(w=2),
+        "text/pytorch_model.fp16.bin": checkpoint(w=3),
+        "model_index.json": b"{}",
+    }
+    convert(directory(tmp_path, files), tmp_path / "out")
+    assert listing(tmp_path / "out") == [
+        "model_index.json",
+        "text/model.fp16.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/diffusion_pytorch_model.fp16.safetensors",
+    ]
+
+
+def test_pickles_without_tensors_are_left_out_and_named(tmp_path: Path) -> None:
+    arguments = pickled(Call(Name("transformers.training_args", "TrainingArguments"), (), state={"lr": 1.0}, new=True))
+    files = {"pytorch_model.bin": checkpoint(w=1), "training_args.bin": arguments, "model.sig": b"{}"}
+    done = convert(directory(tmp_path, files), tmp_path / "out")
+    assert listing(tmp_path / "out") == ["model.safetensors"]
+    assert [(item.path, item.kind) for item in done.left_out[:2]] == [
+        ("model.sig", "signature of the source"),
+        ("training_args.bin", "pickle without tensors"),
+    ]
+
+
+def test_a_pickle_beside_its_own_conversion_is_left_out(tmp_path: Path) -> None:
+    convert(directory(tmp_path, {"model.pt": checkpoint(w=1)}), tmp_path / "first")
+    files = {
+        "pytorch_model.bin": checkpoint(w=1),
+        "model.safetensors": (tmp_path / "first/model.safetensors").read_bytes(),
+        "extra.pt": checkpoint(x=1),
+    }
+    (tmp_path / "model/model.pt").unlink()
+    done = convert(directory(tmp_path, files), tmp_path / "out")
+    assert listing(tmp_path / "out") == ["extra.safetensors", "model.safetensors"]
+    assert ("pytorch_model.bin", "pickle beside model.safetensors") in [(one.path, one.kind) for one in done.left_out]
+
+
+def test_a_pickle_under_another_name_does_not_slip_through(tmp_path: Path) -> None:
+    files = {"pytorch_model.bin": checkpoint(w=1), "weights.dat": checkpoint(v=1)}
+    convert(directory(tmp_path, files), tmp_path / "out")
+    assert listing(tmp_path / "out") == ["model.safetensors", "weights.safetensors"]
+
+
+def test_a_dangerous_file_refuses_the_directory(tmp_path: Path) -> None:
+    hostile = pickled(Call(Name("os", "system"), ("echo x",)))
+    files = {"pytorch_model.bin": checkpoint(w=1), "training_args.bin": hostile}
+    assert "os.system" in refusal(tmp_path, files)
+
+
+def test_a_file_that_cannot_be_converted_can_be_excluded(tmp_path: Path) -> None:
+    files = {"pytorch_model.bin": checkpoint(w=1), "old/broken.pt": b"\x80\x02junk"}
+    assert "broken.pt" in refusal(tmp_path, files)
+    convert(tmp_path / "model", tmp_path / "out", exclude=["old/*"])
+    assert listing(tmp_path / "out") == ["model.safetensors"]
+
+
+def test_other_binaries_are_copied(tmp_path: Path) -> None:
+    files = {"pytorch_model.bin": checkpoint(w=1), "tokenizer.bin": b"\x00\x01\x02", "vocab.model": b"\x80"}
+    convert(directory(tmp_path, files), tmp_path / "out")
+    assert listing(tmp_path / "out") == ["model.safetensors", "tokenizer.bin", "vocab.model"]
+
+
+def test_weights_that_are_no_checkpoint_refuse_the_directory(tmp_path: Path) -> None:
+    refusal(tmp_path, {"pytorch_model.bin": b"version https://git-lfs.github.com/spec/v1\n"})
+
+
+def test_a_directory_without_checkpoints_is_nothing_to_do(tmp_path: Path) -> None:
+    refusal(tmp_path, {"config.json": b"{}"}, NothingToDo)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"pytorch_model-00002-of-00002.bin": None}, "not there"),
+        ({"pytorch_model-00002-of-00002.bin": checkpoint(d_w=1)}, "no shard has"),
+        ({"pytorch_model-00002-of-00002.bin": checkpoint(c_w=6, a_w=4)}, "more than one shard"),
+        ({"pytorch_model.bin.index.json": b"{}"}, "no index"),
+        ({"pytorch_model.bin.index.json": b'{"weight_map": {}}'}, "no tensors"),
+        ({"pytorch_model.bin.index.json": b'{"weight_map": {"a": "../x.bin"}}'}, "no file beside"),
+        ({"pytorch_model.bin.index.json": b'{"weight_map": {"a": 3}}'}, "no file beside"),
+        ({"pytorch_model.bin.index.json": b'{"weight_map": ' + b"[" * 50_000}, "no index"),
+    ],
+)
+def test_an_index_that_does_not_fit_is_refused(tmp_path: Path, change: dict[str, bytes | None], word: str) -> None:
+    files = {name: data for name, data in {**SHARDS, **change}.items() if data is not None}
+    assert word in refusal(tmp_path, files)
+
+
+def test_a_link_out_of_the_directory_is_refused(tmp_path: Path) -> None:
+    source = directory(tmp_path, {"pytorch_model.bin": checkpoint(w=1)})
+    (source / "secret").symlink_to("/etc/passwd")
+    with pytest.raises(SourceError, match="leads out"):
+        convert(source, tmp_path / "out")
+
+
+def test_links_of_a_download_cache_are_followed(tmp_path: Path) -> None:
+    blobs = tmp_path / "repo/blobs"
+    snapshot = tmp_path / "repo/snapshots/abc"
+    blobs.mkdir(parents=True)
+    snapshot.mkdir(parents=True)
+    (blobs / "123").write_bytes(checkpoint(w=1))
+    (snapshot / "pytorch_model.bin").symlink_to("../../blobs/123")
+    convert(snapshot, tmp_path / "out")
+    assert listing(tmp_path / "out") == ["model.safetensors"]
+
+
+def test_a_target_inside_the_source_is_a_usage_error(tmp_path: Path) -> None:
+    source = directory(tmp_path, {"pytorch_model.bin": checkpoint(w=1)})
+    with pytest.raises(UsageError, match="lies in"):
+        convert(source, source / "out")
+
+
+def test_a_full_target_is_kept(tmp_path: Path) -> None:
+    source = directory(tmp_path, {"pytorch_model.bin": checkpoint(w=1)})
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/mine").write_bytes(b"x")
+    with pytest.raises(UsageError, match="--force"):
+        convert(source, tmp_path / "out")
+    convert(source, tmp_path / "out", force=True)
+    assert listing(tmp_path / "out") == ["model.safetensors"]
+
+
+def test_a_dry_run_of_a_directory_writes_nothing(tmp_path: Path) -> None:
+    done = convert(directory(tmp_path, SHARDS), tmp_path / "out", dry_run=True)
+    assert [file.name for file in done.targets] == [
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("5GB", 5 * 10**9), ("1.5 GiB", 3 << 29), ("200mb", 200_000_000), ("17", 17), ("2k", 2000)]
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert size_of(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "GB", "-1", "0", "5XB", "1e9"])
+def test_what_is_no_size_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match="--max-shard-size"):
+        size_of(text)
