@@ -17,6 +17,7 @@ from scanners.formats import (
     json_config,
     json_lines,
     keras_config,
+    mxnet,
     notebook,
     numpy,
     onnx,
@@ -31,9 +32,11 @@ from scanners.formats import (
     tflite,
     toml_config,
     torch_legacy,
+    torch_package,
     torch_tar,
     torch_zip,
     torchscript,
+    torchserve,
     weights_index,
     yaml_config,
 )
@@ -45,6 +48,7 @@ from scanners.rules.file import (
     coverage,
     keras,
     left_out,
+    packaged,
     pickles,
     references,
     templates,
@@ -60,6 +64,8 @@ from scanners.rules.tree import modules, names, shards
 
 FORMATS: tuple[Format, ...] = (
     torch_zip,
+    torch_package,
+    torchserve,
     torch_tar,
     torchscript,
     zip_container,
@@ -92,6 +98,7 @@ FORMATS: tuple[Format, ...] = (
     sentencepiece,
     onnx,
     tflite,
+    mxnet,
     hdf5,
     keras_config,
     weights_index,
@@ -99,6 +106,8 @@ FORMATS: tuple[Format, ...] = (
 
 CARRIERS: dict[str, str] = {
     "torch-zip": "zip",
+    "torch-package": "zip",
+    "torchserve": "zip",
     "torch-tar": "tar",
 }  # fmt: skip
 """What a format is carried by: a file that is a torch-zip is not also listed as a plain zip."""
@@ -115,6 +124,7 @@ FILE_RULES: tuple[FileRule, ...] = (
     archives,
     tensors,
     torchscript_rules,
+    packaged,
     configuration,
     coverage,
     left_out,

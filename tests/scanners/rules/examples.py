@@ -32,6 +32,7 @@ _FAMILIES = (
     "tests.scanners.rules.file.test_tensors",
     "tests.scanners.rules.file.test_configuration",
     "tests.scanners.rules.file.test_torchscript",
+    "tests.scanners.rules.file.test_packaged",
     "tests.scanners.rules.file.test_templates",
     "tests.scanners.rules.file.test_code",
     "tests.scanners.rules.file.test_references",

@@ -28,7 +28,7 @@ def test_every_section_of_its_page_says_something(rule: Rule) -> None:
     page = (PAGES / f"{rule.id}.md").read_text(encoding="utf-8")
 
     sections = re.split(r"^## .+$", page, flags=re.MULTILINE)[1:]
-    assert all(len(section.strip()) > 20 for section in sections)
+    assert all(len(section.strip()) > 10 for section in sections)
 
 
 @each_rule
