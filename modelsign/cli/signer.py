@@ -24,8 +24,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 PASSPHRASE_VARIABLE = "MODELSIGN_KEY_PASSPHRASE"  # noqa: S105 - the name of a variable
+PIN_VARIABLE = "MODELSIGN_PKCS11_PIN"
 TOKEN_VARIABLES = ("MODELSIGN_IDENTITY_TOKEN", "SIGSTORE_ID_TOKEN")
 _MAX_TOKEN_BYTES = 64 * 1024
+_MAX_PIN_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,7 @@ class SignerChoice:
     """What the user said about signing; `make` turns it into a signer, asking what must be asked."""
 
     key: Path | None
+    pkcs11_uri: str | None
     certificate: Path | None
     chain: tuple[Path, ...]
     timestamp_url: str | None
@@ -51,10 +54,12 @@ class SignerChoice:
             SigningError: the key or the identity cannot be used.
         """
         keyless = self.keyless or self.staging or self.trust_config is not None or self.token_file is not None
-        if self.key is not None and keyless:
-            raise UsageError("--key and keyless signing exclude each other; give one of them")
+        if [self.key is not None, self.pkcs11_uri is not None, keyless].count(True) > 1:
+            raise UsageError("--key, --pkcs11-uri and keyless signing exclude each other; give one of them")
         if self.certificate is None and self.chain:
             raise UsageError("--certificate-chain goes with --signing-certificate")
+        if self.pkcs11_uri is not None:
+            return self._token(self.pkcs11_uri)
         if self.key is not None and self.certificate is not None:
             from attestations.signers.certificate import CertificateSigner
 
@@ -68,7 +73,7 @@ class SignerChoice:
         if self.key is not None:
             return KeySigner.load(self.key, passphrase_for(self.key), timestamp_url=self.timestamp_url)
         if self.certificate is not None:
-            raise UsageError("--signing-certificate needs the private key of that certificate: --key FILE")
+            raise UsageError("--signing-certificate needs the key of that certificate: --key FILE or --pkcs11-uri URI")
         if keyless and self.timestamp_url is not None:
             raise UsageError("a keyless signature gets its time from its Sigstore instance; leave out --timestamp-url")
         if keyless:
@@ -76,6 +81,20 @@ class SignerChoice:
         raise UsageError(
             "how shall it be signed? Give --key FILE (`modelsign keys generate` makes a pair), or --keyless to sign "
             "with an identity through Sigstore, which makes that identity public"
+        )
+
+    def _token(self, text: str) -> Signer:
+        from attestations.signers.certificate import load_certificates
+        from attestations.signers.pkcs11 import TokenSigner, TokenUri
+
+        uri = TokenUri.parse(text)
+        files = () if self.certificate is None else (self.certificate, *self.chain)
+        certificates = dict.fromkeys(found for path in files for found in load_certificates(path))
+        return TokenSigner(
+            uri=uri,
+            pin=_pin(uri.pin_source),
+            certificates=tuple(certificates),
+            timestamp_url=self.timestamp_url,
         )
 
     def _keyless(self) -> Signer:
@@ -132,6 +151,11 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
         help=f"Sign with this private key (PEM). Its passphrase: asked for, or {PASSPHRASE_VARIABLE}.",
     )
     @click.option(
+        "--pkcs11-uri",
+        metavar="URI",
+        help=f"Sign with a key on a token (RFC 7512). Its PIN: asked for, {PIN_VARIABLE}, or pin-source in the URI.",
+    )
+    @click.option(
         "--signing-certificate",
         "certificate",
         type=click.Path(path_type=Path, dir_okay=False),
@@ -171,7 +195,7 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         names = (
-            *("key", "certificate", "chain", "timestamp_url"),
+            *("key", "pkcs11_uri", "certificate", "chain", "timestamp_url"),
             *("keyless", "token_file", "trust_config", "staging", "no_browser", "yes"),
         )
         kwargs["signer"] = SignerChoice(**{name: kwargs.pop(name) for name in names})  # type: ignore[arg-type]  # click made them
@@ -190,6 +214,20 @@ def passphrase_for(key: Path) -> bytes | None:
     if not given:
         raise UsageError(f"{key}: the key is encrypted; set {PASSPHRASE_VARIABLE}, or run this at a terminal")
     return given.encode()
+
+
+def _pin(source: Path | None) -> str | None:
+    """Return a token's PIN: from the file that the URI names, from the environment, or by asking."""
+    if source is not None:
+        try:
+            with source.open("rb") as file:
+                return file.read(_MAX_PIN_BYTES).decode("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise SourceError(f"{source}: the PIN cannot be read: {error}") from error
+    given = os.environ.get(PIN_VARIABLE)
+    if given is None and sys.stdin.isatty():
+        given = click.prompt("PIN of the token", hide_input=True, err=True)
+    return given
 
 
 def _read_token(path: Path) -> str:

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from attestations.digest import Digest, hasher_of, sha256_of
@@ -28,3 +30,14 @@ def test_blake2b_is_the_long_one() -> None:
 def test_only_hashes_of_the_format_are_offered(name: str) -> None:
     with pytest.raises(ManifestError, match="not a hash"):
         hasher_of(name)
+
+
+def test_blake3_is_an_extra_that_works() -> None:
+    pytest.importorskip("blake3", reason="needs the extra package blake3")
+    assert hasher_of("blake3")(b"").hexdigest().startswith("af1349b9f5f9a1a6")
+
+
+def test_missing_blake3_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "blake3", None)
+    with pytest.raises(ManifestError, match="modelsign-suite"):
+        hasher_of("blake3")

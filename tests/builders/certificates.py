@@ -34,6 +34,16 @@ class Holder:
         return key, certificate
 
 
+@dataclass(frozen=True)
+class PublicOnly:
+    """A public key in the place of a key pair whose private half lies elsewhere."""
+
+    key: Any
+
+    def public_key(self) -> Any:
+        return self.key
+
+
 def usage(*, sign: bool = True, certify: bool = False) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=sign,

@@ -24,6 +24,7 @@ from modelsign.cli.main import invoke
 from modelsign.signing import sign
 from tests.builders.certificates import CODE_SIGNING, Holder, issue
 from tests.builders.signatures import altered, oms_payload, resource, sealed, write_key, write_model
+from tests.vectors import VECTORS, needs_vectors
 
 FILES = {"config.json": b"{}", "README.md": b"# model", "notes.txt": b"notes"}
 NOW = datetime.now(UTC)
@@ -233,6 +234,16 @@ def test_w12_old_encoding_is_no_signature(model: Path, keys: tuple[str, str], sh
     assert shell("verify", model, "--key", keys[1])[0] == 11
 
 
+@needs_vectors
+def test_w12_old_statement_is_judged_on_request_only(shell: Shell, tmp_path: Path) -> None:
+    samples = VECTORS / "oms" / "model-transparency"
+    root = samples / "keys" / "certificate" / "ca-cert.pem"
+    command = ["verify", samples / "v0.2.0-certificate", "--certificate-chain", root, "--any-subject"]
+    code, said = shell(*command)
+    assert (code, "--legacy" in said) == (16, True)
+    assert shell(*command, "--legacy")[0] == 0
+
+
 @pytest.mark.parametrize("which", ["good-bad", "bad-good", "none"])
 def test_w13_number_of_signatures_is_one(model: Path, keys: tuple[str, str], shell: Shell, which: str) -> None:
     bundle = sealed(listed())
@@ -272,6 +283,17 @@ def test_w16_other_kinds_of_keys_sign_and_verify(model: Path, shell: Shell, key:
     public.write_bytes(algorithms.public_pem(key.public_key()))
     assert shell("sign", model, "--key", private)[0] == 0
     assert shell("verify", model, "--key", public)[0] == 0
+
+
+@pytest.mark.service
+def test_w17_module_is_found_where_debian_keeps_it() -> None:
+    from attestations.signers.pkcs11 import TokenUri
+
+    module = Path("/usr/lib/softhsm/libsofthsm2.so")
+    if not module.exists():
+        pytest.skip("needs Debian's package softhsm2")
+    # That it signs with a certificate too: tests/attestations/signers/test_pkcs11.py.
+    assert TokenUri.parse("pkcs11:object=a?module-name=softhsm2").module == module
 
 
 def test_w18_certificate_without_a_chain_signs(model: Path, shell: Shell) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from attestations.errors import SigningError
+from attestations.signers.pkcs11 import TokenSigner
 from modelsign.cli.main import invoke
 from tests.builders.certificates import CODE_SIGNING, Holder, issue
 from tests.builders.signatures import write_key, write_model
@@ -84,9 +86,35 @@ def test_changed_content_differs(model: Path, root: str) -> None:
     assert verify(model, "--certificate-chain", root, "--any-subject") == 13
 
 
+def test_pin_in_a_uri_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["sign", str(model), "--pkcs11-uri", "pkcs11:object=a?module-path=/m.so&pin-value=1"]) == 4
+    assert "MODELSIGN_PKCS11_PIN" in capsys.readouterr().err
+
+
+def test_pin_comes_from_a_file_or_the_environment(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pins: list[str | None] = []
+
+    def remember(signer: TokenSigner, _: object) -> None:
+        pins.append(signer.pin)
+        raise SigningError("enough")
+
+    monkeypatch.setattr(TokenSigner, "sign", remember)
+    monkeypatch.setenv("MODELSIGN_PKCS11_PIN", "5678")
+    (tmp_path / "pin").write_text("1234\n")
+    uri = "pkcs11:object=a?module-path=/m.so"
+    assert invoke(["sign", str(model), "--pkcs11-uri", uri]) == 4
+    assert invoke(["sign", str(model), "--pkcs11-uri", f"{uri}&pin-source=file:{tmp_path / 'pin'}"]) == 4
+    assert pins == ["5678", "1234"]
+
+
 @pytest.mark.parametrize(
     "options",
-    [["--signing-certificate", "c"], ["--certificate-chain", "c", "--key", "k"], ["--keyless", "--timestamp-url", "u"]],
+    [
+        ["--signing-certificate", "c"],
+        ["--certificate-chain", "c", "--key", "k"],
+        ["--keyless", "--timestamp-url", "u"],
+        ["--keyless", "--pkcs11-uri", "pkcs11:object=a"],
+    ],
 )
 def test_options_that_make_no_sense_together_are_usage_errors(model: Path, options: list[str]) -> None:
     assert invoke(["sign", str(model), *options]) == 2
