@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from scanners.errors import FormatError, LimitExceeded
-from scanners.facts import Template
+from scanners.facts import Identified, Template
 from scanners.reading import Blob, Reading
 
 if TYPE_CHECKING:
@@ -83,6 +83,7 @@ def read(blob: Blob, reading: Reading) -> None:
     size = blob.reader.size
     if size > min(MAXIMUM_TEXT, reading.budget.limits.text):
         raise LimitExceeded("text", f"a template of {size} bytes is longer than {MAXIMUM_TEXT}")
+    reading.state(Identified(location=reading.at(), format=NAME))
     try:
         text = blob.reader.read_at(0, size).decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -31,11 +31,11 @@ def matches(blob: Blob) -> bool:
 def read(blob: Blob, reading: Reading) -> None:
     """State custom operators, tensors, and indices that do not fit."""
     reading.state(Identified(location=reading.at(0), format=NAME))
-    _Model(_Tables(blob.reader), reading).read()
+    _Model(Tables(blob.reader), reading).read()
     reading.parsed(0, blob.reader.size)
 
 
-class _Tables:
+class Tables:
     """Flatbuffer access with every offset checked."""
 
     def __init__(self, reader: Reader) -> None:
@@ -43,6 +43,7 @@ class _Tables:
         self.size = reader.size
 
     def number(self, layout: str, place: int) -> int:
+        """Return a number at a place."""
         width = struct.calcsize(layout)
         data = self._reader.read_at(place, width) if 0 <= place <= self.size - width else b""
         if len(data) < width:
@@ -61,6 +62,7 @@ class _Tables:
         return table + offset if offset else 0
 
     def scalar(self, table: int, index: int, layout: str, default: int = 0) -> int:
+        """Return a scalar field, or its default."""
         place = self.field(table, index)
         return self.number(layout, place) if place else default
 
@@ -76,18 +78,21 @@ class _Tables:
         return place + 4, count
 
     def tables(self, table: int, index: int) -> list[int]:
+        """Return where the tables of a vector field lie."""
         first, count = self.vector(table, index)
         if count > MAXIMUM_ITEMS:
             raise LimitExceeded("members", f"a vector of {count} tables")
         return [place + self.number("I", place) for place in range(first, first + 4 * count, 4)]
 
     def integers(self, table: int, index: int) -> tuple[int, ...]:
+        """Return a vector of 32-bit numbers."""
         first, count = self.vector(table, index)
         if count > MAXIMUM_ITEMS:
             raise LimitExceeded("members", f"a vector of {count} numbers")
         return struct.unpack(f"<{count}i", self._reader.read_at(first, 4 * count)) if count else ()
 
     def text(self, table: int, index: int) -> str:
+        """Return a text field."""
         first, count = self.vector(table, index, 1)
         return self._reader.read_at(first, min(count, 4096)).decode("utf-8", "replace") if count else ""
 
@@ -95,7 +100,7 @@ class _Tables:
 class _Model:
     """One pass over one file."""
 
-    def __init__(self, tables: _Tables, reading: Reading) -> None:
+    def __init__(self, tables: Tables, reading: Reading) -> None:
         self._tables = tables
         self._reading = reading
 

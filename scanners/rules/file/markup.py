@@ -1,0 +1,72 @@
+"""XML that makes its parser open files or addresses, grow without bound, or that carries code."""
+
+import re
+from collections.abc import Iterator
+
+from scanners.facts import Anomaly, Operator, Reference
+from scanners.findings import Confidence, Finding, Location, Rule, Severity
+from scanners.reading import FileFacts
+
+ENTITY = Rule(
+    id="MS560",
+    name="xml-external-entity",
+    severity=Severity.HIGH,
+    summary="An XML file makes its parser open another file or address",
+    fix="Remove the declaration; models need no entities and no document type.",
+    cwe="CWE-611",
+)
+BOMB = Rule(
+    id="MS561",
+    name="xml-entity-expansion",
+    severity=Severity.MEDIUM,
+    summary="An XML file declares entities made of entities, which grow when they are resolved",
+    fix="Remove the declarations; models need no entities.",
+    cwe="CWE-776",
+)
+CODE = Rule(
+    id="MS562",
+    name="xml-carries-code",
+    severity=Severity.MEDIUM,
+    summary="An XML model names code: scripts, Java classes, kernels or extension libraries",
+    fix="Export the model without extensions that run; PMML and OpenVINO models are data.",
+    cwe="CWE-94",
+)
+
+RULES: tuple[Rule, ...] = (ENTITY, BOMB, CODE)
+
+_OUTSIDE = re.compile(r"^(?:/|\\|~|[A-Za-z]:|[a-z][a-z0-9+.-]*://)|(?:^|[/\\])\.\.(?:[/\\]|$)")
+
+
+def judge(facts: FileFacts) -> Iterator[Finding]:
+    """Judge declarations, references and code."""
+    for fact in facts.facts:
+        match fact:
+            case Anomaly(code="xml-external-entity"):
+                yield _finding(facts, ENTITY, Severity.HIGH, fact.location, fact.message)
+            case Anomaly(code="xml-external-dtd"):
+                yield _finding(facts, ENTITY, Severity.MEDIUM, fact.location, fact.message)
+            case Anomaly(code="xml-entity-bomb"):
+                yield _finding(facts, BOMB, Severity.MEDIUM, fact.location, fact.message)
+            case Anomaly(code="xml-entity"):
+                yield _finding(facts, BOMB, Severity.LOW, fact.location, fact.message)
+            case Reference(kind="xml-reference"):
+                severity = Severity.HIGH if _OUTSIDE.search(fact.target) else Severity.MEDIUM
+                message = f"{fact.context} names {fact.target!r}"
+                yield _finding(facts, CODE, severity, fact.location, message)
+            case Operator(framework="pmml" | "openvino" | "xml"):
+                text = next((value for _, value in fact.arguments), "")
+                severity = Severity.LOW if fact.name == "layer" else Severity.MEDIUM
+                yield _finding(facts, CODE, severity, fact.location, f"{fact.name}: {text}")
+            case _:
+                pass
+
+
+def _finding(facts: FileFacts, rule: Rule, severity: Severity, location: Location, message: str) -> Finding:
+    return Finding(
+        rule=rule,
+        file=facts.path,
+        location=location,
+        severity=severity,
+        confidence=Confidence.HIGH,
+        message=message[:400],
+    )

@@ -1,0 +1,134 @@
+"""Models that bring or ask for code of other languages and runtimes: R, Lua, Core ML, ExecuTorch, compiled engines."""
+
+import re
+from collections.abc import Iterator
+
+from scanners.facts import Anomaly, Code, Fact, Operator, Reference
+from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.reading import FileFacts
+
+PROMISE = Rule(
+    id="MS570",
+    name="r-unforced-promise",
+    severity=Severity.HIGH,
+    summary="An R object holds a promise that evaluates its expression when somebody looks at it",
+    fix="Do not read the file with R < 4.4.0; have it written again from forced values.",
+    cwe="CWE-502",
+)
+CLOSURE = Rule(
+    id="MS571",
+    name="r-function-acts",
+    severity=Severity.MEDIUM,
+    summary="A function in an R object starts processes, reads code or talks to the network",
+    fix="Read the function's source before anything calls it.",
+    cwe="CWE-506",
+)
+LUA = Rule(
+    id="MS572",
+    name="torch7-function",
+    severity=Severity.MEDIUM,
+    summary="A Torch7 file carries Lua functions as bytecode, which nobody verifies",
+    fix="Convert the model with its author's code; a state of plain tables needs no functions.",
+    cwe="CWE-502",
+)
+COREML = Rule(
+    id="MS573",
+    name="coreml-foreign-code",
+    severity=Severity.LOW,
+    summary="A Core ML model needs classes of the application, or another model",
+    fix="Know the application's class; the model does not load without it.",
+    cwe="CWE-829",
+)
+EXECUTORCH = Rule(
+    id="MS574",
+    name="executorch-custom-operator",
+    severity=Severity.LOW,
+    summary="An ExecuTorch program needs operators that have to be linked into its runtime",
+    fix="Know the library that brings them.",
+    cwe="CWE-829",
+)
+MACHINE_CODE = Rule(
+    id="MS575",
+    name="compiled-engine",
+    severity=Severity.MEDIUM,
+    summary="A compiled engine holds machine code for a device, and its runtime executes it unseen",
+    fix="Build the engine yourself, from the model it was compiled from.",
+    cwe="CWE-829",
+)
+MSGPACK = Rule(
+    id="MS576",
+    name="msgpack-unknown-extension",
+    severity=Severity.MEDIUM,
+    summary="A Flax checkpoint has values of a type Flax does not know, or data behind its end",
+    fix="Write the checkpoint again with flax.serialization.",
+    cwe="CWE-1286",
+)
+
+RULES: tuple[Rule, ...] = (PROMISE, CLOSURE, LUA, COREML, EXECUTORCH, MACHINE_CODE, MSGPACK)
+
+_R_ACTS = frozenset(
+    "system system2 shell shell.exec pipe eval evalq parse source sys.source download.file url socketConnection"
+    " dyn.load library.dynam .C .Call .External unlink file.remove writeLines cat sink Sys.setenv install.packages"
+    " loadNamespace readRDS load unserialize do.call Reduce".split()
+)
+_R_CLOSURE_ACTS = frozenset(
+    "system system2 shell shell.exec pipe source sys.source download.file socketConnection dyn.load install.packages"
+    " unserialize".split()
+)
+_OUTSIDE = re.compile(r"^(?:/|~)|(?:^|/)\.\.(?:/|$)|://")
+_TORCH_OPERATORS = re.compile(
+    r"(?:aten|prim|executorch_prim|quantized_decomposed|dim_order_ops|et_vk|_operator|math)::.*"
+)
+
+_Judged = tuple[Rule, Severity, str]
+
+
+def judge(facts: FileFacts) -> Iterator[Finding]:
+    """Judge what each runtime is asked for."""
+    for fact in facts.facts:
+        judged = _judged(fact)
+        if judged is not None:
+            rule, severity, message = judged
+            yield Finding(
+                rule=rule,
+                file=facts.path,
+                location=fact.location,
+                severity=severity,
+                confidence=Confidence.HIGH,
+                message=message[:400],
+            )
+
+
+def _judged(fact: Fact) -> _Judged | None:
+    match fact:
+        case Operator(framework="r"):
+            return _r(fact)
+        case Operator(framework="coreml"):
+            name = next((value for _, value in fact.arguments), "")
+            return COREML, Severity.LOW, f"{fact.name} {name!r} is the application's own code"
+        case Operator(framework="executorch", domain="operator") if not _TORCH_OPERATORS.fullmatch(fact.name):
+            return EXECUTORCH, Severity.LOW, f"{fact.name} is a custom operator"
+        case Reference(kind="linked-model"):
+            severity = Severity.MEDIUM if _OUTSIDE.search(fact.target) else Severity.LOW
+            return COREML, severity, f"the model is linked to {fact.target!r}"
+        case Code(language="lua-bytecode"):
+            return LUA, Severity.MEDIUM, f"{fact.text}: runs when the model calls it"
+        case Code(action="machine-code"):
+            return MACHINE_CODE, Severity.MEDIUM, f"{fact.text}: machine code that is not analysed"
+        case Anomaly(code="msgpack-extension"):
+            return MSGPACK, Severity.MEDIUM, fact.message
+        case Anomaly(code="msgpack-trailing"):
+            return MSGPACK, Severity.LOW, fact.message
+        case _:
+            return None
+
+
+def _r(fact: Operator) -> _Judged | None:
+    names = [value for _, value in fact.arguments]
+    if fact.name == "promise":
+        acting = [name for name in names if name in _R_ACTS]
+        shown = ", ".join((acting or names)[:6])
+        severity = Severity.HIGH if acting else Severity.MEDIUM
+        return PROMISE, severity, f"a promise evaluates an expression that names {shown} (CVE-2024-27322)"
+    acting = [name for name in names if name in _R_CLOSURE_ACTS]
+    return (CLOSURE, Severity.MEDIUM, f"a function names {', '.join(acting[:6])}") if acting else None

@@ -1,0 +1,152 @@
+"""Readers of the smaller runtimes: R, Torch7, msgpack, Core ML, ExecuTorch, opaque engines."""
+
+import struct
+
+import pytest
+
+from scanners.errors import FormatError, LimitExceeded, Unsupported
+from scanners.facts import Code, Identified, Operator, Tensor
+from scanners.formats import coreml, executorch, flax, opaque, rds, torch7
+from tests.builders import runtimes as build
+from tests.builders.flatbuffers import Table
+from tests.builders.flatbuffers import build as flatbuffer
+from tests.builders.protobufs import data
+from tests.builders.readings import anomalies, blob_of, read_with, survive_mutations, uncovered
+
+ACTS = build.r_call("system", build.r_text("id"))
+NAMES = build.r_flags(2, tagged=True) + build.r_symbol("names") + build.r_text("a", "b") + build.R_NULL
+MODEL = build.r_list(build.r_numbers(1.0, 2.0, attributes=NAMES), build.r_call("lm", build.r_symbol("y")))
+WEIGHTS = build.packed_map(params=build.packed_map(w=build.packed_array((2, 3), bytes(24))), step=b"\x05")
+NET = build.t7_object(1, b"nn.Linear", build.t7_table(2, (build.t7_string(b"weight"), build.t7_tensor(3, [1.0, 2.0]))))
+PROGRAM = flatbuffer(
+    Table({0: ("I", 0), 1: [Table({0: "forward", 6: [Table({0: "aten::add"}), Table({0: "my::op"})]})]}), b"ET12"
+)
+
+
+def operators(module: object, content: bytes) -> list[tuple[str, list[str]]]:
+    facts = read_with(module, content, name="m").facts  # type: ignore[arg-type]  # modules are formats
+    return [(fact.name, [value for _, value in fact.arguments]) for fact in facts if isinstance(fact, Operator)]
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_ordinary_r_object_states_nothing(version: int) -> None:
+    content = build.r_file(MODEL, version=version)
+    reading = read_with(rds, content, name="m.rds")
+    assert operators(rds, content) == []
+    assert anomalies(reading) == []
+    assert uncovered(reading) == 0
+
+
+def test_an_unforced_promise_is_stated_with_the_names_it_uses() -> None:
+    assert operators(rds, build.r_file(build.r_promise(ACTS))) == [("promise", ["system"])]
+    assert operators(rds, build.r_file(build.r_list(MODEL, build.r_promise(ACTS)))) == [("promise", ["system"])]
+
+
+def test_a_forced_promise_is_a_value() -> None:
+    assert operators(rds, build.r_file(build.r_promise(ACTS, forced=True))) == []
+
+
+def test_a_function_is_stated_with_the_names_it_uses() -> None:
+    assert operators(rds, build.r_file(build.r_closure(ACTS))) == [("closure", ["system"])]
+
+
+def test_a_symbol_by_reference_keeps_its_name() -> None:
+    again = build.r_flags(6) + struct.pack(">I", 0x1FF) + build.R_NULL
+    assert operators(rds, build.r_file(build.r_list(build.r_symbol("system"), build.r_promise(again)))) == [
+        ("promise", ["system"])
+    ]
+
+
+def test_r_workspaces_begin_with_a_magic_of_their_own() -> None:
+    assert rds.matches(blob_of(b"RDX3\n" + build.r_file(MODEL), "m.RData"))
+    assert not rds.matches(blob_of(b"X\nabcdefgh", "x"))
+
+
+def test_r_ascii_is_named_as_unsupported() -> None:
+    with pytest.raises(Unsupported):
+        read_with(rds, b"A\n3\n262144\n")
+
+
+def test_lists_nested_without_end_do_not_recurse() -> None:
+    content = build.r_file(b"".join(build.r_flags(19) + struct.pack(">i", 1) for _ in range(100_000)) + build.R_NULL)
+    assert operators(rds, content) == []
+
+
+def test_torch7_functions_and_tensors_are_stated() -> None:
+    content = build.t7_table(1, (build.t7_string(b"f"), build.t7_function(2, b"\x1bLJ")), (build.t7_string(b"n"), NET))
+    reading = read_with(torch7, content, name="m.t7")
+    assert [fact.language for fact in reading.facts if isinstance(fact, Code)] == ["lua-bytecode"]
+    assert torch7.matches(blob_of(NET, "model"))
+    assert [fact.shape for fact in read_with(torch7, NET).facts if isinstance(fact, Tensor)] == [(2,)]
+    assert uncovered(read_with(torch7, NET)) == 0
+
+
+def test_torch7_lengths_outside_the_file_are_malformed() -> None:
+    with pytest.raises(FormatError):
+        read_with(torch7, struct.pack("<iii", 3, 1, 1 << 30), name="m.t7")
+
+
+def test_flax_arrays_are_stated() -> None:
+    reading = read_with(flax, WEIGHTS, name="flax_model.msgpack")
+    assert [(fact.dtype, fact.shape) for fact in reading.facts if isinstance(fact, Tensor)] == [("float32", (2, 3))]
+    assert anomalies(reading) == []
+    assert uncovered(reading) == 0
+
+
+def test_flax_extensions_nobody_knows_and_trailing_bytes_are_anomalies() -> None:
+    content = build.packed_map(x=b"\xd4\x2ax") + b"more"
+    assert anomalies(read_with(flax, content, name="m.msgpack")) == ["msgpack-extension", "msgpack-trailing"]
+
+
+def test_msgpack_depth_and_counts_are_bounded() -> None:
+    with pytest.raises(LimitExceeded):
+        read_with(flax, b"\x91" * 5000 + b"\xc0", name="m.msgpack")
+    with pytest.raises(FormatError):
+        read_with(flax, b"\xdd\xff\xff\xff\xff", name="m.msgpack")
+
+
+def test_core_ml_states_custom_classes() -> None:
+    assert operators(coreml, build.coreml_custom_layer("AAPLSwish")) == [("custom-layer", ["AAPLSwish"])]
+    assert operators(coreml, build.coreml(555, data(10, "Mine"))) == [("custom-model", ["Mine"])]
+    assert operators(coreml, build.coreml(500, b"")) == []
+    assert coreml.matches(blob_of(build.coreml(), "model.mlmodel"))
+
+
+def test_the_weights_of_a_core_ml_package_are_inert() -> None:
+    content = struct.pack("<II", 1, 2) + bytes(56) + struct.pack("<I", 0xDEADBEEF) + bytes(60)
+    assert coreml.matches(blob_of(content, "weight.bin"))
+    assert uncovered(read_with(coreml, content)) == 0
+
+
+def test_executorch_operators_are_stated() -> None:
+    assert executorch.matches(blob_of(PROGRAM, "m.pte"))
+    assert [name for name, _ in operators(executorch, PROGRAM)] == ["aten::add", "my::op"]
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"ftrt" + bytes(60), "tensorrt-engine"),
+        (b"\x50\xed\x55\xba" + bytes(60), "cuda-fatbinary"),
+        (b"CBM1....", "catboost"),
+    ],
+)
+def test_opaque_files_are_named_and_never_complete(content: bytes, kind: str) -> None:
+    reading = read_with(opaque, content)
+    assert [fact.format for fact in reading.facts if isinstance(fact, Identified)] == [kind]
+    assert reading.reasons
+
+
+@pytest.mark.parametrize(
+    ("module", "content", "name"),
+    [
+        (rds, build.r_file(build.r_list(MODEL, build.r_promise(ACTS), build.r_closure(ACTS))), "m.rds"),
+        (torch7, NET, "m.t7"),
+        (flax, WEIGHTS, "m.msgpack"),
+        (coreml, build.coreml_custom_layer("X"), "m.mlmodel"),
+        (executorch, PROGRAM, "m.pte"),
+    ],
+    ids=["rds", "torch7", "flax", "coreml", "executorch"],
+)
+def test_truncations_and_mutations_end_in_a_verdict(module: object, content: bytes, name: str) -> None:
+    survive_mutations(module, [content], name=name, rounds=600)  # type: ignore[arg-type]  # modules are formats

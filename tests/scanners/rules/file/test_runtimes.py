@@ -1,0 +1,43 @@
+from scanners.findings import Verdict
+from tests.builders import runtimes as build
+from tests.builders.flatbuffers import Table
+from tests.builders.flatbuffers import build as flatbuffer
+from tests.scanners.rules.examples import Example, scan_files
+
+
+def _twins(name: str, bad: bytes, good: bytes) -> Example:
+    return Example(bad=lambda: {name: bad}, good=lambda: {name: good})
+
+
+def _program(operator: str) -> bytes:
+    return flatbuffer(Table({0: ("I", 0), 1: [Table({0: "forward", 6: [Table({0: operator})]})]}), b"ET12")
+
+
+ACTS = build.r_call("system", build.r_text("id"))
+PLAIN = build.r_call("sum", build.r_numbers(1.0))
+
+EXAMPLES = {
+    "MS570": _twins("m.rds", build.r_file(build.r_promise(ACTS)), build.r_file(build.r_promise(ACTS, forced=True))),
+    "MS571": _twins("m.rds", build.r_file(build.r_closure(ACTS)), build.r_file(build.r_closure(PLAIN))),
+    "MS572": _twins(
+        "m.t7",
+        build.t7_table(1, (build.t7_string(b"f"), build.t7_function(2, b"\x1bLJ"))),
+        build.t7_table(1, (build.t7_string(b"w"), build.t7_tensor(2, [1.0]))),
+    ),
+    "MS573": _twins("m.mlmodel", build.coreml_custom_layer("Mine"), build.coreml()),
+    "MS574": _twins("m.pte", _program("my::op"), _program("aten::add")),
+    "MS575": _twins("m.plan", b"ftrt" + bytes(60), b"text"),
+    "MS576": _twins("m.msgpack", build.packed_map(x=b"\xd4\x2ax"), build.packed_map(x=b"\x01")),
+}
+
+
+def test_cve_2024_27322_r_promise_object() -> None:
+    assert scan_files({"m.rds": build.r_file(build.r_promise(ACTS))}).verdict is Verdict.MALICIOUS
+
+
+def test_an_unforced_promise_without_acting_names_is_suspicious() -> None:
+    assert scan_files({"m.rds": build.r_file(build.r_promise(PLAIN))}).verdict is Verdict.SUSPICIOUS
+
+
+def test_a_compiled_engine_is_never_clean() -> None:
+    assert scan_files({"m.engine": b"ftrt" + bytes(60)}).verdict is Verdict.SUSPICIOUS
