@@ -143,8 +143,10 @@ class Verb(click.Command):
 
     def _name_ignored_variables(self) -> None:
         for option in self.params:
-            variable = f"MODELSIGN_{(option.name or '').upper()}"
-            if isinstance(option, click.Option) and not option.envvar and os.environ.get(variable):
+            if not isinstance(option, click.Option) or option.envvar:
+                continue
+            variable = f"MODELSIGN_{_key(option).replace('-', '_').upper()}"
+            if os.environ.get(variable):
                 click.echo(
                     f"modelsign: {variable} is ignored: {option.opts[-1]} can be given on the command line or in "
                     "modelsign.toml only",
@@ -173,6 +175,10 @@ def _setting(ctx: click.Context, option: click.Option, value: object, path: Path
         raise UsageError(f"{path}: {_key(option)} is a list, not {value!r}")
     if isinstance(option.type, click.Path):
         value = [_beside(path, item) for item in value] if isinstance(value, list) else _beside(path, value)
+    if isinstance(option.type, ReportFile) and isinstance(value, list):
+        value = [
+            "=".join((form, str(_beside(path, file)))) for form, _, file in (str(item).partition("=") for item in value)
+        ]
     try:
         option.type_cast_value(ctx, value)
     except click.BadParameter as error:
@@ -235,6 +241,7 @@ def _with_files(function: Callable[..., R], formats: tuple[str, ...]) -> Callabl
             type=ReportFile(formats),
             multiple=True,
             metavar="FORMAT=FILE",
+            envvar="MODELSIGN_REPORT",
             help="Also write the result in this form to FILE; may be repeated.",
         ),
         click.option(
@@ -243,6 +250,7 @@ def _with_files(function: Callable[..., R], formats: tuple[str, ...]) -> Callabl
             "destination",
             type=click.Path(path_type=Path),
             metavar="FILE",
+            envvar="MODELSIGN_OUTPUT",
             help="Write the result to FILE instead of standard output.",
         ),
     ):

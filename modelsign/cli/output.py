@@ -33,8 +33,15 @@ class Output:
     style: Style
 
     def spare(self, targets: Sequence[str]) -> None:
-        """Raise `UsageError` when a result would overwrite a part of what it is about (an earlier result may go)."""
+        """Raise before the work what would otherwise end it: a result that overwrites a part of its own subject.
+
+        Raises:
+            UsageError: a result would overwrite a file of a target (an earlier result may go).
+            SourceError: the directory of a result does not exist.
+        """
         for path in self._files():
+            if not path.absolute().parent.is_dir():
+                raise SourceError(f"{path}: cannot be written: there is no directory {path.parent}")
             for target in targets:
                 if is_local(target) and path.is_file() and holds(Path(target), path) and not _is_result(path):
                     raise UsageError(f"{path}: the result would overwrite a file of {target}; choose another name")

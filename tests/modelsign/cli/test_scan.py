@@ -384,3 +384,26 @@ def test_the_environment_is_told_only_when_asked(clean: Path, capfd: pytest.Capt
     assert set(value["environment"]) == {"started", "finished", "python", "platform", "machine", "sandbox"}
     assert invoke(["scan", "--json", str(clean)]) == 0
     assert "environment" not in json.loads(capfd.readouterr().out)
+
+
+def test_reports_can_be_asked_for_by_environment_and_configuration(
+    clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODELSIGN_REPORT", f"json={tmp_path / 'one'} sarif={tmp_path / 'two'}")
+    monkeypatch.setenv("MODELSIGN_OUTPUT", str(tmp_path / "three"))
+    assert invoke(["scan", str(clean)]) == 0
+    assert capfd.readouterr() == ("", "")
+    assert all((tmp_path / name).exists() for name in ("one", "two", "three"))
+    monkeypatch.delenv("MODELSIGN_REPORT")
+    (tmp_path / "settings").mkdir()
+    (tmp_path / "settings" / "m.toml").write_text("[scan]\nreport = ['json=here.json']\n")
+    assert invoke(["scan", str(clean), "--config", str(tmp_path / "settings" / "m.toml")]) == 0
+    assert (tmp_path / "settings" / "here.json").exists()
+
+
+def test_a_place_that_cannot_be_written_is_named_before_the_work(
+    clean: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("modelsign.cli.scan.scan_target", lambda *_, **__: pytest.fail("the scan began"))
+    assert invoke(["scan", str(clean), "-o", str(tmp_path / "no" / "where")]) == 4
+    assert "there is no directory" in capfd.readouterr().err
