@@ -52,7 +52,7 @@ def matches(blob: Blob) -> bool:
         return first.stop is not None or first.opcodes >= 8 or named or bool(_touched(first)) or cut_short
     if first.stop is not None:
         return named or _plausible(first) or (first.stop == size and first.opcodes >= 4 and first.root is not None)
-    return (bool(first.calls) and _plausible(first)) or (named and (first.opcodes >= 4 or _plausible(first)))
+    return (bool(first.calls) and _plausible(first)) or (named and (first.opcodes >= 4 or bool(first.imports)))
 
 
 def _touched(first: PickleRun) -> list[Global]:

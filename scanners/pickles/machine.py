@@ -1154,6 +1154,8 @@ def looks_nested(content: bytes) -> bool:
         return content[1] <= opcodes.HIGHEST_PROTOCOL
     if content.startswith(_SIGNATURES):
         return True
+    if content[257:262] == b"ustar":
+        return True
     return first in _TEXT_STARTS and content.rstrip(b"\n").endswith(b".") and (b"\n" in content or b"R" in content)
 
 

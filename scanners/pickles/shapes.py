@@ -66,6 +66,9 @@ class Shapes:
             return all(isinstance(name, str) and not INTERNALS.intersection(name.split(".")) for name in arguments)
         if shape == "without-constructor":
             return called.via in _BY_NEW or (called.via in {"INST", "OBJ"} and not arguments)
+        if shape == "torch-file":
+            head = self._head(arguments[0]) if len(arguments) == 1 else b""
+            return head.startswith((b"PK\x03\x04", b"\x80\x02")) or head[257:262] == b"ustar"
         if shape == "range-text":
             return len(arguments) == 1 and isinstance(arguments[0], str) and _RANGE.match(arguments[0]) is not None
         if shape == "argument-template":
@@ -75,6 +78,11 @@ class Shapes:
         if shape == "names-only":
             return all(isinstance(argument, (str, int, type(None))) for argument in arguments)
         return False
+
+    def _head(self, value: Value) -> bytes:
+        if isinstance(value, Span):
+            return self.resolver.reader.read_at(value.offset, min(value.length, 512))
+        return value[:512] if isinstance(value, bytes) else b""
 
     def _state_values(self, made: Made, key: str) -> list[Value]:
         """Return what the states of an object hold under a key, and mark states that are no plain mapping."""

@@ -341,6 +341,8 @@ class _Witness:
         return True
 
     def constant(self, span: Span) -> tuple[str, Reader, bool] | None:
+        if self.is_loaded(span):
+            return "bytes", Window(self.reader, span.offset, span.length), True
         head = self.reader.read_at(span.offset, min(span.length, INLINE))
         if span.kind != "str":
             whole = head if span.length <= INLINE else head + b"."  # the end of a long constant says little
