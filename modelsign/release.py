@@ -5,7 +5,9 @@ when anything is wrong, nothing is there. Nothing is uploaded (keyless signing m
 """
 
 import fnmatch
+import glob
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +17,11 @@ from attestations.manifest import CLAIMS_NAME, DEFAULT_IGNORED
 from attestations.signers.key import KeySigner
 from attestations.verify import Signer, Verifier
 from modelsign.attesting import Attested, attest
-from modelsign.conversion.converting import convert, default_target
+from modelsign.conversion.converting import Options, convert_file, default_target
+from modelsign.conversion.directory import convert_directory
 from modelsign.conversion.record import Conversion
-from modelsign.errors import ConversionError, NothingToDo, SourceError, UsageError
+from modelsign.conversion.refusals import UnknownFormatError
+from modelsign.errors import NothingToDo, SourceError, UsageError
 from modelsign.gate import Gate
 from modelsign.policy.decision import Decision
 from modelsign.publish import is_leftover, replacing_directory
@@ -30,9 +34,6 @@ from scanners.findings import Report
 PathLike = str | os.PathLike[str]
 Progress = Callable[[int], None]
 
-CHECKPOINT_FORMATS = frozenset({"torch-zip", "torch-legacy", "torch-tar"})
-"""what a scan calls the files that `convert` turns into safetensors"""
-
 _COPY_CHUNK = 1 << 20
 
 
@@ -44,6 +45,7 @@ class Released:
     source: Report
     """the scan of what was given"""
     conversions: tuple[Conversion, ...] = ()
+    """at most one, of all checkpoints together"""
     copied: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     """files of the source that are not in the release"""
@@ -187,55 +189,51 @@ def _built(
 ) -> Released:
     """Fill ``building``: checkpoints converted, everything else copied, signatures of the source left behind."""
     source = source_of(origin)
-    checkpoints = {file.path for file in released.source.files if CHECKPOINT_FORMATS & set(file.formats)}
-    conversions: list[Conversion] = []
-    copied: list[str] = []
-    left_out: list[str] = []
-    for entry in source.entries():
-        name = entry.path
-        if entry.is_directory:
-            continue
-        if _is_seal(name) or _matches(name, leave_out):
-            left_out.append(name)
-        elif name in checkpoints:
-            conversions.append(_converted(origin, entry, building, progress))
-        else:
-            _copy(source, entry, building)
-            copied.append(name)
-    if not conversions and not copied:
+    names = {entry.path for entry in source.entries() if not entry.is_directory}
+    unwanted = (*leave_out, *(glob.escape(name) for name in sorted(names) if _is_seal(name)))
+    conversion = _converted(origin, building, unwanted, progress)
+    if conversion is None:
+        kept = {name for name in names if not _matches(name, unwanted)}
+        for entry in source.entries():
+            if entry.path in kept and not entry.is_directory:
+                _copy(source, entry, building)
+    made = {path.relative_to(building).as_posix() for path in building.rglob("*") if path.is_file()}
+    if not made:
         raise NothingToDo(f"{origin}: nothing of it would be in the release")
-    return replace(released, conversions=tuple(conversions), copied=tuple(copied), left_out=tuple(sorted(left_out)))
+    targets = set() if conversion is None else {file.name for file in conversion.targets}
+    converted = set() if conversion is None else {file.name for file in conversion.sources}
+    return replace(
+        released,
+        conversions=() if conversion is None else (conversion,),
+        copied=tuple(sorted(made - targets)),
+        left_out=tuple(sorted(names - made - converted)),
+    )
+
+
+def _converted(origin: Path, building: Path, unwanted: Sequence[str], progress: Progress | None) -> Conversion | None:
+    """Convert the checkpoints of ``origin`` and copy what belongs to them; None where there is no checkpoint."""
+    options = Options(digest=True, progress=progress)
+    if origin.is_file():
+        try:
+            return convert_file(origin, building / default_target(origin).name, options).conversion
+        except UnknownFormatError:
+            return None
+    # Into a directory of its own: the converter builds beside its target and renames, as we do.
+    inner = building / secrets.token_hex(16)
+    try:
+        conversion = convert_directory(origin, inner, options, exclude=unwanted)
+    except NothingToDo:
+        return None
+    for child in inner.iterdir():
+        child.rename(building / child.name)
+    inner.rmdir()
+    return conversion
 
 
 def _is_seal(name: str) -> bool:
     """Return whether a file of the source speaks about it, and would say something false about the release."""
     top = name.split("/", 1)[0]
     return top in DEFAULT_IGNORED or name.endswith((".sig", f".{CLAIMS_NAME}")) or is_leftover(name.rsplit("/", 1)[-1])
-
-
-def _converted(origin: Path, entry: Entry, building: Path, progress: Progress | None) -> Conversion:
-    path = origin / entry.path if origin.is_dir() else origin
-    relative = Path(entry.path)
-    target = building / relative.parent / default_target(path).name
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if target.exists():
-        raise UsageError(
-            f"{entry.path} would become {target.relative_to(building)}, which the source has as well; keep one of the "
-            f"two with --leave-out {entry.path}"
-        )
-    try:
-        done = convert(path, target, digest=True, progress=progress)
-    except ConversionError as error:
-        raise ConversionError(
-            f"{error} A file that is no part of the weights (an optimizer, training arguments) may be left out: "
-            f"--leave-out {entry.path}"
-        ) from error
-    # The record names files relative to the model, so that two of the same name in two directories stay apart.
-    return replace(
-        done,
-        sources=tuple(replace(one, name=entry.path) for one in done.sources),
-        targets=tuple(replace(one, name=target.relative_to(building).as_posix()) for one in done.targets),
-    )
 
 
 def _copy(source: Source, entry: Entry, building: Path) -> None:
@@ -247,9 +245,5 @@ def _copy(source: Source, entry: Entry, building: Path) -> None:
         descriptor = source.open(entry)
         with os.fdopen(descriptor, "rb") as read, target.open("xb") as written:
             shutil.copyfileobj(read, written, _COPY_CHUNK)
-    except FileExistsError as error:
-        raise UsageError(
-            f"{entry.path}: a checkpoint of the source becomes a file of this name; keep one with --leave-out"
-        ) from error
     except OSError as error:
         raise SourceError(f"{entry.path}: cannot be copied: {error.strerror}") from error

@@ -44,6 +44,8 @@ from scanners.findings import Report
 @signer_options
 @click.option(
     "--leave-out",
+    "--exclude",
+    "leave_out",
     multiple=True,
     metavar="GLOB",
     help="Files of SRC that shall not be in the release (an optimizer, say); may be repeated.",

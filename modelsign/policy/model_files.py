@@ -8,7 +8,21 @@ from collections.abc import Mapping, Sequence
 
 from scanners.findings import FileReport, Report, Verdict
 
-COMPANIONS = frozenset({"chat-template", "jinja-template", "json", "notebook", "python-source", "requirements", "yaml"})
+COMPANIONS = frozenset(
+    {
+        "chat-template",
+        "jinja-template",
+        "json",
+        "json-lines",
+        "notebook",
+        "python-source",
+        "requirements",
+        "sentencepiece",
+        "toml",
+        "weights-index",
+        "yaml",
+    }
+)
 """formats that accompany a model and hold no weights"""
 
 _CODE_FORMATS = frozenset({"executable", "notebook", "python-source"})

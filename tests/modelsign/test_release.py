@@ -1,3 +1,4 @@
+import json
 import signal
 import subprocess
 import sys
@@ -118,14 +119,50 @@ def test_what_could_not_be_analysed_stops_it_unless_let_pass(key: Path, tmp_path
 
 
 def test_a_checkpoint_that_cannot_be_converted_is_refused_and_leaves_nothing(key: Path, tmp_path: Path) -> None:
-    files = {"pytorch_model.bin": CHECKPOINT, "scheduler.pt": torch_zip({"step": 7}, {})}
-    source = write_model(tmp_path / "source", files)
+    quantised = torch_zip({"a": tensor("0", [2], dtype="qint8")}, {"0": b"\0\0"})
+    source = write_model(tmp_path / "source", {"pytorch_model.bin": CHECKPOINT, "quantised.pt": quantised})
 
-    with pytest.raises(ConversionError, match=r"--leave-out scheduler\.pt"):
+    with pytest.raises(ConversionError, match=r"quantised\.pt"):
         release(source, tmp_path / "out", key=key)
     assert listed(tmp_path) == ["release.key", "release.pub", "source"]
-    done = release(source, tmp_path / "out", key=key, leave_out=["scheduler.pt"])
+    done = release(source, tmp_path / "out", key=key, leave_out=["quantised.pt"])
+    assert (done.published, done.left_out) == (True, ("quantised.pt",))
+
+
+def test_pickles_without_tensors_are_left_behind_and_named(key: Path, tmp_path: Path) -> None:
+    files = {"pytorch_model.bin": CHECKPOINT, "scheduler.pt": torch_zip({"step": 7}, {})}
+    done = release(write_model(tmp_path / "source", files), tmp_path / "out", key=key)
+
     assert (done.published, done.left_out) == (True, ("scheduler.pt",))
+
+
+def test_a_pickle_beside_the_same_weights_in_safetensors_is_left_behind(key: Path, tmp_path: Path) -> None:
+    files = {"pytorch_model.bin": CHECKPOINT, "model.safetensors": WEIGHTS, "other.pt": CHECKPOINT}
+    done = release(write_model(tmp_path / "source", files), tmp_path / "out", key=key)
+
+    assert (done.published, done.left_out, done.copied) == (True, ("pytorch_model.bin",), ("model.safetensors",))
+
+
+def test_shards_stay_shards_with_an_index_of_their_own(key: Path, tmp_path: Path) -> None:
+    shards = {
+        "pytorch_model-00001-of-00002.bin": torch_zip({"a": tensor("0", [2])}, {"0": floats(2)}),
+        "pytorch_model-00002-of-00002.bin": torch_zip({"b": tensor("0", [3])}, {"0": floats(3)}),
+    }
+    index = {"metadata": {"total_size": 20}, "weight_map": dict(zip("ab", sorted(shards), strict=True))}
+    files = {**shards, "pytorch_model.bin.index.json": json.dumps(index).encode(), "config.json": CONFIG}
+    done = release(write_model(tmp_path / "source", files), tmp_path / "out", key=key)
+
+    assert done.published
+    assert names(tmp_path / "out") == [
+        "claims.jsonl",
+        "config.json",
+        "model-00001-of-00002.safetensors",
+        "model-00002-of-00002.safetensors",
+        "model.safetensors.index.json",
+        "model.sig",
+    ]
+    (tmp_path / "policy.toml").write_text(STRICT)
+    assert verify(tmp_path / "out", policy=tmp_path / "policy.toml").allowed
 
 
 def test_what_is_left_out_does_not_stop_the_rest(key: Path, tmp_path: Path) -> None:
@@ -136,12 +173,10 @@ def test_what_is_left_out_does_not_stop_the_rest(key: Path, tmp_path: Path) -> N
     assert names(tmp_path / "out") == ["claims.jsonl", "model.safetensors", "model.sig"]
 
 
-@pytest.mark.parametrize("beside", ["model.safetensors", "pytorch_model.pt"])
-def test_two_files_that_would_become_one_are_refused(key: Path, tmp_path: Path, beside: str) -> None:
-    content = WEIGHTS if beside.endswith("safetensors") else CHECKPOINT
-    source = write_model(tmp_path / "source", {"pytorch_model.bin": CHECKPOINT, beside: content})
+def test_two_checkpoints_that_would_become_one_file_are_refused(key: Path, tmp_path: Path) -> None:
+    source = write_model(tmp_path / "source", {"pytorch_model.bin": CHECKPOINT, "pytorch_model.pt": CHECKPOINT})
 
-    with pytest.raises(UsageError, match="--leave-out"):
+    with pytest.raises((UsageError, ConversionError)):
         release(source, tmp_path / "out", key=key)
     assert not (tmp_path / "out").exists()
 
@@ -160,10 +195,8 @@ def test_checkpoints_in_directories_keep_their_places(key: Path, tmp_path: Path)
     done = release(source, tmp_path / "out", key=key)
 
     assert names(tmp_path / "out") == ["claims.jsonl", "model.sig", "unet/model.safetensors", "vae/model.safetensors"]
-    assert sorted(conversion.target.name for conversion in done.conversions) == [
-        "unet/model.safetensors",
-        "vae/model.safetensors",
-    ]
+    (conversion,) = done.conversions
+    assert sorted(file.name for file in conversion.targets) == ["unet/model.safetensors", "vae/model.safetensors"]
     (tmp_path / "policy.toml").write_text(STRICT)
     assert verify(tmp_path / "out", policy=tmp_path / "policy.toml").allowed
 
