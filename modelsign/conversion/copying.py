@@ -27,6 +27,7 @@ _COPY_STEP = 8 << 20
 _CHUNK = 256 << 10
 """two buffers of two threads stay in the cache of a core, so each byte comes from memory once"""
 _FLUSH_STEP = 128 << 20
+_BATCH = 1 << 20
 _VERIFIERS = 2
 _NO_RANGE_COPY = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY})
 
@@ -70,7 +71,7 @@ class Copier:
         self._told = 0
         self._ready = 0
         self._verified = 0
-        self._turn = 0
+        self._batches: list[range] = []
         self._error: BaseException | None = None
         self._stop = threading.Event()
         self._changed = threading.Condition()
@@ -93,6 +94,7 @@ class Copier:
             jobs.append(self._digest_source)
         if verify:
             jobs += self._checksum_jobs()
+            self._batches = _batches(self._layout)
         threads = [
             threading.Thread(target=self._follow, args=(jobs, verify), name=f"verify-{index}", daemon=True)
             for index in range(_VERIFIERS if verify else min(1, len(jobs)))
@@ -137,16 +139,15 @@ class Copier:
     def _copy_range(self, tensor: PlannedTensor, place: int, *, report: bool) -> None:
         origin = self._origins[tensor.store]
         begin = origin.offset + tensor.offset
+        size = tensor.size
         done = 0
-        while done < tensor.size and not self._stop.is_set():
-            step = min(_COPY_STEP, tensor.size - done)
+        while done < size and not self._stop.is_set():
+            step = min(_COPY_STEP, size - done)
             self.copy_step(origin, begin + done, place + done, step)
             done += step
-            if done < tensor.size:
+            # Small tensors are announced together: waking the followers costs more than copying a kilobyte.
+            if place + done - self._ready >= _BATCH:
                 self._advance(place + done, report=report)
-        # Small tensors are announced together: waking the followers costs more than copying a kilobyte.
-        if place + tensor.size - self._ready >= _CHUNK or tensor.size >= _CHUNK:
-            self._advance(place + tensor.size, report=report)
 
     def copy_step(self, origin: Origin, begin: int, place: int, length: int) -> None:
         """Copy bytes of a store's descriptor, by the kernel alone where it can."""
@@ -222,11 +223,10 @@ class Copier:
         try:
             while verify and not self._stop.is_set():
                 with self._changed:
-                    turn = self._turn
-                    self._turn += 1
-                if turn >= len(self._layout.order):
+                    batch = self._batches.pop() if self._batches else None
+                if batch is None:
                     break
-                self._verify(self._layout.order[turn], self._layout.offsets[turn], buffers)
+                self._verify(batch, buffers)
             while not self._stop.is_set():
                 with self._changed:
                     job = jobs.pop() if jobs else None
@@ -247,15 +247,21 @@ class Copier:
             self._changed.wait_for(lambda: self._stop.is_set() or self._ready >= position)
             return not self._stop.is_set()
 
-    def _verify(self, tensor: PlannedTensor, place: int, buffers: tuple[bytearray, bytearray]) -> None:
-        digest = hashlib.sha256()
-        if tensor.verbatim:
-            complete = self._compare_range(tensor, place, buffers, digest.update)
-        else:
-            complete = self._compare_transformed(tensor, place, digest.update)
-        if complete:
-            with self._changed:
-                self._digests[tensor.name] = digest.hexdigest()
+    def _verify(self, batch: range, buffers: tuple[bytearray, bytearray]) -> None:
+        """Compare and hash the tensors of a batch: one that is large, or many that are small."""
+        digests: dict[str, str] = {}
+        for index in batch:
+            tensor, place = self._layout.order[index], self._layout.offsets[index]
+            digest = hashlib.sha256()
+            if tensor.verbatim:
+                complete = self._compare_range(tensor, place, buffers, digest.update)
+            else:
+                complete = self._compare_transformed(tensor, place, digest.update)
+            if not complete:
+                return
+            digests[tensor.name] = digest.hexdigest()
+        with self._changed:
+            self._digests |= digests
 
     def _compare_range(
         self,
@@ -265,11 +271,12 @@ class Copier:
         hash_more: Callable[[memoryview], None],
     ) -> bool:
         origin = self._origins[tensor.store]
+        size = tensor.size
         whole = self._is_whole(tensor)
         crc = 0
         done = 0
-        while done < tensor.size:
-            step = min(_CHUNK, tensor.size - done)
+        while done < size:
+            step = min(_CHUNK, size - done)
             if not self._wait_for(place + done + step):
                 return False
             expected = _read_into(
@@ -285,7 +292,7 @@ class Copier:
                 crc = zlib.crc32(expected, crc)
             done += step
             self._verified += step
-        if whole and tensor.size and origin.crc is not None and crc != origin.crc:
+        if whole and size and origin.crc is not None and crc != origin.crc:
             raise crc_differs(origin.name, origin.crc, crc)
         return True
 
@@ -312,15 +319,26 @@ class Copier:
         """Return a job for each record whose checksum no single tensor's comparison covers."""
         used = {tensor.store for tensor in self._layout.order if tensor.size}
         covered = {tensor.store for tensor in self._layout.order if self._is_whole(tensor)}
-        return [
-            _checksum_job(origin)
-            for index, origin in enumerate(self._origins)
-            if index in used - covered and origin.crc is not None
-        ]
+        origins = [self._origins[index] for index in sorted(used - covered)]
+        return [_checksum_job(origin) for origin in origins if origin.crc is not None]
 
     def _digest_source(self) -> None:
         assert self._source is not None
         self._source_digest = hash_file(self._source)
+
+
+def _batches(layout: Layout) -> list[range]:
+    """Cut the tensors into ranges worth a thread's turn, the first one last: they are taken from the end."""
+    found: list[range] = []
+    first = 0
+    size = 0
+    for index, tensor in enumerate(layout.order):
+        size += tensor.size
+        if size >= _BATCH:
+            found.append(range(first, index + 1))
+            first, size = index + 1, 0
+    found.append(range(first, len(layout.order)))
+    return found[::-1]
 
 
 def copy_file(source: int, target: int, size: int, path: Path, progress: Progress | None) -> None:
