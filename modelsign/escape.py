@@ -1,6 +1,5 @@
 """The one place where text that an attacker controls is made harmless before it meets a terminal, HTML or Markdown."""
 
-import html
 import re
 import unicodedata
 
@@ -28,6 +27,8 @@ def _spelled(character: str) -> str:
 
 def markup(text: str) -> str:
     """Return ``text`` for HTML text and attribute values."""
+    import html  # its table of entities is not needed elsewhere
+
     return html.escape(plain(text), quote=True)
 
 

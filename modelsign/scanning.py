@@ -1,6 +1,5 @@
 """Scan a target: every file of it, in one pass, into one report."""
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Container, Iterator, Sequence
@@ -163,6 +162,8 @@ def _identity(status: os.stat_result) -> tuple[int, int, int]:
 
 def sha256_of(descriptor: int) -> str:
     """Return the SHA-256 of a file as plain hex."""
+    import hashlib  # loads OpenSSL, which a scan without digests does not need
+
     digest = hashlib.sha256()
     buffer = bytearray(_CHUNK)
     view = memoryview(buffer)

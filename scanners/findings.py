@@ -4,7 +4,6 @@ Values only: frozen, keyword-only, no I/O. Text that an attacker controls (paths
 the report writers escape it.
 """
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
@@ -113,6 +112,8 @@ class Finding:
     @property
     def fingerprint(self) -> str:
         """Stable across moves of the payload inside its member: rule, file, members and evidence, not the offset."""
+        import hashlib  # loads OpenSSL, which a clean scan does not need
+
         parts = (self.rule.id, self.file, *self.location.members, self.message, self.evidence)
         digest = hashlib.sha256()
         for part in parts:
