@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from scanners.facts import Operator
 from scanners.findings import Confidence, Finding, Rule, Severity
 from scanners.reading import FileFacts
-from scanners.rules.file.references import dangerous
+from scanners.rules.file.references import dangerous, harmless
 
 LAMBDA = Rule(
     id="MS501",
@@ -93,9 +93,6 @@ _LIBRARIES = frozenset(
     "numpy scipy torch torchvision pandas sklearn PIL jax jaxlib flax requests pip setuptools pkg_resources yaml h5py"
     " joblib cloudpickle dill IPython matplotlib absl google rich optree namex numba cffi jinja2 werkzeug flask"
     " distutils cv2 transformers huggingface_hub ml_dtypes tensorboard markdown wheel urllib3 certifi".split()
-)
-_HARMLESS_BUILTINS = frozenset(
-    "dict list tuple set int float bool str bytes slice complex range len sum min max abs round sorted".split()
 )
 _CALLS_OUT = frozenset(
     "eval exec compile open system popen Popen subprocess os sys socket urllib requests importlib import_module"
@@ -210,7 +207,7 @@ def _class(module: str, name: str, registered: str) -> _Judged | None:
         if root == "keras" and parts and parts[0] not in _PARTS:
             return GADGET, Severity.HIGH, f"loading calls {module}.{name}, which is no part of a model"
         return None
-    if module == "builtins" and name in _HARMLESS_BUILTINS:
+    if module == "builtins" and harmless(f"builtins.{name}"):
         return None
     if ">" in registered and not dangerous(f"{module}.{name}"):
         return CUSTOM, Severity.LOW, f"the class {registered!r} has to be brought along"
@@ -222,7 +219,7 @@ def _imported(module: str, name: str) -> _Judged:
     dotted = f"{module}.{name}"
     if dangerous(dotted):
         return FOREIGN, Severity.HIGH, f"loading imports and calls {dotted} (keras < 3.9, CVE-2025-1550)"
-    if root in sys.stdlib_module_names and root != "__main__":
+    if root in sys.stdlib_module_names and root != "__main__" and not harmless(dotted):
         return FOREIGN, Severity.HIGH, f"loading imports and calls {dotted} (keras < 3.9, CVE-2025-1550)"
     if root in _LIBRARIES or root == "tensorflow":
         return FOREIGN, Severity.MEDIUM, f"loading imports {dotted}, which is no Keras object (keras < 3.9)"

@@ -1,11 +1,13 @@
-"""Names in YAML and requirements files that make somebody import, call or install something."""
+"""Names in YAML and requirements files that make somebody import, call or install something, and credentials."""
 
 import re
 import sys
 from collections.abc import Iterator
 
-from scanners.facts import Reference
+from scanners.facts import Anomaly, Reference
 from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.knowledge.tables import Standing
+from scanners.knowledge.tables import judge as judge_callable
 from scanners.reading import FileFacts
 
 PYTHON_TAG = Rule(
@@ -41,29 +43,17 @@ ELSEWHERE = Rule(
     cwe="CWE-494",
 )
 
-RULES: tuple[Rule, ...] = (PYTHON_TAG, TARGET, MLFLOW, ELSEWHERE)
+SECRET = Rule(
+    id="MS434",
+    name="credential-in-file",
+    severity=Severity.LOW,
+    summary="A text file of the model holds what looks like a credential",
+    fix="Revoke the credential, then remove it: everybody who has the model has it.",
+    cwe="CWE-798",
+)
 
-_BY_NATURE = frozenset(
-    "os posix nt subprocess pty commands popen2 socket ssl shutil ctypes importlib runpy code codeop pickle _pickle"
-    " cPickle dill cloudpickle joblib marshal webbrowser pip timeit cProfile profile pdb bdb trace multiprocessing"
-    " asyncio urllib urllib2 http requests httpx smtplib ftplib telnetlib types pydoc pkgutil imp site platform"
-    " distutils _posixsubprocess tempfile pathlib io shelve zipfile tarfile signal gc inspect sys nturl2path".split()
-)
-"""modules whose functions act on processes, files, the network or the interpreter"""
-_BUILTINS = frozenset({"builtins", "__builtin__", "__builtins__"})
-_PLAIN_BUILTINS = frozenset(
-    "dict list set tuple str int float bool bytes bytearray complex frozenset range slice len min max sum sorted"
-    " enumerate zip abs round object reversed any all isinstance print".split()
-)
-_PLAIN = frozenset(
-    "pathlib.Path pathlib.PosixPath pathlib.PurePath pathlib.PurePosixPath types.SimpleNamespace os.path.join"
-    " collections.OrderedDict collections.defaultdict collections.Counter collections.deque functools.partial"
-    " sys.maxsize os.cpu_count".split()
-)
-_QUIET_LIBRARIES = frozenset(
-    "collections datetime decimal fractions uuid math random itertools enum dataclasses typing numbers string"
-    " statistics time calendar zoneinfo re functools copy".split()
-)
+RULES: tuple[Rule, ...] = (PYTHON_TAG, TARGET, MLFLOW, ELSEWHERE, SECRET)
+
 _KNOWN_HOSTS = re.compile(
     r"https?://(?:download\.pytorch\.org|pypi\.org|files\.pythonhosted\.org|pypi\.nvidia\.com|data\.pyg\.org"
     r"|storage\.googleapis\.com/(?:jax|tensorflow)[\w-]*|huggingface\.co|wheels?\.[\w.-]+|[\w.-]+\.github\.io)(?:/|$)"
@@ -74,6 +64,15 @@ _PLAIN_HTTP = re.compile(r"^(?:[a-z]+\+)?http://(?!localhost|127\.)|^ftp://|^git
 def judge(facts: FileFacts) -> Iterator[Finding]:
     """Judge each reference by its kind."""
     for fact in facts.facts:
+        if isinstance(fact, Anomaly) and fact.code == "secret":
+            yield Finding(
+                rule=SECRET,
+                file=facts.path,
+                location=fact.location,
+                severity=SECRET.severity,
+                confidence=Confidence.MEDIUM,
+                message=fact.message,
+            )
         if isinstance(fact, Reference):
             match fact.kind:
                 case "python-tag":
@@ -89,13 +88,13 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
 
 
 def dangerous(dotted: str) -> bool:
-    """Return whether a dotted name leads to something that acts outside the process's own values."""
-    root, _, rest = dotted.partition(".")
-    if dotted in _PLAIN:
-        return False
-    if root in _BUILTINS or (not rest and root in {"eval", "exec", "compile", "open", "__import__", "getattr"}):
-        return rest not in _PLAIN_BUILTINS
-    return root in _BY_NATURE
+    """Return whether a dotted name (or the bare name of a built-in) acts on more than values."""
+    return judge_callable(dotted if "." in dotted else f"builtins.{dotted}").standing is Standing.DANGEROUS
+
+
+def harmless(dotted: str) -> bool:
+    """Return whether a dotted name is known to make nothing but values."""
+    return judge_callable(dotted).standing in {Standing.HARMLESS, Standing.SHAPED}
 
 
 def _finding(facts: FileFacts, fact: Reference, rule: Rule, severity: Severity, message: str) -> Finding:
@@ -123,7 +122,7 @@ def _callable(facts: FileFacts, fact: Reference) -> Iterator[Finding]:
     if dangerous(fact.target):
         message = f"hydra.utils.instantiate (and NeMo < 2.3.2, CVE-2025-23304) calls {fact.target}"
         yield _finding(facts, fact, TARGET, Severity.HIGH, message)
-    elif root in sys.stdlib_module_names and root not in _QUIET_LIBRARIES and fact.target not in _PLAIN:
+    elif root in sys.stdlib_module_names and not harmless(fact.target):
         message = f"hydra.utils.instantiate calls {fact.target}, which no model is made of"
         yield _finding(facts, fact, TARGET, Severity.MEDIUM, message)
 

@@ -83,7 +83,8 @@ def test_cve_2025_1550_any_module_in_config_json() -> None:
 
 
 def test_pwq7_2gvj_vg9v_any_class_of_an_installed_library() -> None:
-    assert verdict(layer("getlincoef", module="numpy.f2py.crackfortran")) is Verdict.SUSPICIOUS
+    assert verdict(layer("getlincoef", module="numpy.f2py.crackfortran")) is Verdict.MALICIOUS
+    assert verdict(layer("Something", module="scipy.unheard_of")) is Verdict.SUSPICIOUS
 
 
 def test_cve_2025_8747_get_file_gadget() -> None:

@@ -17,6 +17,9 @@ EXAMPLES = {
         b"flavors:\n  python_function:\n    loader_module: my_loader\n",
         b"flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n",
     ),
+    "MS434": _twins(
+        "config.json", b'{"token": "hf_' + b"aB3dE5gH7jK9mN1pQ2sT4vW6xY8zA0cD5f" + b'"}', b'{"token": "hf_x"}'
+    ),
     "MS433": _twins("requirements.txt", b"git+https://github.com/a/b", b"torch==2.6\n"),
 }
 
@@ -32,7 +35,7 @@ def verdict(name: str, text: str) -> Verdict:
         ("c.yaml", "a: !!python/object:my.Thing {}", Verdict.SUSPICIOUS),
         ("c.yaml", "a: !!python/tuple [1, 2]", Verdict.CLEAN),
         ("c.yaml", "m: {_target_: builtins.eval}", Verdict.MALICIOUS),
-        ("c.yaml", "m: {_target_: antigravity.geohash}", Verdict.SUSPICIOUS),
+        ("c.yaml", "m: {_target_: colorsys.rgb_to_hls}", Verdict.SUSPICIOUS),
         ("c.yaml", "m: {_target_: nemo.collections.asr.models.EncDecCTCModel}", Verdict.CLEAN),
         ("c.yaml", "m: {_target_: functools.partial}", Verdict.CLEAN),
         ("MLmodel", "flavors:\n  python_function:\n    loader_module: evil", Verdict.SUSPICIOUS),
