@@ -24,7 +24,6 @@ _ARCHIVE_SUFFIXES = frozenset(
 )
 
 _FOREIGN_MAGIC: tuple[tuple[int, bytes, str], ...] = (
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7z archive"),
     (0, b"Rar!\x1a\x07", "a RAR archive"),
     (0, b"MSCF\x00\x00\x00\x00", "a Cabinet archive"),
     (0, b"LZIP", "an lzip file"),

@@ -4,12 +4,15 @@ Order of `FORMATS`: a format that knows the members of a container (torch-zip, n
 itself, because it claims roles for members that the container hands on.
 """
 
-from scanners.containers import bzip2, gzip, lz4, tar, xz, zlib, zstd
+from scanners.containers import bzip2, gzip, lz4, sevenzip, tar, xz, zlib, zstd
 from scanners.containers import zip as zip_container
 from scanners.findings import Rule
 from scanners.formats import (
     chat_template,
+    coreml,
     executable,
+    executorch,
+    flax,
     gguf,
     hdf5,
     jinja,
@@ -17,20 +20,26 @@ from scanners.formats import (
     json_config,
     json_lines,
     keras_config,
+    markup,
     mxnet,
     notebook,
     numpy,
     onnx,
+    opaque,
     pbtxt,
     pickle,
     python_source,
+    rds,
     requirements,
     safetensors,
     savedmodel,
+    secrets,
     sentencepiece,
+    skops,
     tensorflow_checkpoint,
     tflite,
     toml_config,
+    torch7,
     torch_legacy,
     torch_package,
     torch_tar,
@@ -51,13 +60,16 @@ from scanners.rules.file import (
     packaged,
     pickles,
     references,
+    runtimes,
     templates,
     tensorflow,
     tensors,
 )
 from scanners.rules.file import gguf as gguf_rules
 from scanners.rules.file import hdf5 as hdf5_rules
+from scanners.rules.file import markup as markup_rules
 from scanners.rules.file import onnx as onnx_rules
+from scanners.rules.file import skops as skops_rules
 from scanners.rules.file import tflite as tflite_rules
 from scanners.rules.file import torchscript as torchscript_rules
 from scanners.rules.tree import modules, names, shards
@@ -70,6 +82,7 @@ FORMATS: tuple[Format, ...] = (
     torchscript,
     zip_container,
     tar,
+    sevenzip,
     gzip,
     bzip2,
     xz,
@@ -102,6 +115,15 @@ FORMATS: tuple[Format, ...] = (
     hdf5,
     keras_config,
     weights_index,
+    markup,
+    coreml,
+    flax,
+    rds,
+    torch7,
+    executorch,
+    opaque,
+    skops,
+    secrets,
 )  # fmt: skip
 
 CARRIERS: dict[str, str] = {
@@ -137,6 +159,9 @@ FILE_RULES: tuple[FileRule, ...] = (
     tflite_rules,
     keras,
     hdf5_rules,
+    markup_rules,
+    runtimes,
+    skops_rules,
 )  # fmt: skip
 
 TREE_RULES: tuple[TreeRule, ...] = (

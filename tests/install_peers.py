@@ -16,6 +16,7 @@ PYTHON_PEERS: dict[str, tuple[str, ...]] = {
     "torch": ("torch==2.13.0", "numpy==2.4.6", "safetensors==0.8.0"),
     "model-signing": ("model-signing==1.1.1", "pyopenssl==26.4.0"),
     "picklescan": ("picklescan==1.0.5",),
+    "py7zr": ("py7zr==1.1.4",),
     "ordinary-core": (
         "scikit-learn==1.9.1", "joblib==1.6.0", "pandas==3.1.1", "scipy==1.17.1", "xgboost-cpu==3.2.0",
         "lightgbm==4.7.0", "statsmodels==0.15.0", "dill==0.4.1", "cloudpickle==3.1.2", "skops==0.16.0", "lz4",

@@ -20,6 +20,8 @@ HEAD = MEBIBYTE
 """bytes from the beginning that stay"""
 WINDOW = 32 * MEBIBYTE
 """bytes that are held before the older half is dropped"""
+FINE = 256
+"""bytes unpacked at a time near broken data"""
 CHECKPOINT = 32 * MEBIBYTE
 """unpacked bytes between two checkpoints"""
 
@@ -90,6 +92,7 @@ class Unpacked:
 
     __slots__ = (
         "_base",
+        "_broken_from",
         "_budget",
         "_cap",
         "_checkpoints",
@@ -120,6 +123,8 @@ class Unpacked:
         self._head = b""
         self._data = bytearray()
         self._base = 0
+        self._broken_from: int | None = None
+        """where the call began that met broken data"""
         self._state = _State(method.decoder())
         self._checkpoints: list[_State] = []
         self.consumed = 0
@@ -172,6 +177,7 @@ class Unpacked:
         self._head = b""
         self._size = self._promised
         self.broken = None
+        self._broken_from = None
         self._restart(_State(self._method.decoder()))
 
     def _break_off(self, error: ScanError) -> None:
@@ -204,10 +210,20 @@ class Unpacked:
             if state.decoder.needs_input and not state.decoder.eof:
                 chunk = self._input.read_at(start + state.position, min(CHUNK, length - state.position))
                 state.position += len(chunk)
+            limit = 4 * CHUNK
+            if self._broken_from is not None:
+                limit = FINE if state.produced >= self._broken_from else min(limit, self._broken_from - state.produced)
             try:
-                data = state.decoder.decompress(chunk, 4 * CHUNK)
+                data = state.decoder.decompress(chunk, limit)
             except self._method.errors as error:
-                raise FormatError(f"broken compressed data: {error}", offset=state.position) from error
+                if self._broken_from is not None and state.produced >= self._broken_from:
+                    raise FormatError(f"broken compressed data: {error}", offset=state.position) from error
+                # The call that failed took along what it had unpacked before the error. A loader that asks for less
+                # at a time gets to see that, so go back and take small steps.
+                self._broken_from = state.produced
+                self._go_back(state.produced if keep is None else min(keep, state.produced))
+                state = self._state
+                continue
             self._hold(data, keep)
             if state.decoder.eof:
                 self._next_stream()

@@ -144,7 +144,7 @@ _BY_CODE: dict[str, tuple[Rule, Severity, Confidence]] = {
 _FAMILIES: dict[str, str] = {
     "zip": "zip archive", "torch-zip": "zip archive", "npz": "zip archive", "keras": "zip archive",
     "torch-package": "zip archive", "torchserve": "zip archive",
-    "tar": "tar archive", "torch-tar": "tar archive", "nemo": "tar archive",
+    "7z": "7z archive", "tar": "tar archive", "torch-tar": "tar archive", "nemo": "tar archive",
     "gzip": "compressed stream", "bzip2": "compressed stream", "xz": "compressed stream", "lzma": "compressed stream",
     "zlib": "compressed stream", "zstd": "compressed stream", "lz4": "compressed stream",
     "pickle": "pickle", "joblib": "pickle", "torch-legacy": "pickle",

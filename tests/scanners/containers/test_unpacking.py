@@ -142,3 +142,15 @@ def test_every_truncation_gives_a_prefix() -> None:
         reader = unpacked(data[:length])
         assert content.startswith(reader.read_at(0, 1000))
         assert reader.broken is not None
+
+
+@pytest.mark.parametrize("method", [ZLIB, xz.METHOD])
+def test_what_lies_close_before_broken_data_is_given_too(method: Method) -> None:
+    content = bytes(range(256)) * 400
+    data = bytearray(zlib.compress(content) if method is ZLIB else lzma.compress(content))
+    data[-30:] = bytes(30)
+    reader = unpacked(bytes(data), method=method)
+
+    assert reader.read_at(0, 4000) == content[:4000]
+    assert reader.size > 4000
+    assert isinstance(reader.broken, FormatError)
