@@ -19,6 +19,7 @@ _SCRIPTS = {
     ".lua": "lua", ".pl": "perl", ".rb": "ruby", ".php": "php", ".applescript": "applescript", ".hta": "html",
     ".reg": "registry", ".desktop": "desktop-entry", ".lnk": "shortcut",
 }  # fmt: skip
+_COMPILED = frozenset({"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex"})
 _PYC_MAGIC = range(3000, 4000)
 """CPython's bytecode magic numbers of 3.x, followed by CR LF"""
 
@@ -31,9 +32,9 @@ def matches(blob: Blob) -> bool:
 def read(blob: Blob, reading: Reading) -> None:
     """Name the program."""
     language = _language(blob) or ""
-    reading.state(Identified(location=reading.at(0), format=NAME, detail=language))
+    compiled = language in _COMPILED
+    reading.state(Identified(location=reading.at(0), format=NAME if compiled else "script", detail=language))
     head = blob.reader.read_at(0, 200)
-    compiled = language in {"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex"}
     text = (
         f"{language} program of {blob.reader.size} bytes"
         if compiled

@@ -45,6 +45,9 @@ _FAMILIES = (
     "tests.scanners.rules.tree.test_names",
     "tests.scanners.rules.tree.test_shards",
     "tests.scanners.rules.tree.test_modules",
+    "tests.scanners.rules.file.test_markup",
+    "tests.scanners.rules.file.test_runtimes",
+    "tests.scanners.rules.file.test_skops",
 )  # fmt: skip
 
 NOT_FROM_A_FILE = {
