@@ -78,9 +78,7 @@ def scan(
             done.append(file)
             if progress is not None:
                 progress(file.report.size)
-    except BaseException as error:
-        if isinstance(error, Exception):
-            raise
+    except (KeyboardInterrupt, SystemExit) as error:
         rest = opened.rest({file.report.path for file in done})
         report = engine.finish(source.name, [*done, *rest], tool_version=__version__)
         raise ScanInterrupted(report) from error

@@ -145,7 +145,7 @@ def _message(error: Exception) -> str:
     return str(error)
 
 
-class _TerminatedError(BaseException):
+class _TerminatedError(SystemExit):
     """SIGTERM, raised where the program is so that unfinished files are cleaned up."""
 
 

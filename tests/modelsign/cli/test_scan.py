@@ -407,3 +407,18 @@ def test_a_place_that_cannot_be_written_is_named_before_the_work(
     monkeypatch.setattr("modelsign.cli.scan.scan_target", lambda *_, **__: pytest.fail("the scan began"))
     assert invoke(["scan", str(clean), "-o", str(tmp_path / "no" / "where")]) == 4
     assert "there is no directory" in capfd.readouterr().err
+
+
+def test_a_terminated_scan_still_reports(clean: Path, tmp_path: Path) -> None:
+    code = (
+        "import os, signal\n"
+        "import modelsign.scanning\n"
+        "from modelsign.cli.main import invoke\n"
+        "modelsign.scanning.sha256_of = lambda descriptor: os.kill(os.getpid(), signal.SIGTERM)\n"
+        f"raise SystemExit(invoke(['scan', '--json', '--digest', {str(clean)!r}]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (143, "modelsign: terminated\n")
+    value = json.loads(done.stdout)
+    jsonschema.Draft202012Validator(SCHEMA).validate(value)
+    assert value["complete"] is False
