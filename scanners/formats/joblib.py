@@ -59,6 +59,8 @@ def read(blob: Blob, reading: Reading) -> None:
     reading.budget.spend_materialised(len(data))
     if inflate.unconsumed_tail:
         reading.unread("the file decompresses to more bytes than the limits allow")
+    elif not inflate.eof:
+        reading.unread("the compressed data ends early")
     if len(data) != length:
         reading.anomaly("joblib-length", f"the header says {length} bytes, the data has {len(data)}", 2)
     reading.parsed(0, start)

@@ -1,0 +1,108 @@
+"""joblib files: arrays between the opcodes are stepped over, and what a plain unpickler would make of them is seen."""
+
+import zlib
+
+import pytest
+
+from scanners.engine import scan_blob
+from scanners.findings import FileReport, Verdict
+from scanners.reader import BytesReader
+from tests.builders import pickles as p
+
+
+def wrapper(data: bytes, shape: tuple[int, ...] = (2,), dtype: str = "f8", *, padded: bool = True) -> p.Raw:
+    """Return a wrapper object with the array that follows it."""
+    state: dict[str, object] = {
+        "subclass": p.Global("numpy", "ndarray"),
+        "shape": shape,
+        "order": "C",
+        "dtype": p.Raw(p.value(p.call("numpy", "dtype", dtype, False, True))),
+        "allow_mmap": True,
+    }
+    if padded:
+        state["numpy_array_alignment_bytes"] = 16
+        data = b"\x03\xff\xff\xff" + data
+    return p.Raw(p.value(p.new("joblib.numpy_pickle", "NumpyArrayWrapper", state=state)) + data)
+
+
+def scan(content: bytes) -> FileReport:
+    return scan_blob(BytesReader(content), "model.joblib").report
+
+
+def rules(content: bytes) -> set[str]:
+    return {finding.rule.id for finding in scan(content).findings}
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("dtype", ["f8", "<i8", "u8", "c8", "M8"])
+def test_an_inline_array_is_stepped_over(dtype: str, padded: bool) -> None:
+    content = p.dump({"coef": wrapper(bytes(range(200, 216)), dtype=dtype, padded=padded), "n": 1}, 3)
+
+    report = scan(content)
+
+    assert (report.verdict, report.findings) == (Verdict.CLEAN, ())
+    assert "joblib" in report.formats
+
+
+def test_a_payload_behind_an_inline_array_is_found() -> None:
+    content = p.dump({"coef": wrapper(b"\xff" * 16), "x": p.call("os", "system", "echo x")}, 3)
+
+    assert scan(content).verdict is Verdict.MALICIOUS
+
+
+def test_the_pickle_of_an_inline_object_array_is_read() -> None:
+    content = p.dump({"coef": wrapper(p.system(), dtype="O8", padded=False), "n": 1}, 3)
+
+    assert scan(content).verdict is Verdict.MALICIOUS
+
+
+def test_a_harmless_inline_object_array_is_clean() -> None:
+    content = p.dump({"coef": wrapper(p.dump(["a", "b"]), dtype="O8", padded=False), "n": 1}, 3)
+
+    assert scan(content).verdict is Verdict.CLEAN
+
+
+def test_array_bytes_that_are_opcodes_to_a_plain_unpickler_are_seen() -> None:
+    payload = p.value(p.call("os", "system", "echo x"))
+    payload += p.POP + p.NONE * (-len(payload) % 8 + 7)
+    content = p.dump({"coef": wrapper(payload, shape=(len(payload) // 8,), padded=False)}, 3)
+
+    assert scan(content).verdict is Verdict.MALICIOUS
+
+
+def test_an_array_behind_its_frame_is_found_there() -> None:
+    state: dict[str, object] = {"shape": (2,), "order": "C", "dtype": p.call("numpy", "dtype", "f8", False, True)}
+    framed = p.frame(p.value(p.new("joblib.numpy_pickle", "NumpyArrayWrapper", state=state)))
+    rest = p.frame(p.value(p.call("os", "system", "echo x")) + p.STOP)
+
+    assert scan(p.proto(4) + framed + b"\xfe" * 16 + rest).verdict is Verdict.MALICIOUS
+
+
+@pytest.mark.parametrize("shape", [(-1,), (10**9,), ("a",)])
+def test_an_array_that_does_not_fit_is_not_clean(shape: tuple[object, ...]) -> None:
+    content = p.dump({"coef": wrapper(b"\xff" * 16, shape=shape), "n": 1}, 3)  # type: ignore[arg-type]  # hostile
+
+    assert scan(content).verdict is Verdict.SUSPICIOUS
+
+
+def test_a_wrapper_of_the_old_format_names_the_other_file() -> None:
+    content = p.dump(p.new("joblib.numpy_pickle", "NDArrayWrapper", state={"filename": "../evil.npy"}))
+
+    finding = next(finding for finding in scan(content).findings if finding.rule.id == "MS113")
+    assert finding.evidence == "../evil.npy"
+
+
+def zf(data: bytes, *, length: int | None = None, wide: bool = False) -> bytes:
+    header = b"ZF" + hex(len(data) if length is None else length).encode().ljust(19)
+    return header + (b" " if wide else b"") + zlib.compress(data)
+
+
+@pytest.mark.parametrize("wide", [True, False])
+def test_the_old_compressed_format_is_read(wide: bool) -> None:
+    assert scan(zf(p.system(), wide=wide)).verdict is Verdict.MALICIOUS
+    assert scan(zf(p.dump({"a": 1}), wide=wide)).verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize("content", [zf(b"")[:-3], b"ZF0xzz" + b" " * 15, zf(p.dump(1))[:30]])
+def test_a_damaged_file_of_the_old_format_is_not_clean(content: bytes) -> None:
+    assert scan(content).verdict not in {Verdict.CLEAN, Verdict.ERROR}
