@@ -21,10 +21,12 @@ PYTHON_PEERS: dict[str, tuple[str, ...]] = {
         "scikit-learn==1.9.1", "joblib==1.6.0", "pandas==3.1.1", "scipy==1.17.1", "xgboost-cpu==3.2.0",
         "lightgbm==4.7.0", "statsmodels==0.15.0", "dill==0.4.1", "cloudpickle==3.1.2", "skops==0.16.0", "lz4",
     ),
+    "ordinary-exports": ("onnx==1.23.2", "skl2onnx", "scikit-learn", "gguf", "h5py==3.14.0"),
     "ordinary-numpy1": ("numpy==1.26.4", "scikit-learn<1.5", "pandas<2.2", "joblib", "lz4"),
 }  # fmt: skip
 # Too large for every run of CI; `make peers-all` has them.
 LARGE_PEERS: dict[str, tuple[str, ...]] = {
+    "ordinary-graphs": ("tensorflow-cpu==2.21.0", "keras==3.15.1", "h5py==3.14.0"),
     "ordinary-more": (
         "torch==2.13.0", "transformers==5.23.0", "accelerate", "spacy==3.8.18", "catboost==1.2.10", "lightning==2.6.6",
     ),

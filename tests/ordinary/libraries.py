@@ -56,6 +56,19 @@ LIBRARIES: tuple[Library, ...] = (
     ),
     Library(name="torch", peer="torch", maker="torch_maker.py", versions=("torch",)),
     Library(
+        name="Keras, TensorFlow",
+        peer="ordinary-graphs",
+        maker="graphs_maker.py",
+        versions=("keras", "tensorflow-cpu"),
+        expected=(Expectation(pattern="code-*", verdicts=CODE, why="a Lambda layer: code in the file"),),
+    ),
+    Library(
+        name="ONNX, GGUF, HDF5",
+        peer="ordinary-exports",
+        maker="exports_maker.py",
+        versions=("onnx", "skl2onnx", "gguf", "h5py"),
+    ),
+    Library(
         name="transformers, Lightning, spaCy, catboost",
         peer="ordinary-more",
         maker="training_maker.py",
