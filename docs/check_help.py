@@ -1,5 +1,6 @@
-"""Hold docs/cli.md to the help of every verb; `--write` puts the help into the page."""
+"""Hold docs/cli.md and the README to what `--help` prints; `--write` puts it there."""
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from modelsign.cli.exits import MEANINGS  # noqa: E402 - the path comes first: t
 from modelsign.cli.main import main as modelsign  # noqa: E402
 
 PAGE = ROOT / "docs" / "cli.md"
+README = ROOT / "README.md"
+README_BLOCK = re.compile(r"(<!-- help: modelsign -->\n```text\n).*?(```\n<!-- /help -->)", re.DOTALL)
 WIDTH = 100
 
 HEAD = """\
@@ -62,10 +65,16 @@ def commands(group: click.Group, parent: click.Context) -> Iterator[tuple[str, s
             yield from commands(command, context)
 
 
-def page() -> str:
-    """Return the page as it should be."""
+def root_context() -> click.Context:
+    """Return the context of the command itself."""
     root = click.Context(modelsign, info_name="modelsign", terminal_width=WIDTH, max_content_width=WIDTH)
     root.help_option_names = ["-h", "--help"]
+    return root
+
+
+def page() -> str:
+    """Return docs/cli.md as it should be."""
+    root = root_context()
     helps = [("modelsign", modelsign.get_help(root)), *commands(modelsign, root)]
     sections = [f"## {name}\n\n```text\n{text.rstrip()}\n```\n" for name, text in helps]
     rows = "".join(f"| {code.value} | {meaning} |\n" for code, meaning in MEANINGS.items())
@@ -75,16 +84,22 @@ def page() -> str:
     return "\n".join([HEAD, *sections, codes, CONFIGURATION])
 
 
+def readme() -> str:
+    """Return the README with the help of the command itself in its place."""
+    text = README.read_text(encoding="utf-8")
+    return README_BLOCK.sub(lambda match: f"{match[1]}{modelsign.get_help(root_context()).rstrip()}\n{match[2]}", text)
+
+
 def main(arguments: list[str]) -> int:
     """Compare, or write; return the exit code."""
-    wanted = page()
-    if arguments == ["--write"]:
-        PAGE.write_text(wanted, encoding="utf-8")
-        return 0
-    if not PAGE.exists() or PAGE.read_text(encoding="utf-8") != wanted:
-        print(f"{PAGE.relative_to(ROOT)} differs from --help; run: python docs/check_help.py --write", file=sys.stderr)
-        return 1
-    return 0
+    differing = 0
+    for path, wanted in ((PAGE, page()), (README, readme())):
+        if arguments == ["--write"]:
+            path.write_text(wanted, encoding="utf-8")
+        elif not path.exists() or path.read_text(encoding="utf-8") != wanted:
+            print(f"{path.relative_to(ROOT)} differs from --help; run: make readme", file=sys.stderr)
+            differing = 1
+    return differing
 
 
 if __name__ == "__main__":
