@@ -284,3 +284,8 @@ _RANK = {
     Standing.CODE: 3,
     Standing.DANGEROUS: 4,
 }
+
+
+def effect_of(dotted: str) -> Effect | None:
+    """Return what calling a callable does to values, None where that is not modelled."""
+    return tables().effect(dotted)

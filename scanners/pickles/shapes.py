@@ -22,6 +22,13 @@ _PLAIN_BASES: Final = frozenset(
 )
 
 
+SHAPES: Final = frozenset(
+    {"text-codec", "small-numbers", "no-callables", "one-argument", "plain-base", "named-result", "plain-names"}
+    | {"names-only", "without-constructor", "torch-file", "range-text", "argument-template", "no-formula", "never"}
+)
+"""every shape that judgement.toml may name; `never` fits no call"""
+
+
 class Shapes:
     """Names the shape of a call's arguments."""
 
