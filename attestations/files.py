@@ -1,24 +1,26 @@
 """The files of a model: found in one pass, opened without following links, and the same before and after hashing.
 
 Whoever can write to the model while it is hashed must not get a file past us: directories and files are opened with
-O_NOFOLLOW, each file is compared with what the walk saw (device, inode, size and both times) when it is opened and when
-its last byte was read, and `check_unchanged` walks again after everything is hashed.
+O_NOFOLLOW, each file's device, inode, size and both times are taken when it is opened, and `check_same` walks again
+after everything is hashed: names and all of these must still be the same.
 """
 
 import errno
+import functools
 import io
 import operator
 import os
 import stat
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, local
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 from attestations.digest import hasher_of
 from attestations.errors import ContentChanged, ManifestError, NotRegular
+
+_Result = TypeVar("_Result")
 
 BUFFER = 1024 * 1024
 
@@ -76,6 +78,25 @@ def walk(root: Path, *, ignored: Iterable[str] = (), allow_symlinks: bool = Fals
     return Walk(files=tuple(map(FoundFile._make, files)), left_out=tuple(sorted(left_out)))
 
 
+def list_names(
+    root: Path, *, ignored: Iterable[str] = (), allow_symlinks: bool = False
+) -> tuple[list[str], tuple[str, ...]]:
+    """Return the names that `walk` finds and those that it leaves out, both sorted, at the cost of reading directories.
+
+    Raises:
+        NotRegular: something is neither a regular file nor a directory.
+        ManifestError: something cannot be listed.
+    """
+    if not root.is_dir():
+        return [file.name for file in walk(root).files], ()
+    walker = _Walker(root, frozenset(ignored), allow_symlinks=allow_symlinks, names_only=True)
+    try:
+        walker.run()
+    except OSError as error:
+        raise _unreadable(error, root) from error
+    return sorted(walker.names), tuple(sorted(walker.left_out))
+
+
 def _walk(
     root: Path, ignored: Iterable[str], *, allow_symlinks: bool
 ) -> tuple[list[tuple[str, Fingerprint]], list[str]]:
@@ -85,7 +106,7 @@ def _walk(
             if not stat.S_ISREG(status.st_mode):
                 raise NotRegular(f"{root}: neither a regular file nor a directory")
             return [("", _fingerprint(status))], []
-        walker = _Walker(root, frozenset(ignored), allow_symlinks=allow_symlinks)
+        walker = _Walker(root, frozenset(ignored), allow_symlinks=allow_symlinks, names_only=False)
         walker.run()
     except OSError as error:
         raise _unreadable(error, root) from error
@@ -97,12 +118,14 @@ def _walk(
 class _Walker:
     """One pass over a directory tree."""
 
-    def __init__(self, root: Path, ignored: frozenset[str], *, allow_symlinks: bool) -> None:
+    def __init__(self, root: Path, ignored: frozenset[str], *, allow_symlinks: bool, names_only: bool) -> None:
+        self._names_only = names_only
         self._root = root
         self._real_root = os.path.realpath(root)
         self._ignored = ignored
         self._allow_symlinks = allow_symlinks
         self.files: list[tuple[str, Fingerprint]] = []
+        self.names: list[str] = []
         self.left_out: list[str] = []
 
     def run(self) -> None:
@@ -119,18 +142,19 @@ class _Walker:
                     for entry in entries:
                         name = prefix + entry.name
                         ignored = below_ignored or name in self._ignored
-                        status = entry.stat(follow_symlinks=False)
-                        kind = stat.S_IFMT(status.st_mode)
-                        if kind == stat.S_IFREG:
+                        # The directory itself says of which kind an entry is; only a fingerprint needs a system call.
+                        if entry.is_file(follow_symlinks=False):
                             if ignored:
                                 self.left_out.append(name)
+                            elif self._names_only:
+                                self.names.append(name)
                             else:
-                                self.files.append((name, _fingerprint(status)))
-                        elif kind == stat.S_IFDIR:
+                                self.files.append((name, _fingerprint(entry.stat(follow_symlinks=False))))
+                        elif entry.is_dir(follow_symlinks=False):
                             pending.append((f"{path}/{entry.name}", f"{name}/", ignored, above))
                         elif ignored:
                             self.left_out.append(name)
-                        elif kind == stat.S_IFLNK:
+                        elif entry.is_symlink():
                             below = self._follow(f"{path}/{entry.name}", name, above)
                             if below is not None:
                                 pending.append((f"{path}/{entry.name}", f"{name}/", ignored, below))
@@ -155,6 +179,7 @@ class _Walker:
         except OSError as error:
             raise NotRegular(f"{path}: a symbolic link that leads nowhere") from error
         if stat.S_ISREG(status.st_mode):
+            self.names.append(name)
             self.files.append((name, _fingerprint(status)))
             return None
         if not stat.S_ISDIR(status.st_mode):
@@ -166,15 +191,81 @@ class _Walker:
 
 def check_unchanged(root: Path, before: Walk, *, ignored: Iterable[str] = (), allow_symlinks: bool = False) -> None:
     """Walk again and raise `ContentChanged` when a file came, went or was written since ``before``."""
-    # Plain tuples compare equal to the named ones of `before`.
-    after, _ = _walk(root, ignored, allow_symlinks=allow_symlinks)
-    if len(after) == len(before.files) and all(map(operator.eq, after, before.files)):
+    check_same(root, dict(before.files), ignored=ignored, allow_symlinks=allow_symlinks)
+
+
+def check_same(
+    root: Path,
+    before: Mapping[str, Fingerprint],
+    *,
+    names: Iterable[str] = (),
+    ignored: Iterable[str] = (),
+    allow_symlinks: bool = False,
+) -> None:
+    """Walk and raise `ContentChanged` when names or fingerprints are not those of ``before``.
+
+    Files in ``names`` that have no fingerprint there (they were not opened) must be there, and no more.
+    """
+    after = dict(_walk(root, ignored, allow_symlinks=allow_symlinks)[0])
+    if after == before:
         return
-    then = {file.name: file.fingerprint for file in before.files}
-    now = dict(after)
-    name = min(name for name in then.keys() | now.keys() if then.get(name) != now.get(name))
-    what = "appeared" if name not in then else "disappeared" if name not in now else "changed"
+    before = {**{name: after[name] for name in names if name in after}, **before}
+    missing = [name for name in names if name not in before]
+    if missing:
+        raise ContentChanged(f"{root / missing[0]}: disappeared while the model was being hashed")
+    if after == before:
+        return
+    name = min(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    what = "appeared" if name not in before else "disappeared" if name not in after else "changed"
     raise ContentChanged(f"{root / name}: {what} while the model was being hashed; nobody may write to it meanwhile")
+
+
+class Hashed(NamedTuple):
+    """A file that was hashed whole, and what it was when it was opened."""
+
+    name: str
+    fingerprint: Fingerprint
+    value: str
+
+
+def hash_files(
+    root: Path,
+    names: Iterable[str],
+    hash_type: str,
+    *,
+    threads: int | None = None,
+    allow_symlinks: bool = False,
+    progress: Progress | None = None,
+) -> Generator[Hashed, None, None]:
+    """Yield each file with its hexadecimal digest, in any order.
+
+    Large files are hashed by several threads at a time (hashlib lets go of the interpreter lock), small ones by the
+    caller's own. Each file is opened once; `check_same` tells afterwards whether the fingerprints still hold, which is
+    what makes the digests those of one state of the model.
+
+    Args:
+        root: where the files lie.
+        names: below the root; "" for a model that is a file.
+        hash_type: one of `attestations.digest.HASH_TYPES`.
+        threads: how many; by default as many as this process may use processors, eight at most.
+        allow_symlinks: whether the last component of a path may be a link.
+        progress: told the number of bytes, as they are read.
+
+    Raises:
+        ContentChanged: a file is gone, or was written to while it was read.
+        ManifestError: a file cannot be read.
+    """
+    hashing = _Hashing(root, hash_type, allow_symlinks=allow_symlinks, progress=progress)
+    count = threads or _processors()
+    large: list[str] = []
+    for name in names:
+        hashed = hashing.small(name) if count > 1 else hashing.whole(name)
+        if hashed is None:
+            large.append(name)
+        else:
+            yield hashed
+    if large:
+        yield from _in_threads(hashing, [functools.partial(hashing.whole, name) for name in large], count)
 
 
 class Piece(NamedTuple):
@@ -212,25 +303,28 @@ def hash_pieces(
         ManifestError: a file cannot be read.
     """
     hashing = _Hashing(root, hash_type, allow_symlinks=allow_symlinks, progress=progress)
-    count = threads or min(8, len(os.sched_getaffinity(0)))
-    if count == 1 or all(piece.end - piece.start < _WORTH_A_THREAD for piece in pieces):
-        for piece in pieces:
-            yield piece, hashing.digest(piece)
-        return
+    work = [functools.partial(hashing.digest, piece) for piece in pieces]
+    count = threads or _processors()
+    values = _in_threads(hashing, work, count) if count > 1 else (task() for task in work)
+    yield from zip(pieces, values, strict=True)
+
+
+def _processors() -> int:
+    return min(8, len(os.sched_getaffinity(0)))
+
+
+def _in_threads(
+    hashing: "_Hashing", work: Sequence[Callable[[], _Result]], count: int
+) -> Generator[_Result, None, None]:
+    """Yield the results in the order of ``work``; whoever stops listening stops the threads."""
+    # It brings logging along, which a verification of a small model need not pay for.
+    from concurrent.futures import ThreadPoolExecutor
+
     with ThreadPoolExecutor(count, thread_name_prefix="modelsign-hash") as pool:
-        # Small pieces stay with this thread; large ones are handed out now, the largest first so that none is last.
-        large = [piece for piece in pieces if piece.end - piece.start >= _WORTH_A_THREAD]
-        large.sort(key=lambda piece: piece.start - piece.end)
-        running = {(piece.file.name, piece.start): pool.submit(hashing.digest, piece) for piece in large}
+        running = [pool.submit(task) for task in work]
         try:
-            small = {
-                (piece.file.name, piece.start): hashing.digest(piece)
-                for piece in pieces
-                if piece.end - piece.start < _WORTH_A_THREAD
-            }
-            for piece in pieces:
-                key = (piece.file.name, piece.start)
-                yield piece, small[key] if key in small else running[key].result()
+            for future in running:
+                yield future.result()
         finally:
             hashing.stop()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -253,45 +347,70 @@ class _Hashing:
         """Let threads that are in the middle of a large file end soon."""
         self._stopped = True
 
+    def whole(self, name: str) -> Hashed:
+        """Return a file with its digest."""
+        hashed = self._hashed(name, limit=None)
+        assert hashed is not None
+        return hashed
+
+    def small(self, name: str) -> Hashed | None:
+        """Return a file with its digest; None for one that is worth a thread."""
+        return self._hashed(name, limit=_WORTH_A_THREAD)
+
+    def _hashed(self, name: str, *, limit: int | None) -> Hashed | None:
+        path, descriptor = self._open(name)
+        try:
+            status = os.fstat(descriptor)
+            fingerprint = _fingerprint(status)
+            size = fingerprint[2]
+            if size <= _SMALL and stat.S_ISREG(status.st_mode):
+                # One read, no second look: `check_same` will see whether anybody wrote meanwhile.
+                return Hashed(name, fingerprint, self._read_at_once(descriptor, size, path))
+            if not stat.S_ISREG(status.st_mode):
+                raise NotRegular(f"{path}: not a regular file any more")
+            if limit is not None and size >= limit:
+                return None
+            return Hashed(name, fingerprint, self._read(descriptor, 0, size, path, fingerprint))
+        except OSError as error:
+            raise _unreadable(error, path) from error
+        finally:
+            os.close(descriptor)
+
     def digest(self, piece: Piece) -> str:
         """Return the hexadecimal digest of a piece."""
-        name, fingerprint = piece.file
-        path = f"{self._root}/{name}" if name else self._root
-        # The path of a model that is a file may itself be a link, as the path of a directory may.
-        flags = self._flags if name else self._flags & ~os.O_NOFOLLOW
+        path, descriptor = self._open(piece.file.name)
         try:
-            descriptor = os.open(path, flags)
-            try:
-                if _fingerprint(os.fstat(descriptor)) != fingerprint:
-                    raise ContentChanged(f"{path}: changed while the model was being hashed")
-                if piece.end - piece.start <= _SMALL:
-                    # One read, no second look: `check_unchanged` will see whether anybody wrote meanwhile.
-                    return self._read_at_once(descriptor, piece, path)
-                value = self._read(descriptor, piece, path)
-                if _fingerprint(os.fstat(descriptor)) != fingerprint:
-                    raise ContentChanged(f"{path}: was written to while it was being hashed")
-                return value
-            finally:
-                os.close(descriptor)
+            if _fingerprint(os.fstat(descriptor)) != piece.file.fingerprint:
+                raise ContentChanged(f"{path}: changed while the model was being hashed")
+            return self._read(descriptor, piece.start, piece.end, path, piece.file.fingerprint)
+        except OSError as error:
+            raise _unreadable(error, path) from error
+        finally:
+            os.close(descriptor)
+
+    def _open(self, name: str) -> tuple[str, int]:
+        path = f"{self._root}/{name}" if name else self._root
+        try:
+            # The path of a model that is a file may itself be a link, as the path of a directory may.
+            return path, os.open(path, self._flags if name else self._flags & ~os.O_NOFOLLOW)
         except FileNotFoundError as error:
             raise ContentChanged(f"{path}: disappeared while the model was being hashed") from error
         except OSError as error:
             raise _unreadable(error, path) from error
 
-    def _read_at_once(self, descriptor: int, piece: Piece, path: str) -> str:
-        wanted = piece.end - piece.start
-        data = os.pread(descriptor, wanted, piece.start)
-        if len(data) != wanted:
+    def _read_at_once(self, descriptor: int, size: int, path: str) -> str:
+        data = os.read(descriptor, size)
+        if len(data) != size:
             raise ContentChanged(f"{path}: became shorter while it was being hashed")
         if self._progress is not None:
-            self._report(wanted)
+            self._report(len(data))
         return self._new_hasher(data).hexdigest()
 
-    def _read(self, descriptor: int, piece: Piece, path: str) -> str:
+    def _read(self, descriptor: int, start: int, end: int, path: str, fingerprint: Fingerprint) -> str:
         hasher = self._new_hasher(b"")
-        left = piece.end - piece.start
-        if piece.start:
-            os.lseek(descriptor, piece.start, os.SEEK_SET)
+        left = end - start
+        if start:
+            os.lseek(descriptor, start, os.SEEK_SET)
         buffer = self._buffer()
         with io.FileIO(descriptor, closefd=False) as file:
             while left:
@@ -304,6 +423,8 @@ class _Hashing:
                 left -= count
                 if self._progress is not None:
                     self._report(count)
+        if _fingerprint(os.fstat(descriptor)) != fingerprint:
+            raise ContentChanged(f"{path}: was written to while it was being hashed")
         return hasher.hexdigest()
 
     def _buffer(self) -> memoryview:

@@ -8,13 +8,25 @@ import fnmatch
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attestations.digest import Digest
 from attestations.errors import ManifestError
-from attestations.files import FoundFile, Piece, Progress, Walk, check_unchanged, hash_pieces, walk
+from attestations.files import (
+    Fingerprint,
+    FoundFile,
+    Piece,
+    Progress,
+    Walk,
+    check_same,
+    check_unchanged,
+    hash_files,
+    hash_pieces,
+    list_names,
+    walk,
+)
 
 SIGNATURE_NAME = "model.sig"
 CLAIMS_NAME = "claims.jsonl"
@@ -222,18 +234,36 @@ def measure(
         shard_size=shard_size,
         allow_symlinks=allow_symlinks,
     )
-    found = walk(model, ignored=settings.ignored, allow_symlinks=allow_symlinks)
-    if not found.files:
-        raise ManifestError(f"{model}: there are no files to sign or verify")
-    pieces = _pieces(model, found.files, settings)
-    entries = tuple(
-        _entry(piece, value, settings)
-        for piece, value in hash_pieces(
-            model, pieces, hash_type, threads=threads, allow_symlinks=allow_symlinks, progress=progress
-        )
+    if settings.shard_size is not None:
+        return _measure_shards(model, settings, threads, progress)
+    names, left_out = list_names(model, ignored=settings.ignored, allow_symlinks=allow_symlinks)
+    _check_names(model, names)
+    found: dict[str, Fingerprint] = {}
+    values: dict[str, str] = {}
+    for name, fingerprint, value in hash_files(
+        model, names, hash_type, threads=threads, allow_symlinks=allow_symlinks, progress=progress
+    ):
+        found[name] = fingerprint
+        values[name] = value
+    check_same(model, found, ignored=settings.ignored, allow_symlinks=allow_symlinks)
+    entries = tuple(_whole(name, found[name], values[name], settings) for name in names)
+    return replace(settings, entries=entries, unsigned=_unsigned(left_out))
+
+
+def _measure_shards(model: Path, settings: Manifest, threads: int | None, progress: Progress | None) -> Manifest:
+    found = walk(model, ignored=settings.ignored, allow_symlinks=settings.allow_symlinks)
+    _check_names(model, [file.name for file in found.files])
+    hashing = hash_pieces(
+        model,
+        _pieces(found.files, settings),
+        settings.hash_type,
+        threads=threads,
+        allow_symlinks=settings.allow_symlinks,
+        progress=progress,
     )
-    check_unchanged(model, found, ignored=settings.ignored, allow_symlinks=allow_symlinks)
-    return replace(settings, entries=entries, unsigned=_unsigned(found))
+    entries = tuple(_shard(piece, value, settings) for piece, value in hashing)
+    check_unchanged(model, found, ignored=settings.ignored, allow_symlinks=settings.allow_symlinks)
+    return replace(settings, entries=entries, unsigned=_unsigned(found.left_out))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,29 +322,31 @@ def measure_against(
         shard_size=signed.shard_size,
         allow_symlinks=allow_symlinks,
     )
-    found = walk(model, ignored=settings.ignored, allow_symlinks=settings.allow_symlinks)
+    sharded = settings.shard_size is not None
+    found = None
+    if sharded:
+        found = walk(model, ignored=settings.ignored, allow_symlinks=allow_symlinks)
+        listed, left_out = [file.name for file in found.files], found.left_out
+    else:
+        listed, left_out = list_names(model, ignored=settings.ignored, allow_symlinks=allow_symlinks)
+    settings = replace(settings, unsigned=_unsigned(left_out))
+    names = {name or settings.name: name for name in listed}
     wanted, left = _part(signed, partial)
-    names = {_name_of(settings, file): file for file in found.files}
     missing = wanted.keys() - names.keys()
     extra = {name for name in names if name not in wanted and _matches(name, partial)}
-    resized = {name for name, parts in wanted.items() if name in names and _other_size(parts, names[name])}
-    settings = replace(settings, unsigned=_unsigned(found))
-    if not every and (missing or resized or (extra and not unsigned_allowed)):
-        return Comparison(actual=settings, differences=_differences(missing, extra, resized), complete=False, left=left)
-    common = tuple(names[name] for name in names if name in wanted and name not in resized)
-    entries: list[ManifestEntry] = []
-    changed: set[str] = set(resized)
-    expected = {(signed.file_name(entry), entry.start or 0): entry.digest for entry in signed.entries}
-    hashing = hash_pieces(
-        model,
-        _pieces(model, common, settings),
-        settings.hash_type,
-        threads=threads,
-        allow_symlinks=settings.allow_symlinks,
-        progress=progress,
+    sizes = {file.name or settings.name: file.size for file in found.files} if found is not None else {}
+    changed = {name for name, parts in wanted.items() if name in sizes and _other_size(parts, sizes[name])}
+    if not every and (missing or changed or (extra and not unsigned_allowed)):
+        return Comparison(actual=settings, differences=_differences(missing, extra, changed), complete=False, left=left)
+    common = [names[name] for name in names if name in wanted and name not in changed]
+    hashing = (
+        _hash_shards(model, found, common, settings, threads, progress)
+        if found is not None
+        else _hash_whole(model, listed, common, settings, threads, progress)
     )
-    for piece, value in hashing:
-        entry = _entry(piece, value, settings)
+    expected = {(signed.file_name(entry), entry.start or 0): entry.digest for entry in signed.entries}
+    entries: list[ManifestEntry] = []
+    for entry in hashing:
         entries.append(entry)
         name = settings.file_name(entry)
         if expected.get((name, entry.start or 0)) != entry.digest:
@@ -324,13 +356,54 @@ def measure_against(
                 return Comparison(
                     actual=settings, differences=_differences(missing, extra, changed), complete=False, left=left
                 )
-    check_unchanged(model, found, ignored=settings.ignored, allow_symlinks=settings.allow_symlinks)
     return Comparison(
-        actual=replace(settings, entries=tuple(entries)),
+        actual=replace(settings, entries=tuple(sorted(entries, key=lambda entry: entry.resource))),
         differences=_differences(missing, extra, changed),
         complete=True,
         left=left,
     )
+
+
+def _hash_whole(
+    model: Path,
+    listed: Sequence[str],
+    names: Sequence[str],
+    settings: Manifest,
+    threads: int | None,
+    progress: Progress | None,
+) -> Generator[ManifestEntry, None, None]:
+    """Yield the entries of whole files, and at the end make sure that the model is still the same."""
+    links = settings.allow_symlinks
+    found: dict[str, Fingerprint] = {}
+    for name, fingerprint, value in hash_files(
+        model, names, settings.hash_type, threads=threads, allow_symlinks=links, progress=progress
+    ):
+        found[name] = fingerprint
+        yield _whole(name, fingerprint, value, settings)
+    check_same(model, found, names=listed, ignored=settings.ignored, allow_symlinks=links)
+
+
+def _hash_shards(
+    model: Path,
+    found: Walk,
+    names: Sequence[str],
+    settings: Manifest,
+    threads: int | None,
+    progress: Progress | None,
+) -> Generator[ManifestEntry, None, None]:
+    """Yield the entries of shards, and at the end make sure that the model is still the same."""
+    wanted = set(names)
+    pieces = _pieces([file for file in found.files if file.name in wanted], settings)
+    for piece, value in hash_pieces(
+        model,
+        pieces,
+        settings.hash_type,
+        threads=threads,
+        allow_symlinks=settings.allow_symlinks,
+        progress=progress,
+    ):
+        yield _shard(piece, value, settings)
+    check_unchanged(model, found, ignored=settings.ignored, allow_symlinks=settings.allow_symlinks)
 
 
 def bytes_to_hash(model: Path, *, ignored: Sequence[str] = (), allow_symlinks: bool = False) -> int:
@@ -385,44 +458,45 @@ def _base_name(model: Path) -> str:
     return name or "model"
 
 
-def _pieces(model: Path, files: Iterable[FoundFile], settings: Manifest) -> list[Piece]:
-    pieces: list[Piece] = []
-    for file in files:
-        problem = name_problem(file.name) if file.name else None
+def _check_names(model: Path, names: Sequence[str]) -> None:
+    if not names:
+        raise ManifestError(f"{model}: there are no files to sign or verify")
+    for name in names:
+        problem = name_problem(name) if name else None
         if problem:
-            raise ManifestError(
-                f"{str(model / file.name)!r}: the name {problem}, so the file cannot be signed; rename it"
-            )
-        if settings.shard_size is None:
-            pieces.append(Piece(file=file, start=0, end=file.size))
-        else:
-            # A file without bytes is one empty shard: OMS leaves it out, and then nobody would notice it come or go.
-            starts = range(0, file.size, settings.shard_size) if file.size else (0,)
-            pieces.extend(
-                Piece(file=file, start=start, end=min(start + settings.shard_size, file.size)) for start in starts
-            )
-    if settings.shard_size is not None:
-        pieces.sort(key=lambda piece: f"{piece.file.name or SINGLE_FILE}:{piece.start}:{piece.end}")
+            raise ManifestError(f"{str(model / name)!r}: the name {problem}, so the file cannot be signed; rename it")
+
+
+def _pieces(files: Iterable[FoundFile], settings: Manifest) -> list[Piece]:
+    size = settings.shard_size
+    assert size is not None
+    # A file without bytes is one empty shard: OMS leaves it out, and then nobody would notice it come or go.
+    pieces = [
+        Piece(file=file, start=start, end=min(start + size, file.size))
+        for file in files
+        for start in (range(0, file.size, size) if file.size else (0,))
+    ]
+    pieces.sort(key=lambda piece: f"{piece.file.name or SINGLE_FILE}:{piece.start}:{piece.end}")
     return pieces
 
 
-def _entry(piece: Piece, value: str, settings: Manifest) -> ManifestEntry:
-    sharded = settings.shard_size is not None
+def _whole(name: str, fingerprint: Fingerprint, value: str, settings: Manifest) -> ManifestEntry:
+    digest = Digest(algorithm=settings.hash_type, hex=value)
+    return ManifestEntry(name=name or SINGLE_FILE, digest=digest, size=fingerprint[2])
+
+
+def _shard(piece: Piece, value: str, settings: Manifest) -> ManifestEntry:
     return ManifestEntry(
         name=piece.file.name or SINGLE_FILE,
         digest=Digest(algorithm=settings.hash_type, hex=value),
         size=piece.end - piece.start,
-        start=piece.start if sharded else None,
-        end=piece.end if sharded else None,
+        start=piece.start,
+        end=piece.end,
     )
 
 
-def _unsigned(found: Walk) -> tuple[str, ...]:
-    return tuple(name for name in found.left_out if name not in {SIGNATURE_NAME, CLAIMS_NAME})
-
-
-def _name_of(settings: Manifest, file: FoundFile) -> str:
-    return file.name or settings.name
+def _unsigned(left_out: Iterable[str]) -> tuple[str, ...]:
+    return tuple(name for name in left_out if name not in {SIGNATURE_NAME, CLAIMS_NAME})
 
 
 def _part(signed: Manifest, partial: Sequence[str]) -> tuple[dict[str, list[ManifestEntry]], tuple[str, ...]]:
@@ -442,10 +516,10 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _other_size(parts: Sequence[ManifestEntry], file: FoundFile) -> bool:
+def _other_size(parts: Sequence[ManifestEntry], size: int) -> bool:
     ends = [entry.end if entry.end is not None else entry.size for entry in parts]
     known = [end for end in ends if end is not None]
-    return bool(known) and max(known) != file.size
+    return bool(known) and max(known) != size
 
 
 def _differences(missing: Iterable[str], extra: Iterable[str], changed: Iterable[str]) -> Differences:
