@@ -5,7 +5,6 @@ follows children within the depth budget, turns whatever a reader could not do i
 adds up where the bytes went: parsed, inert, unread. What was not analysed is never clean.
 """
 
-import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -28,8 +27,6 @@ from scanners.limits import Budget, Limits
 from scanners.reader import Reader
 from scanners.reading import INERT, Blob, FileFacts, Format, Reading
 from scanners.rules.file.coverage import READER_CRASHED
-
-logger = logging.getLogger(__name__)
 
 _REASONS = 20
 """reasons listed one by one"""
@@ -114,9 +111,9 @@ def _judged(rules: str, findings: Iterator[Finding], path: str) -> Iterator[Find
     """Yield what a rule finds, and a finding about the rule itself where it fails."""
     try:
         yield from findings
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - one of the two borders, as the next line says
         # One of the two borders: a bug in one rule must not hide what the others found, nor pass for clean.
-        logger.debug("%s failed", rules, exc_info=True)
+        _log(f"the rules in {rules}", error)
         yield Finding(
             rule=READER_CRASHED,
             file=path,
@@ -125,6 +122,13 @@ def _judged(rules: str, findings: Iterator[Finding], path: str) -> Iterator[Find
             confidence=Confidence.HIGH,
             message=f"the rules in {rules} failed with {type(error).__name__}; the file was not judged completely",
         )
+
+
+def _log(what: str, error: Exception) -> None:
+    """Keep the traceback of a bug of ours for those who look for it."""
+    import logging  # takes longer than the scan of a small file, and is seldom needed
+
+    logging.getLogger(__name__).debug("%s failed", what, exc_info=error)
 
 
 @dataclass(slots=True)
@@ -262,7 +266,7 @@ class _Scan:
 
     def broke(self, blob: Blob, name: str, error: Exception) -> None:
         """Record that a reader failed in a way nobody foresaw: a bug of ours."""
-        logger.debug("%s failed on %s", name, blob.members or blob.name, exc_info=error)
+        _log(f"the {name} reader", error)
         self.crashed = True
         message = f"the {name} reader failed with {type(error).__name__}"
         self.state(blob, "reader-crashed", message)

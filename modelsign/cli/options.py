@@ -17,12 +17,14 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 if sys.version_info >= (3, 12):
     from typing import override
+elif not TYPE_CHECKING:
+    from modelsign.cli.overriding import override
 else:
     from typing_extensions import override
 

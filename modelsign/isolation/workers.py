@@ -10,7 +10,6 @@ then has failed for good, and costs one file.
 
 import contextlib
 import gc
-import logging
 import os
 import selectors
 import signal
@@ -26,8 +25,6 @@ from typing import Generic, NoReturn, Protocol, TypeVar
 from modelsign.errors import UsageError
 from modelsign.isolation.confinement import Bounds, NotConfinedError, Sandbox, active_layers, confine, die_with_parent
 from modelsign.isolation.imports import NeededModuleError, Provider, Stop
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -324,7 +321,9 @@ class _Parent(Generic[T, R]):
         """Go on without a layer that the kernel offered and then refused, unless all are required."""
         if self._required or layer not in self._names:
             raise UsageError(f"the sandbox layer {layer} cannot be put on: {reason}. `modelsign doctor` tells more")
-        logger.warning("workers run without %s: %s", layer, reason)
+        import logging  # takes longer than the scan of a small file, and is seldom needed
+
+        logging.getLogger(__name__).warning("workers run without %s: %s", layer, reason)
         self._names = tuple(name for name in self._names if name != layer)
         self._again.appendleft(batch)
 

@@ -4,8 +4,6 @@ Read with the standard library's parser, which knows no includes, tags or code; 
 are looked for as in JSON. Source: TOML v1.0.0.
 """
 
-import tomllib
-
 from scanners import detect
 from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Identified, Reference
@@ -26,6 +24,8 @@ def matches(blob: Blob) -> bool:
 
 def read(blob: Blob, reading: Reading) -> None:
     """State references to code and repositories."""
+    import tomllib  # few files need it, and its import takes as long as a small scan
+
     if blob.reader.size > _MAXIMUM_BYTES:
         raise LimitExceeded("text", f"{blob.reader.size} bytes of TOML, more than {_MAXIMUM_BYTES}")
     try:
