@@ -9,7 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from scanners import detect, registry
+from scanners.containers import zip as zip_container
 from scanners.containers.unpacking import Unpacked
+from scanners.containers.zip_records import LOCAL_MAGIC
 from scanners.errors import FormatError, LimitExceeded, ScanError
 from scanners.facts import Anomaly, Fact, Identified
 from scanners.findings import (
@@ -24,10 +26,13 @@ from scanners.findings import (
 )
 from scanners.knowledge import RULESET
 from scanners.limits import Budget, Limits
-from scanners.reader import Reader
+from scanners.neighbours import raw_weights
+from scanners.reader import BytesReader, FileReader, Reader, Window
 from scanners.reading import INERT, Blob, FileFacts, Format, Reading
 from scanners.rules.file.coverage import READER_CRASHED
 
+_SMALL = 1 << 16
+"""bytes up to which a blob is read at once"""
 _REASONS = 20
 """reasons listed one by one"""
 
@@ -73,7 +78,8 @@ def finish(target: str, scanned: Iterable[ScannedFile], *, tool_version: str) ->
     """Apply the rules about neighbours and fold all files of a target into its report."""
     files = sorted(scanned, key=lambda file: file.report.path)
     facts = [file.facts for file in files]
-    reports = {file.report.path: file.report for file in files}
+    raw = raw_weights(facts)
+    reports = {file.report.path: _explained(file) if file.report.path in raw else file.report for file in files}
     for module in registry.TREE_RULES:
         for finding in _judged(module.__name__, module.judge(facts), target):
             report = reports.get(finding.file, files[0].report if files else None)
@@ -84,6 +90,19 @@ def finish(target: str, scanned: Iterable[ScannedFile], *, tool_version: str) ->
         tool_version=tool_version,
         ruleset=RULESET,
         files=tuple(reports[file.report.path] for file in files),
+    )
+
+
+def _explained(file: ScannedFile) -> FileReport:
+    """Return the report of a file that a neighbour uses as raw weights, if nothing but its form was unknown."""
+    report = file.report
+    unknown = [fact for fact in file.facts.facts if isinstance(fact, Anomaly) and fact.code == "no-reader"]
+    if len(unknown) != len(file.facts.facts) or not all(
+        fact.message.startswith("named like a model") for fact in unknown
+    ):
+        return report
+    return replace(
+        report, formats=("raw-weights",), verdict=Verdict.CLEAN, coverage=Coverage(inert=report.size), findings=()
     )
 
 
@@ -215,7 +234,10 @@ class _Scan:
     def formats_of(self, blob: Blob, frame: _Frame, base: int, size: int) -> list[Blob]:
         children: list[Blob] = []
         taken = False
-        for module in detect.formats_of(blob, registry.FORMATS, registry.READ_BY) if size else ():
+        blob = _at_hand(blob, size)
+        for module in _zip_last(blob, detect.formats_of(blob, registry.FORMATS, registry.READ_BY) if size else ()):
+            if children and _is_zip(module) and self.is_member(blob, children):
+                continue
             reading = Reading(blob=blob, budget=self.budget)
             stopped = self.reading(module, blob, reading)
             # A format that looked closer and found nothing of its own (a zip that is no torch-zip) has not taken it.
@@ -236,6 +258,11 @@ class _Scan:
                 self.state(blob, code, message)
                 self.reasons.add(self.placed(blob, message))
         return children
+
+    def is_member(self, blob: Blob, children: list[Blob]) -> bool:
+        """Return whether the zip archive at the end of a blob is one of the members already found."""
+        members = [child.span for child in children if child.stored and child.span is not None]
+        return bool(members) and zip_container.lies_within(blob, self.budget, members)
 
     def reading(self, module: Format, blob: Blob, reading: Reading) -> bool:
         """Let one format read, and turn what stops it into a fact; return whether something did."""
@@ -312,6 +339,24 @@ class _Scan:
             for finding in _judged(module.__name__, module.judge(facts), facts.path):
                 self.crashed = self.crashed or finding.rule is READER_CRASHED
                 yield finding
+
+
+def _is_zip(module: Format) -> bool:
+    return module.NAME == zip_container.NAME or registry.CARRIERS.get(module.NAME) == zip_container.NAME
+
+
+def _zip_last(blob: Blob, modules: tuple[Format, ...]) -> tuple[Format, ...]:
+    """Put the zip formats last where the blob does not begin as a zip: what is found from the end may be a member."""
+    if not any(map(_is_zip, modules)) or blob.reader.read_at(0, 4) == LOCAL_MAGIC:
+        return modules
+    return tuple(sorted(modules, key=_is_zip))
+
+
+def _at_hand(blob: Blob, size: int) -> Blob:
+    """Return a small stored blob with its bytes in memory: every format looks at it, through each container around it."""
+    if size > _SMALL or not isinstance(blob.reader, Window | FileReader):
+        return blob
+    return replace(blob, reader=BytesReader(blob.reader.read_at(0, size)))
 
 
 def _counts(frame: _Frame, size: int) -> tuple[int, int, int]:

@@ -26,6 +26,9 @@ PYTHON_PEERS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 # Too large for every run of CI; `make peers-all` has them.
 LARGE_PEERS: dict[str, tuple[str, ...]] = {
+    "ordinary-runtimes": (
+        "torch==2.13.0", "onnx", "onnxscript", "flax", "coremltools", "openvino", "executorch",
+    ),
     "ordinary-graphs": ("tensorflow-cpu==2.21.0", "keras==3.15.1", "h5py==3.14.0"),
     "ordinary-more": (
         "torch==2.13.0", "transformers==5.23.0", "accelerate", "spacy==3.8.18", "catboost==1.2.10", "lightning==2.6.6",

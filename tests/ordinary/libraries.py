@@ -69,6 +69,12 @@ LIBRARIES: tuple[Library, ...] = (
         versions=("onnx", "skl2onnx", "gguf", "h5py"),
     ),
     Library(
+        name="torch exporters, OpenVINO, Core ML, ExecuTorch, Flax",
+        peer="ordinary-runtimes",
+        maker="runtimes_maker.py",
+        versions=("torch", "onnxscript", "openvino", "coremltools", "executorch", "flax"),
+    ),
+    Library(
         name="transformers, Lightning, spaCy, catboost",
         peer="ordinary-more",
         maker="training_maker.py",
