@@ -46,6 +46,7 @@ from scanners.formats import (
     torch_zip,
     torchscript,
     torchserve,
+    ubjson,
     weights_index,
     yaml_config,
 )
@@ -109,6 +110,7 @@ FORMATS: tuple[Format, ...] = (
     pbtxt,
     tensorflow_checkpoint,
     sentencepiece,
+    ubjson,
     onnx,
     tflite,
     mxnet,
