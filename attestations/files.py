@@ -235,6 +235,7 @@ def hash_files(
     *,
     threads: int | None = None,
     allow_symlinks: bool = False,
+    known: Mapping[str, Hashed] | None = None,
     progress: Progress | None = None,
 ) -> Generator[Hashed, None, None]:
     """Yield each file with its hexadecimal digest, in any order.
@@ -249,13 +250,14 @@ def hash_files(
         hash_type: one of `attestations.digest.HASH_TYPES`.
         threads: how many; by default as many as this process may use processors, eight at most.
         allow_symlinks: whether the last component of a path may be a link.
+        known: digests of earlier; a file with the same fingerprint is opened but not read.
         progress: told the number of bytes, as they are read.
 
     Raises:
         ContentChanged: a file is gone, or was written to while it was read.
         ManifestError: a file cannot be read.
     """
-    hashing = _Hashing(root, hash_type, allow_symlinks=allow_symlinks, progress=progress)
+    hashing = _Hashing(root, hash_type, allow_symlinks=allow_symlinks, progress=progress, known=known)
     count = threads or _processors()
     large: list[str] = []
     for name in names:
@@ -333,7 +335,16 @@ def _in_threads(
 class _Hashing:
     """What the threads share: where the files lie, one buffer per thread, and whether to go on."""
 
-    def __init__(self, root: Path, hash_type: str, *, allow_symlinks: bool, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        hash_type: str,
+        *,
+        allow_symlinks: bool,
+        progress: Progress | None,
+        known: Mapping[str, Hashed] | None = None,
+    ) -> None:
+        self._known = known or {}
         # An unknown algorithm fails here, before the first file.
         self._new_hasher = hasher_of(hash_type)
         self._root = os.fspath(root)
@@ -363,6 +374,9 @@ class _Hashing:
             status = os.fstat(descriptor)
             fingerprint = _fingerprint(status)
             size = fingerprint[2]
+            known = self._known.get(name)
+            if known is not None and known.fingerprint == fingerprint:
+                return known
             if size <= _SMALL and stat.S_ISREG(status.st_mode):
                 # One read, no second look: `check_same` will see whether anybody wrote meanwhile.
                 return Hashed(name, fingerprint, self._read_at_once(descriptor, size, path))

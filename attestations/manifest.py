@@ -8,7 +8,7 @@ import fnmatch
 import hashlib
 import re
 import unicodedata
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from attestations.errors import ManifestError
 from attestations.files import (
     Fingerprint,
     FoundFile,
+    Hashed,
     Piece,
     Progress,
     Walk,
@@ -207,6 +208,8 @@ def measure(
     shard_size: int | None = None,
     allow_symlinks: bool = False,
     threads: int | None = None,
+    known: Mapping[str, Hashed] | None = None,
+    record: list[Hashed] | None = None,
     progress: Progress | None = None,
 ) -> Manifest:
     """Hash a model: every regular file of a directory, or a single file.
@@ -219,6 +222,8 @@ def measure(
         shard_size: bytes of a piece, for "shards"; 1 000 000 000 unless given.
         allow_symlinks: follow links that stay inside the model, instead of refusing them.
         threads: how many files to hash at a time; by default as many as there are processors, eight at most.
+        known: digests of an earlier run; files that did not change since are not read again (method "files" only).
+        record: gets what was found about each file, for a later run's ``known`` (method "files" only).
         progress: called with the number of bytes read since the last call, from any thread but one at a time.
 
     Raises:
@@ -240,11 +245,13 @@ def measure(
     _check_names(model, names)
     found: dict[str, Fingerprint] = {}
     values: dict[str, str] = {}
-    for name, fingerprint, value in hash_files(
-        model, names, hash_type, threads=threads, allow_symlinks=allow_symlinks, progress=progress
+    for hashed in hash_files(
+        model, names, hash_type, threads=threads, allow_symlinks=allow_symlinks, known=known, progress=progress
     ):
-        found[name] = fingerprint
-        values[name] = value
+        found[hashed.name] = hashed.fingerprint
+        values[hashed.name] = hashed.value
+        if record is not None:
+            record.append(hashed)
     check_same(model, found, ignored=settings.ignored, allow_symlinks=allow_symlinks)
     entries = tuple(_whole(name, found[name], values[name], settings) for name in names)
     return replace(settings, entries=entries, unsigned=_unsigned(left_out))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from attestations.bundle import Bundle
 from attestations.errors import AttestationError, ManifestError
+from attestations.files import Hashed
 from attestations.ignoring import resolve_ignored
 from attestations.manifest import (
     FILES,
@@ -18,13 +19,18 @@ from attestations.manifest import (
     measure,
     signature_path,
 )
-from attestations.predicates.oms_signature import manifest_statement
-from attestations.signers.key import KeySigner
-from attestations.verify import Signer
+from attestations.predicates.oms_signature import manifest_of, manifest_statement
+from attestations.signers.key import KeySigner, KeyVerifier
+from attestations.statement import Statement
+from attestations.verify import Signer, verify_bundle
+from modelsign import hash_cache
 from modelsign.errors import SourceError, UsageError
 from modelsign.publish import refuse_existing, replacing_file, sweep
 
 _MAX_SIGNATURE_BYTES = 256 * 1024 * 1024
+
+# Below this, hashing again costs less than anybody notices.
+_WORTH_CACHING = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +42,14 @@ class Signed:
         manifest: the files covered, and in `unsigned` those that an ignored name left out.
         bundle: the content of the file.
         notes: what a person should know: names that collide elsewhere, other signatures that were left out.
+        reused: number of files that were not read again, because nothing says that they changed.
     """
 
     signature: Path
     manifest: Manifest
     bundle: Bundle
     notes: tuple[str, ...]
+    reused: int = 0
 
 
 def sign(
@@ -57,6 +65,7 @@ def sign(
     shard_size: int | None = None,
     allow_symlinks: bool = False,
     single_file_name: str = SINGLE_FILE,
+    reuse: str | os.PathLike[str] | None = None,
     force: bool = False,
     name: str | None = None,
     progress: Callable[[int], None] | None = None,
@@ -76,6 +85,8 @@ def sign(
         allow_symlinks: follow links inside the model instead of refusing them.
         single_file_name: how a model that is one file is named: "." as model-signing reads it, or "basename" as the
             specification has it. We read both.
+        reuse: an earlier signature of this model, made on this machine: files whose device, inode, size and times have
+            not changed since are not read again (`Signed.reused` counts them).
         force: replace an existing signature.
         name: what the statement calls the model, when it is being built under another name than it will have.
         progress: told how many bytes have been read since the last call.
@@ -92,9 +103,12 @@ def sign(
         raise UsageError("a shard size makes sense with the method 'shards' only")
     sealer = signer_of(key, passphrase, signer)
     place = refuse_target(target, signature, force=force)
+    known = {} if reuse is None else _known(model, Path(reuse), sealer, method, hash_type)
     ignored, notes = _ignored(model, place, ignore)
     if model.is_dir():
         sweep(model)
+    started = hash_cache.now_ns()
+    hashed: list[Hashed] = []
     manifest = measure(
         model,
         ignored=ignored,
@@ -102,8 +116,13 @@ def sign(
         method=method,
         shard_size=shard_size,
         allow_symlinks=allow_symlinks,
+        known=known,
+        record=hashed,
         progress=progress,
     )
+    reused = sum(known.get(item.name) is item for item in hashed)
+    if reuse is not None or manifest.size >= _WORTH_CACHING:
+        hash_cache.save(model, hash_type, hashed, started_ns=started)
     if name is not None:
         manifest = replace(manifest, name=name)
     if single_file_name != SINGLE_FILE:
@@ -116,7 +135,27 @@ def sign(
         f"{' and '.join(map(repr, names))} are one name on systems that fold case or normalise Unicode"
         for names in ambiguous_names(manifest)
     )
-    return Signed(signature=place, manifest=manifest, bundle=bundle, notes=notes)
+    return Signed(signature=place, manifest=manifest, bundle=bundle, notes=notes, reused=reused)
+
+
+def _known(model: Path, earlier: Path, sealer: Signer, method: str, hash_type: str) -> dict[str, Hashed]:
+    """Return the digests that an earlier signature and this machine's cache agree on."""
+    try:
+        with earlier.open("rb") as file:
+            bundle = Bundle.parse(file.read(_MAX_SIGNATURE_BYTES))
+        if isinstance(sealer, KeySigner):
+            # Our own key can say at least that it was not somebody else who put these digests there.
+            statement = verify_bundle(bundle, [KeyVerifier(key=sealer.key.public_key(), name="yours")]).statement
+        else:
+            statement = Statement.parse(bundle.envelope.payload)
+        manifest = manifest_of(statement)
+    except OSError as error:
+        raise SourceError(f"{earlier}: the earlier signature cannot be read: {error.strerror}") from error
+    except AttestationError as error:
+        raise UsageError(f"{earlier}: cannot be reused: {error}") from error
+    if (manifest.method, manifest.hash_type) != (FILES, hash_type) or method != FILES:
+        raise UsageError(f"{earlier}: cannot be reused: it was made with another hash or method")
+    return hash_cache.load(model, manifest)
 
 
 def refuse_target(target: str | os.PathLike[str], signature: str | os.PathLike[str] | None, *, force: bool) -> Path:

@@ -44,6 +44,12 @@ from modelsign.sizes import human_size
     show_default=True,
     help="How a model that is one file is named: as model-signing reads it, or as the specification has it.",
 )
+@click.option(
+    "--reuse",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="OLD.sig",
+    help="Do not read files again that have not changed since this signature was made here (inode, size, times).",
+)
 @click.option("--force", is_flag=True, help="Replace an existing signature.")
 @reporting("human", "json")
 @common
@@ -57,6 +63,7 @@ def sign(
     shard_size: int | None,
     allow_symlinks: bool,
     single_file_name: str,
+    reuse: Path | None,
     force: bool,
     output: Output,
 ) -> None:
@@ -79,6 +86,7 @@ def sign(
             shard_size=shard_size,
             allow_symlinks=allow_symlinks,
             single_file_name=single_file_name,
+            reuse=reuse,
             force=force,
             progress=progress,
         )
@@ -100,6 +108,7 @@ def _json(signed: Signed) -> str:
         "ignored": list(manifest.ignored),
         "left_out": list(manifest.unsigned),
         "notes": list(signed.notes),
+        "reused": signed.reused,
     }
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
@@ -115,6 +124,8 @@ def _human(target: str, signed: Signed, style: Style) -> str:
             f"  by         {_signer(signed.bundle)}",
             f"  root       {manifest.root}",
         ]
+        if signed.reused:
+            lines.append(f"  not read   {signed.reused} of them: inode, size and times are as when signed before")
         if manifest.unsigned:
             lines.append(f"  left out   {_names(manifest.unsigned)}")
     lines += [f"  note       {note}" for note in signed.notes]

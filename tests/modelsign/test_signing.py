@@ -208,3 +208,78 @@ def test_signing_with_a_key_imports_nothing_of_sigstore(model: Path, key: Path) 
 def test_what_was_signed_is_what_was_measured(model: Path, key: Path) -> None:
     signed = sign(model, key=key)
     assert signed.manifest.root == measure(model).root
+
+
+# Signing again without reading everything again
+
+
+@pytest.fixture
+def settled(model: Path, key: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A model that was signed, and whose files had been written long before."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("modelsign.signing._WORTH_CACHING", 0)
+    monkeypatch.setattr("modelsign.hash_cache._RACY_NS", -(10**12))
+    sign(model, key=key)
+    return model
+
+
+def read_again(model: Path, key: Path, **options: object) -> tuple[list[int], int]:
+    read: list[int] = []
+    signed = sign(model, key=key, reuse=model / "model.sig", force=True, progress=read.append, **options)  # type: ignore[arg-type]  # options pass through
+    assert holds(model, signed.signature)
+    return read, signed.reused
+
+
+def test_unchanged_files_are_not_read_again(settled: Path, key: Path) -> None:
+    assert read_again(settled, key) == ([], len(FILES))
+
+
+def test_changed_file_is_read_again(settled: Path, key: Path) -> None:
+    (settled / "a.txt").write_bytes(b"new!")
+    assert read_again(settled, key) == ([4], len(FILES) - 1)
+
+
+def test_file_that_was_replaced_by_one_of_the_same_times_is_read_again(settled: Path, key: Path) -> None:
+    before = (settled / "a.txt").stat()
+    (settled / "new").write_bytes(b"EVIL")
+    os.utime(settled / "new", ns=(before.st_atime_ns, before.st_mtime_ns))
+    (settled / "new").replace(settled / "a.txt")
+    assert read_again(settled, key) == ([4], len(FILES) - 1)
+
+
+def test_digest_that_the_earlier_signature_does_not_list_counts_for_nothing(settled: Path, key: Path) -> None:
+    (cache,) = (settled.parent / "cache").rglob("*.json")
+    document = json.loads(cache.read_bytes())
+    document["files"]["a.txt"][-1] = "00" * 32
+    cache.write_text(json.dumps(document))
+    assert read_again(settled, key) == ([4], len(FILES) - 1)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"schema": "modelsign.hash-cache/v1", "files": {"a.txt": [1]}}']
+)
+def test_broken_cache_is_no_cache(settled: Path, key: Path, content: bytes) -> None:
+    (cache,) = (settled.parent / "cache").rglob("*.json")
+    cache.write_bytes(content)
+    assert read_again(settled, key)[1] == 0
+
+
+def test_file_written_just_before_is_read_again(settled: Path, key: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("modelsign.hash_cache._RACY_NS", 10**12)
+    assert read_again(settled, key)[1] == 0
+
+
+def test_signature_of_somebody_else_cannot_be_reused(settled: Path, tmp_path: Path) -> None:
+    other, _ = write_key(tmp_path, "other")
+    with pytest.raises(UsageError, match="cannot be reused"):
+        sign(settled, key=other, reuse=settled / "model.sig", force=True)
+
+
+def test_signature_made_otherwise_cannot_be_reused(settled: Path, key: Path) -> None:
+    with pytest.raises(UsageError, match="another hash or method"):
+        sign(settled, key=key, reuse=settled / "model.sig", hash_type="blake2b", force=True)
+
+
+def test_missing_earlier_signature_is_named(model: Path, key: Path) -> None:
+    with pytest.raises(SourceError, match=r"none\.sig"):
+        sign(model, key=key, reuse=model / "none.sig")
