@@ -33,7 +33,7 @@ class Limits:
     """decompressed bytes held in memory over one scan"""
     member_bytes: int = 256 * MEBIBYTE
     """decompressed bytes of one member"""
-    unpacking: int = 1024 * MEBIBYTE
+    unpacking: int = 512 * MEBIBYTE
     """bytes unpacked over one scan, held or not, beyond `unpacking_ratio` times the size of the file"""
     unpacking_ratio: int = 20
     text: int = 64 * MEBIBYTE

@@ -7,6 +7,7 @@ Sources: PKWARE APPNOTE.TXT 6.3.10; CVE-2025-1944 and CVE-2025-1945 (scanners th
 """
 
 import zlib
+from collections.abc import Iterable
 
 from scanners.containers import deflate
 from scanners.containers.unpacking import Method, Unpacked
@@ -20,7 +21,7 @@ from scanners.containers.zip_records import (
     ZipEntry,
 )
 from scanners.containers.zip_union import Union, places
-from scanners.errors import FormatError, Unsupported
+from scanners.errors import FormatError, ScanError, Unsupported
 from scanners.facts import Identified
 from scanners.limits import Budget
 from scanners.reader import Reader, Window
@@ -32,6 +33,7 @@ __all__ = [
     "ZipDirectory",
     "ZipEntry",
     "directory_of",
+    "lies_within",
     "looks_like_zip",
     "matches",
     "member_reader",
@@ -74,6 +76,23 @@ def directory_of(blob: Blob, budget: Budget) -> ZipDirectory:
         known = read_directory(blob.reader, budget)
         blob.shared[NAME] = known
     return known
+
+
+def lies_within(blob: Blob, budget: Budget, spans: Iterable[tuple[int, int]]) -> bool:
+    """Return whether the archive that a reader finds from the end of the blob is one of its members.
+
+    A tar whose last member is a zip ends like a zip. Where the member is handed on as a blob of its own, the archive is
+    read there, and the blob around it is no polyglot. ``spans`` are (offset, length) of the members.
+    """
+    try:
+        directory = directory_of(blob, budget)
+    except ScanError:
+        return False
+    if not directory.entries:
+        return False
+    start = min(entry.header_offset for entry in directory.entries)
+    end = max((offset + length for offset, length in directory.spans), default=start)
+    return any(offset <= start and end <= offset + length for offset, length in spans)
 
 
 def member_reader(reader: Reader, entry: ZipEntry, budget: Budget) -> Reader:

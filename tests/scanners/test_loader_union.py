@@ -197,7 +197,7 @@ def test_archive_behind_safetensors() -> None:
 
     assert report.verdict is Verdict.MALICIOUS
     assert {"MS101", "MS209", "MS303"} <= {finding.rule.id for finding in report.findings}
-    assert report.formats == ("torch-zip", "safetensors")
+    assert report.formats == ("safetensors", "torch-zip")
 
 
 def test_safetensors_inside_an_archive_is_read_as_safetensors() -> None:
@@ -209,6 +209,29 @@ def test_safetensors_inside_an_archive_is_read_as_safetensors() -> None:
 
 def test_tar_with_an_archive_behind_its_end() -> None:
     assert place_of_payload(tar(Entry(name="a.txt", data=b"a")) + built(BAD), "model.tar")
+
+
+def test_tar_that_ends_with_an_archive_as_its_last_member_is_no_polyglot() -> None:
+    data = tar(Entry(name="model.yaml", data=b"a: 1"), Entry(name="one.ckpt", data=built(GOOD, VERSION)))
+    data = tar(Entry(name="two.ckpt", data=built(GOOD, VERSION)), Entry(name="nemo", data=data))
+    report = scan(data, "model.nemo")
+
+    assert (report.verdict, report.formats, report.findings) == (Verdict.CLEAN, ("tar",), ())
+
+
+def test_payload_in_the_last_member_of_a_tar_is_found_once() -> None:
+    data = tar(Entry(name="model.yaml", data=b"a: 1"), Entry(name="one.ckpt", data=built(BAD, VERSION)))
+
+    assert place_of_payload(data, "model.nemo") == ("one.ckpt", "archive/data.pkl")
+    assert len(scan(data, "model.nemo").findings) == 1
+
+
+def test_pickle_that_holds_an_archive_at_its_end_is_no_polyglot() -> None:
+    inner = built(GOOD, VERSION)
+    report = scan(b"\x80\x03B" + len(inner).to_bytes(4, "little") + inner + b".", "model.pkl")
+
+    assert report.formats == ("pickle",)
+    assert "MS209" not in {finding.rule.id for finding in report.findings}
 
 
 def test_member_behind_the_end_mark_of_a_tar() -> None:
