@@ -353,7 +353,7 @@ def _zip_last(blob: Blob, modules: tuple[Format, ...]) -> tuple[Format, ...]:
 
 
 def _at_hand(blob: Blob, size: int) -> Blob:
-    """Return a small stored blob with its bytes in memory: every format looks at it, through each container around it."""
+    """Return a small stored blob with its bytes in memory: every format looks at it."""
     if size > _SMALL or not isinstance(blob.reader, Window | FileReader):
         return blob
     return replace(blob, reader=BytesReader(blob.reader.read_at(0, size)))
