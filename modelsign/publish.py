@@ -59,6 +59,22 @@ def refuse_existing(path: Path, *, force: bool, what: str = "file") -> None:
         raise UsageError(f"{path}: this {what} exists already; give --force to replace it, or choose another name")
 
 
+def _refuse_irregular(path: Path) -> None:
+    """Raise `UsageError` when ``path`` is a link, a device, a pipe or a directory: a rename would take it away.
+
+    For root that includes /dev/null, and /dev/stdout, which is a link: every program of the machine would lose it.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return
+    if not stat.S_ISREG(mode):
+        what = (
+            "a symbolic link" if stat.S_ISLNK(mode) else "a directory" if stat.S_ISDIR(mode) else "a device or a pipe"
+        )
+        raise UsageError(f"{path}: is {what}, which is never replaced by a file; choose another name")
+
+
 @contextlib.contextmanager
 def replacing_file(target: Path, *, force: bool, mode: int = 0o666, durable: bool = True) -> Iterator[BinaryIO]:
     """Give a file to write (and read back); on success it becomes ``target``, on any error nothing remains.
@@ -72,10 +88,11 @@ def replacing_file(target: Path, *, force: bool, mode: int = 0o666, durable: boo
             old or new, but a power failure may not: as with `cp`.
 
     Raises:
-        UsageError: the target exists and ``force`` is False.
+        UsageError: the target exists and ``force`` is False, or it is no regular file.
         SourceError: the directory cannot be written.
     """
     refuse_existing(target, force=force)
+    _refuse_irregular(target)
     directory = target.parent
     sweep(directory)
     temporary = directory / f"{_PREFIX}{secrets.token_hex(8)}"

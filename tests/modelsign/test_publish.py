@@ -160,3 +160,16 @@ def test_a_symlink_with_our_prefix_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / ".modelsign-tmp-0").symlink_to(tmp_path / "victim")
     sweep(tmp_path)
     assert (tmp_path / "victim").read_bytes() == b"precious"
+
+
+def test_a_link_a_pipe_or_a_directory_is_never_replaced(tmp_path: Path) -> None:
+    # As root a rename onto /dev/null or /dev/stdout, a link, takes it away from every program of the machine.
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "directory").mkdir()
+    for name in ("link", "pipe", "directory"):
+        with pytest.raises(UsageError, match="never replaced"), replacing_file(tmp_path / name, force=True):
+            pytest.fail("the writing began")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "pipe").is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["directory", "link", "pipe"]
