@@ -1,19 +1,26 @@
 """model-signing 1.1.1, the reference program, reads what we sign, and we read what it signs."""
 
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
+from attestations.algorithms import public_pem
 from attestations.bundle import Bundle
+from attestations.key_files import private_pem
 from attestations.manifest import Differences, measure_against
 from attestations.predicates.oms_signature import manifest_of
+from attestations.signers.certificate import CertificateSigner, CertificateVerifier, Pin, load_roots
 from attestations.signers.key import KeyVerifier
 from attestations.signers.sigstore import SigstoreSigner, SigstoreTrust, SigstoreVerifier
 from attestations.verify import Verifier, verify_bundle
 from modelsign.signing import sign
+from tests.builders.certificates import CODE_SIGNING, issue
 from tests.builders.signatures import write_key, write_model
+from tests.interop.test_sigstore_js import verify_with_node
 from tests.peers import run_peer
 
 if TYPE_CHECKING:
@@ -21,6 +28,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 
+NOW = datetime.now(UTC)
 FILES = {
     "a/b.bin": b"b",
     "a.txt": b"text",
@@ -119,3 +127,74 @@ def test_we_read_their_keyless_signature(model: Path, sigstore_stack: "SigstoreS
     trust = SigstoreTrust(source=sigstore_stack.trusted_root)
     verifier = SigstoreVerifier(identity="dev@example.com", issuer=sigstore_stack.issuer, trust=trust)
     assert not ours(model, signature, verifier)
+
+
+# Certificates
+
+ROOT = issue("Acme Root", ca=True, since=NOW - timedelta(days=30), until=NOW + timedelta(days=30))
+MIDDLE = issue("Acme Signing", ROOT, ca=True, since=NOW - timedelta(days=30), until=NOW + timedelta(days=30))
+LEAF = issue("release", MIDDLE, purposes=CODE_SIGNING, since=NOW - timedelta(days=30), until=NOW + timedelta(days=30))
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> dict[str, Path]:
+    key, leaf = LEAF.write(tmp_path, "leaf")
+    _, middle = MIDDLE.write(tmp_path, "middle")
+    _, root = ROOT.write(tmp_path, "root")
+    return {"key": key, "leaf": leaf, "middle": middle, "root": root}
+
+
+def test_they_read_our_certificate_signature(model: Path, certificates: dict[str, Path]) -> None:
+    signer = CertificateSigner.load(certificates["key"], None, certificates["leaf"], chain=[certificates["middle"]])
+    signature = sign(model, signer=signer).signature
+    options: list[str | Path] = ["--signature", signature, "--certificate_chain", certificates["root"]]
+    assert model_signing("verify", "certificate", model, *options).returncode == 0
+    write_model(model, {"a.txt": b"evil"})
+    assert model_signing("verify", "certificate", model, *options, check=False).returncode == 1
+
+
+def test_we_read_their_certificate_signature(model: Path, certificates: dict[str, Path]) -> None:
+    signature = model / "model.sig"
+    options: list[str | Path] = ["--private_key", certificates["key"], "--signing_certificate", certificates["leaf"]]
+    options += ["--certificate_chain", certificates["middle"], "--signature", signature]
+    model_signing("sign", "certificate", model, *options)
+    verifier = CertificateVerifier(
+        roots=load_roots([certificates["root"]]), accepts=Pin(subject="release"), expected="release"
+    )
+    assert not ours(model, signature, verifier)
+    write_model(model, {"a.txt": b"evil"})
+    assert ours(model, signature, verifier).changed == ("a.txt",)
+
+
+@pytest.mark.parametrize("curve", [ec.SECP384R1(), ec.SECP521R1()], ids=lambda curve: curve.name)
+def test_larger_curves_go_both_ways(model: Path, tmp_path: Path, curve: ec.EllipticCurve) -> None:
+    key = ec.generate_private_key(curve)
+    private, public = tmp_path / "k.key", tmp_path / "k.pub"
+    private.write_bytes(private_pem(key, None))
+    public.write_bytes(public_pem(key.public_key()))
+    assert theirs(model, public, sign(model, key=private).signature) == 0
+    signature = model / "model.sig"
+    model_signing("sign", "key", model, "--private_key", private, "--signature", signature)
+    assert not ours(model, signature, KeyVerifier.load(public))
+
+
+def test_sigstore_python_reads_our_keyless_signature(model: Path, sigstore_stack: "SigstoreStack") -> None:
+    from sigstore.models import Bundle as TheirBundle
+    from sigstore.models import TrustedRoot
+    from sigstore.verify import Verifier as TheirVerifier
+    from sigstore.verify import policy
+
+    trust = SigstoreTrust(source=sigstore_stack.trust_config)
+    signed = sign(model, signer=SigstoreSigner(token=sigstore_stack.token(), trust=trust))
+    verifier = TheirVerifier(trusted_root=TrustedRoot.from_file(str(sigstore_stack.trusted_root)))
+    identity = policy.Identity(identity="dev@example.com", issuer=sigstore_stack.issuer)
+    kind, payload = verifier.verify_dsse(TheirBundle.from_json(signed.signature.read_bytes()), identity)
+    assert (kind, payload) == ("application/vnd.in-toto+json", signed.bundle.envelope.payload)
+
+
+def test_javascript_reads_our_keyless_signature(model: Path, sigstore_stack: "SigstoreStack") -> None:
+    trust = SigstoreTrust(source=sigstore_stack.trust_config)
+    signed = sign(model, signer=SigstoreSigner(token=sigstore_stack.token(), trust=trust))
+    root, issuer = sigstore_stack.trusted_root, sigstore_stack.issuer
+    assert verify_with_node(root, signed.signature, "dev@example.com", issuer) == ""
+    assert verify_with_node(root, signed.signature, "boss@example.com", issuer)
