@@ -167,43 +167,20 @@ class Plan:
             )
 
     def to_json(self) -> bytes:
-        """Return the plan as JSON."""
-        return json.dumps(
+        """Return the plan as JSON; row by row, for there may be very many."""
+        encode = json.JSONEncoder(separators=(",", ":")).encode
+        rest = encode(
             {
                 "format": self.format,
-                "stores": [
-                    [
-                        store.name,
-                        store.encoding.value,
-                        store.size,
-                        store.segments,
-                        store.base,
-                        store.crc,
-                        base64.b64encode(store.data).decode("ascii"),
-                    ]
-                    for store in self.stores
-                ],
-                "tensors": [
-                    [
-                        tensor.name,
-                        tensor.dtype.name,
-                        tensor.shape,
-                        tensor.store,
-                        tensor.offset,
-                        tensor.stride,
-                        tensor.swap,
-                        tensor.conj,
-                        tensor.neg,
-                    ]
-                    for tensor in self.tensors
-                ],
                 "wrapper": self.wrapper,
                 "left_out": [[item.path, item.kind, item.tensors, item.values] for item in self.left_out],
                 "notes": self.notes,
                 "values": dict(self.values),
-            },
-            separators=(",", ":"),
-        ).encode("ascii")
+            }
+        )
+        stores = ",".join(encode(_store_row(store)) for store in self.stores)
+        tensors = ",".join(encode(_tensor_row(tensor)) for tensor in self.tensors)
+        return f'{rest[:-1]},"stores":[{stores}],"tensors":[{tensors}]}}'.encode("ascii")
 
     @staticmethod
     def from_json(data: bytes) -> "Plan":
@@ -216,6 +193,25 @@ class Plan:
             return _plan_of(json.loads(data))
         except (ValueError, TypeError, KeyError, RecursionError, binascii.Error) as error:
             raise ConversionError(f"the parser's answer is not a conversion plan: {error}") from error
+
+
+def _store_row(store: Store) -> tuple[object, ...]:
+    data = base64.b64encode(store.data).decode("ascii")
+    return (store.name, store.encoding.value, store.size, store.segments, store.base, store.crc, data)
+
+
+def _tensor_row(tensor: PlannedTensor) -> tuple[object, ...]:
+    return (
+        tensor.name,
+        tensor.dtype.name,
+        tensor.shape,
+        tensor.store,
+        tensor.offset,
+        tensor.stride,
+        tensor.swap,
+        tensor.conj,
+        tensor.neg,
+    )
 
 
 def _check_store(store: Store, index: int, stores: tuple[Store, ...], source_size: int) -> None:

@@ -305,7 +305,9 @@ class Tree:
     # -- looking at values ---------------------------------------------------------------------------------------
 
     def _kind(self, value: Value) -> Meaning:
-        if not isinstance(value, Made | TensorValue | Persistent):
+        if isinstance(value, TensorValue):
+            return self._meaning(value)  # there may be very many: nothing is kept about them
+        if not isinstance(value, Made | Persistent):
             return _OTHER
         known = self._kinds.get(id(value))
         if known is None:

@@ -72,8 +72,7 @@ def parse(archive: Archive, request: Request) -> Plan:
     pickled = archive.open(main_entry)
     constants_entry = records.get("constants.pkl")
     script = constants_entry is not None
-    main = _run(pickled, archive, "data.pkl")
-    root = main.root
+    root = _run(pickled, archive, "data.pkl").root  # the rest of the run is as large as the tree: it goes at once
     stores = Stores()
     claims = {"data": Claims(), "constants": Claims()}
     places: dict[tuple[str, str], StorageBytes] = {}
