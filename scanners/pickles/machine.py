@@ -77,6 +77,8 @@ _UNHASHABLE: Final = frozenset({list, Mapping})
 _NOT_CALLABLE: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, Span, Mapping, Collection})
 
 _DOUBLE: Final = struct.Struct(">d")
+_SIGNED: Final = struct.Struct("<i")
+_UNSIGNED: Final = struct.Struct("<I")
 
 
 class _Hole(Enum):
@@ -205,6 +207,7 @@ class Machine:
         self.far: dict[int, Value] = {}
         self.calls: list[Made] = []
         self.imports: dict[tuple[str, str, int], Global] = {}
+        self.names: dict[bytes, Global] = {}
         self.tensors: list[TensorValue] = []
         self.persistent: list[Persistent] = []
         self.blobs: list[Span] = []
@@ -271,6 +274,8 @@ class Machine:
         marks: list[list[Value]] = []
         memo = self.memo
         far = self.far
+        names = self.names
+        unsigned = _UNSIGNED.unpack_from
         data = self.data
         base = self.base
         safe = self.safe
@@ -290,9 +295,9 @@ class Machine:
                     op = data[pos]
                     pos += 1
                     if op < 0x80:
-                        if op == 0x71:  # BINPUT
-                            index = data[pos]
-                            pos += 1
+                        if op == 0x72:  # LONG_BINPUT
+                            (index,) = unsigned(data, pos)
+                            pos += 4
                             if index == len(memo) and not far:
                                 memo.append(stack[-1])
                             else:
@@ -310,6 +315,13 @@ class Machine:
                         elif op == 0x4B:  # BININT1
                             stack.append(data[pos])
                             pos += 1
+                        elif op == 0x71:  # BINPUT
+                            index = data[pos]
+                            pos += 1
+                            if index == len(memo) and not far:
+                                memo.append(stack[-1])
+                            else:
+                                self._put(index, stack[-1])
                         elif op == 0x28:  # MARK
                             marks.append(stack)
                             stack = []
@@ -319,25 +331,8 @@ class Machine:
                                 raise _Malformed("could not find MARK")
                             stack = marks.pop()
                             stack.append(tuple(items))
-                        elif op == 0x6A:  # LONG_BINGET
-                            index = data[pos] | data[pos + 1] << 8 | data[pos + 2] << 16 | data[pos + 3] << 24
-                            pos += 4
-                            if index < len(memo):
-                                value = memo[index]
-                                if value is _HOLE:
-                                    raise _Malformed(f"memo value not found at index {index}")
-                                stack.append(value)
-                            else:
-                                stack.append(self._get(index))
-                        elif op == 0x72:  # LONG_BINPUT
-                            index = data[pos] | data[pos + 1] << 8 | data[pos + 2] << 16 | data[pos + 3] << 24
-                            pos += 4
-                            if index == len(memo) and not far:
-                                memo.append(stack[-1])
-                            else:
-                                self._put(index, stack[-1])
                         elif op == 0x58:  # BINUNICODE
-                            length = data[pos] | data[pos + 1] << 8 | data[pos + 2] << 16 | data[pos + 3] << 24
+                            (length,) = unsigned(data, pos)
                             pos += 4
                             if pos + length <= safe and length <= INLINE:
                                 text = data[pos : pos + length].decode("utf-8", "surrogatepass")
@@ -350,24 +345,49 @@ class Machine:
                         elif op == 0x52:  # REDUCE
                             arguments = stack.pop()
                             function = stack[-1]
-                            if isinstance(function, Global) and rebuild_kind(function.module, function.name):
+                            if isinstance(function, Global) and function.rebuilds:
                                 tensor = fold(function, arguments, base + at)
                                 if tensor is not None:
                                     self.tensors.append(tensor)
                                     stack[-1] = tensor
                                     continue
                             stack[-1] = self._call(function, arguments, None, "REDUCE", base + at)
-                        elif op == 0x4A:  # BININT
-                            number = data[pos] | data[pos + 1] << 8 | data[pos + 2] << 16 | data[pos + 3] << 24
-                            stack.append(number - 0x100000000 if number & 0x80000000 else number)
+                        elif op == 0x63:  # GLOBAL
+                            end = data.find(b"\n", data.find(b"\n", pos) + 1)
+                            known = names.get(data[pos:end]) if end > pos else None
+                            if known is not None:  # torch named three per tensor before it memoised them
+                                stack.append(known)
+                                pos = end + 1
+                            else:
+                                self.at = base + at
+                                after = self._text_opcode(op, stack, base + pos)
+                                data = self.data
+                                base = self.base
+                                safe = self.safe
+                                pos = after - base
+                                at = self.at - base
+                        elif op == 0x6A:  # LONG_BINGET
+                            (index,) = unsigned(data, pos)
                             pos += 4
-                        elif op == 0x4D:  # BININT2
-                            stack.append(data[pos] | data[pos + 1] << 8)
-                            pos += 2
+                            if index < len(memo):
+                                value = memo[index]
+                                if value is _HOLE:
+                                    raise _Malformed(f"memo value not found at index {index}")
+                                stack.append(value)
+                            else:
+                                stack.append(self._get(index))
                         elif op == 0x51:  # BINPERSID
                             persistent = Persistent(stack.pop(), base + at)
                             self.persistent.append(persistent)
                             stack.append(persistent)
+                        elif op == 0x29:  # EMPTY_TUPLE
+                            stack.append(())
+                        elif op == 0x4A:  # BININT
+                            stack.append(_SIGNED.unpack_from(data, pos)[0])
+                            pos += 4
+                        elif op == 0x4D:  # BININT2
+                            stack.append(data[pos] | data[pos + 1] << 8)
+                            pos += 2
                         elif op == 0x4E:  # NONE
                             stack.append(None)
                         elif op == 0x47:  # BINFLOAT
@@ -397,8 +417,6 @@ class Machine:
                             stack.append(Mapping())
                         elif op == 0x5D:  # EMPTY_LIST
                             stack.append([])
-                        elif op == 0x29:  # EMPTY_TUPLE
-                            stack.append(())
                         elif op == 0x62:  # BUILD
                             state = stack.pop()
                             self._build(stack[-1], state, base + at)
@@ -542,6 +560,7 @@ class Machine:
                         if data[pos] > opcodes.HIGHEST_PROTOCOL and base + pos < self.size:
                             raise _Malformed(f"unsupported pickle protocol: {data[pos]}")
                         self.protocol = data[pos]
+                        names.clear()  # what a name stands for depends on the protocol
                         self.highest = max(self.highest, self.protocol)
                         pos += 1
                     elif op == 0x8F:  # EMPTY_SET
@@ -663,6 +682,8 @@ class Machine:
             if after < 0:
                 raise _Malformed("pickle data was truncated")
             stack.append(named)
+            if after - offset < 256:
+                self.names[self._bytes(offset, after - 1 - offset)] = named
             return after
         if op == 0x55 or op == 0x54:  # noqa: PLR1714 - SHORT_BINSTRING, BINSTRING; as in the loop
             return self._binary_string(op, stack, offset)
@@ -919,6 +940,7 @@ class Machine:
         known = self.imports.get(key)
         if known is None:
             known = self.imports[key] = Global(module, name, at, self.protocol)
+            known.rebuilds = rebuild_kind(module, name)
         return known
 
     def _stack_global(self, module: Value, name: Value, at: int) -> Value:

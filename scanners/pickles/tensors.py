@@ -136,7 +136,7 @@ def fold(function: Value, arguments: Value, offset: int) -> TensorValue | None:
     """Return the tensor that a call makes; None where it is none we can describe."""
     if not isinstance(function, Global) or not isinstance(arguments, tuple):
         return None
-    kind = _REBUILD.get((function.module, function.name), 0)
+    kind = function.rebuilds or _REBUILD.get((function.module, function.name), 0)
     count = len(arguments)
     if kind == _V2 and 6 <= count <= 7:
         return _from_storage(
@@ -283,15 +283,14 @@ def _sizes(value: Value) -> tuple[int, ...] | None:
         return None
     sizes: list[int] = []
     for size in value:
-        if not _count(size):
+        if type(size) is not int or not 0 <= size < _LARGEST:
             return None
-        assert isinstance(size, int)
         sizes.append(size)
     return tuple(sizes)
 
 
 def _count(value: Value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LARGEST
+    return type(value) is int and 0 <= value < _LARGEST
 
 
 def _text(value: Value) -> str | None:

@@ -29,7 +29,7 @@ class Span:
 class Global:
     """A name a loader would import, as it stands in the file. A module itself has an empty `name`."""
 
-    __slots__ = ("module", "name", "offset", "protocol")
+    __slots__ = ("module", "name", "offset", "protocol", "rebuilds")
 
     def __init__(self, module: str, name: str, offset: int, protocol: int = 0) -> None:
         self.module = module
@@ -38,6 +38,8 @@ class Global:
         """of the opcode that resolves it"""
         self.protocol = protocol
         """in force at that place: below 3 the loader maps Python 2 names to today's"""
+        self.rebuilds = 0
+        """non-zero for torch's rebuild functions: see `tensors.rebuild_kind`"""
 
     @property
     def dotted(self) -> str:

@@ -186,7 +186,7 @@ class _Witness:
                 self.tensor(tensor, "", storages)
         # What the root does not reach was made all the same, and may be kept by what a call did with it.
         for made in self.run.calls:
-            if id(made) not in seen:
+            if id(made) not in seen and not _bare(made):
                 seen.add(id(made))
                 pending = []
                 self.descend(made, "", "", pending)
@@ -358,6 +358,15 @@ class _Witness:
         if looks_nested(head):
             return "text", Window(self.reader, span.offset, span.length), True
         return None
+
+
+def _bare(made: Made) -> bool:
+    """Whether a call of a name has no arguments and nothing was done to its result: a hook list of a tensor."""
+    return (
+        made.arguments == ()
+        and not (made.states or made.items or made.entries or made.keywords)
+        and isinstance(made.function, Global)
+    )
 
 
 def _split(name: Global) -> tuple[str, str]:
