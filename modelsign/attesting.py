@@ -21,6 +21,7 @@ from modelsign.claims.subjects import subjects_of
 from modelsign.claims.test_result import result_of
 from modelsign.conversion.record import Conversion, read_record
 from modelsign.errors import SourceError, UsageError
+from modelsign.regular import read_regular
 from modelsign.report import json as json_report
 from modelsign.scanning import scan as scan_target
 from modelsign.signing import signer_of
@@ -163,12 +164,9 @@ def _below_root(ignored: Sequence[str]) -> tuple[str, ...]:
 def _signed(signature: Path) -> Manifest | None:
     """Return the manifest that a signature claims (not verified: it only says what to leave out), None without one."""
     try:
-        with signature.open("rb") as file:
-            data = file.read(_MAX_SIGNATURE_BYTES + 1)
+        data = read_regular(signature, _MAX_SIGNATURE_BYTES, what="the signature")
     except FileNotFoundError:
         return None
-    except OSError as error:
-        raise SourceError(f"{signature}: cannot be read: {error.strerror}") from error
     return manifest_of(Statement.parse(Bundle.parse(data).envelope.payload))
 
 

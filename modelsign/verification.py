@@ -41,6 +41,7 @@ from modelsign.policy.failure import reason_of
 from modelsign.policy.request import Progress, Request
 from modelsign.policy.rules import Policy
 from modelsign.policy.trust import Proven, Verifiers, policy_verifiers
+from modelsign.regular import read_regular
 
 if TYPE_CHECKING:
     from attestations.signers.sigstore import SigstoreTrust
@@ -325,16 +326,10 @@ def _with(decision: Decision, *reasons: Reason) -> Decision:
 def _signature(request: Request) -> _Signed | Reason:
     """Return the proven signature, or why there is none."""
     try:
-        with request.signature.open("rb") as file:
-            data = file.read(_MAX_SIGNATURE_BYTES + 1)
+        data = read_regular(request.signature, _MAX_SIGNATURE_BYTES, what="the signature")
     except FileNotFoundError:
         message = f"there is no signature at {request.signature}; ask whoever made the model for one"
         return Reason(code=Code.SIGNATURE_FOUND, message=message, passed=False)
-    except OSError as error:
-        raise SourceError(f"{request.signature}: the signature cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_SIGNATURE_BYTES:
-        message = f"{request.signature} is larger than any signature"
-        return Reason(code=Code.SIGNATURE_VALID, message=message, passed=False)
     try:
         proven, manifest = _proven(request, Bundle.parse(data))
     except AttestationError as error:
@@ -355,10 +350,10 @@ def _proven(request: Request, bundle: Bundle) -> tuple[Proven, Manifest]:
 
 
 def _signer(request: Request, proven: Proven) -> Signer:
-    identities = {} if request.policy is None else request.policy.identities
-    return signer_of(
-        proven.verified, key_names=request.verifiers.key_names, vouched=proven.vouched, identities=identities
-    )
+    # Whom only the caller trusts has no name in the policy, whatever a certificate of another instance may say.
+    named = request.policy is not None and proven.by_policy
+    identities = request.policy.identities if request.policy is not None and named else {}
+    return signer_of(proven.verified, vouched=proven.vouched if named else (), identities=identities)
 
 
 def _signature_reasons(request: Request, signed: _Signed) -> list[Reason]:

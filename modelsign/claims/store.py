@@ -6,7 +6,6 @@ are; as evidence they count for nothing.
 """
 
 import contextlib
-import errno
 import fcntl
 import os
 import stat
@@ -18,6 +17,7 @@ from attestations.bundle import Bundle
 from attestations.errors import AttestationError
 from modelsign.errors import SourceError, UsageError
 from modelsign.publish import replacing_file
+from modelsign.regular import read_regular
 
 MAX_BYTES = 256 << 20
 MAX_LINES = 10_000
@@ -41,8 +41,7 @@ def read(path: Path) -> tuple[ClaimLine, ...]:
         SourceError: it cannot be read, is no regular file, or is larger than any claims file.
     """
     try:
-        with _opened(path) as descriptor:
-            data = _content(descriptor, path)
+        data = read_regular(path, MAX_BYTES, what="the claims file", follow=False)
     except FileNotFoundError:
         return ()
     lines = data.split(b"\n")
@@ -60,14 +59,12 @@ def append(path: Path, bundles: Sequence[Bundle]) -> None:
     added = b"".join(bundle.to_json() + b"\n" for bundle in bundles)
     for _ in range(_ATTEMPTS):
         try:
-            with _opened(path) as descriptor:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-                if not _is_still(path, descriptor):
+            with _locked(path) as status:
+                if not _is_still(path, status):
                     continue
-                present = _content(descriptor, path)
-                mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+                present = read_regular(path, MAX_BYTES, what="the claims file", follow=False)
                 separator = b"" if not present or present.endswith(b"\n") else b"\n"
-                with replacing_file(path, force=True, mode=mode) as file:
+                with replacing_file(path, force=True, mode=stat.S_IMODE(status.st_mode)) as file:
                     file.write(present + separator + added)
                 return
         except FileNotFoundError:
@@ -80,40 +77,27 @@ def append(path: Path, bundles: Sequence[Bundle]) -> None:
 
 
 @contextlib.contextmanager
-def _opened(path: Path) -> Iterator[int]:
+def _locked(path: Path) -> Iterator[os.stat_result]:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:
         raise
     except OSError as error:
-        if error.errno == errno.ELOOP:
+        if path.is_symlink():
             raise SourceError(f"{path}: a symbolic link; claims lie in the model itself") from error
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
     try:
-        yield descriptor
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield os.fstat(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _content(descriptor: int, path: Path) -> bytes:
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        raise SourceError(f"{path}: not a regular file")
-    if status.st_size > MAX_BYTES:
-        raise SourceError(f"{path}: larger than {MAX_BYTES} bytes; no claims file is")
+def _is_still(path: Path, status: os.stat_result) -> bool:
     try:
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            return file.read(MAX_BYTES)
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
-
-
-def _is_still(path: Path, descriptor: int) -> bool:
-    try:
-        named = path.stat(follow_symlinks=False)
+        return os.path.samestat(path.stat(follow_symlinks=False), status)
     except FileNotFoundError:
         return False
-    return os.path.samestat(named, os.fstat(descriptor))
 
 
 def _line(number: int, line: bytes) -> ClaimLine:

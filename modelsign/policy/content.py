@@ -19,13 +19,15 @@ from attestations.manifest import (
 )
 from attestations.predicates.oms_signature import manifest_of
 from attestations.statement import Statement
-from modelsign.errors import UsageError
+from modelsign.errors import SourceError, UsageError
 from modelsign.policy.decision import Code, Covered, Level, Reason
 from modelsign.policy.failure import reason_of
 from modelsign.policy.request import Request
 from modelsign.policy.rules import ModelRules
+from modelsign.regular import read_regular
 
 _MAX_SIGNATURE_BYTES = 256 * 1024 * 1024
+_MAX_OTHER_SIGNATURES = 16
 _MAX_LISTED = 1000
 """differing files of one kind that become reasons of their own"""
 
@@ -114,12 +116,11 @@ def _other_signatures(request: Request, manifest: Manifest) -> list[str]:
     """
     wanted = {(entry.resource, entry.digest) for entry in manifest.entries}
     found = []
-    for path in sorted(request.model.glob("*.sig")):
+    for path in sorted(request.model.glob("*.sig"))[:_MAX_OTHER_SIGNATURES]:
         try:
-            if path.is_symlink() or path.stat().st_size > _MAX_SIGNATURE_BYTES:
-                continue
-            said = manifest_of(Statement.parse(Bundle.parse(path.read_bytes()).envelope.payload))
-        except (AttestationError, OSError):
+            data = read_regular(path, _MAX_SIGNATURE_BYTES, what="the other signature", follow=False)
+            said = manifest_of(Statement.parse(Bundle.parse(data).envelope.payload))
+        except (AttestationError, SourceError, OSError):
             continue
         if {(entry.resource, entry.digest) for entry in said.entries} == wanted:
             found.append(path.name)

@@ -77,15 +77,13 @@ class Signer:
     issuer: str | None
     key: str
     """SHA-256 of the public key's PEM text, the hint that model signatures carry"""
-    key_names: tuple[str, ...] = ()
-    """what the policy calls that key"""
     time: datetime | None
     """when, by a clock that is not the signer's; None when nobody vouches for a time"""
     time_source: str | None
     claims: Mapping[str, str] = field(default_factory=dict)
     """what a Fulcio certificate says besides, by the names of its documentation"""
     vouched: tuple[str, ...] = ()
-    """which certificate identities of the policy are this signer"""
+    """which keys and certificate identities of the policy are this signer, as they describe themselves"""
     principals: tuple[str, ...] = ()
     """names under which the policy knows this signer"""
 

@@ -45,7 +45,6 @@ class Evidence:
 def signer_of(
     verified: VerifiedStatement,
     *,
-    key_names: Mapping[str, Sequence[str]],
     vouched: Sequence[str] = (),
     identities: Mapping[str, Sequence[Pattern]],
 ) -> Signer:
@@ -53,8 +52,7 @@ def signer_of(
 
     Args:
         verified: the proof.
-        key_names: what the policy calls each key, by its fingerprint.
-        vouched: which certificate identities of the policy have signed it.
+        vouched: which keys and certificate identities of the policy have signed it, as they describe themselves.
         identities: the policy's identities.
     """
     by = verified.signed_by
@@ -64,7 +62,6 @@ def signer_of(
         identity=by.identity,
         issuer=by.issuer,
         key=by.key_hint,
-        key_names=tuple(sorted(key_names.get(by.key_hint, ()))) if by.certificate is None else (),
         time=verified.time,
         time_source=None if verified.time_source is None else verified.time_source.value,
         claims=dict(sorted(by.claims.items())),

@@ -88,7 +88,7 @@ class KeyIdentity:
 
     def matches(self, signer: Signer) -> bool:
         """Return whether ``signer`` is this identity."""
-        return self.key in signer.key_names
+        return self.describe() in signer.vouched
 
     def describe(self) -> str:
         """Return the identity as a person would write it."""

@@ -16,7 +16,7 @@ from modelsign.policy.decision import Code, Level, Reason
 from modelsign.policy.evidence import Evidence
 from modelsign.policy.rules import Policy
 from modelsign.scanning import scan
-from scanners.findings import Finding, Report, Severity
+from scanners.findings import Coverage, FileReport, Finding, Report, Severity, Verdict
 
 _MAX_FINDINGS = 20
 
@@ -42,7 +42,15 @@ def scan_here(
     skipped = [name for name in (*manifest.ignored, *manifest.unsigned, *left) if name not in wanted]
     ignore = parse_ignore([f"/{_literal(name)}" for name in skipped]) if skipped and model.is_dir() else None
     report = scan(os.fspath(model), ignore=ignore, progress=progress)
-    return replace(report, files=tuple(file for file in report.files if file.path in wanted))
+    looked_at = [file for file in report.files if file.path in wanted]
+    # Whatever keeps the scanner from a file that was measured, it must not pass for clean.
+    missed = [_not_scanned(name) for name in wanted.difference(file.path for file in looked_at)]
+    return replace(report, files=tuple(sorted((*looked_at, *missed), key=lambda file: file.path)))
+
+
+def _not_scanned(name: str) -> FileReport:
+    coverage = Coverage(reasons=("the scan did not come across this file",))
+    return FileReport(path=name, size=0, formats=(), verdict=Verdict.INCOMPLETE, coverage=coverage)
 
 
 def _literal(name: str) -> str:
@@ -62,7 +70,7 @@ def judged(report: Report, policy: Policy | None, *, allow_incomplete: bool) -> 
     if not worse:
         message = f"a scan here with rule set {report.ruleset} finds no known danger"
         reasons.append(Reason(code=Code.LOCAL_SCAN, message=message, passed=True))
-    unread = [file.path for file in report.files if not file.coverage.complete]
+    unread = [file.path for file in report.files if not file.coverage.complete or file.verdict is Verdict.ERROR]
     if unread:
         shown = ", ".join(unread[:5]) + (f" and {len(unread) - 5} more" if len(unread) > 5 else "")
         message = f"not completely analysed: {shown}; `modelsign scan` says why, --allow-incomplete lets it pass"

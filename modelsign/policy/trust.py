@@ -15,7 +15,7 @@ from attestations.errors import AttestationError, IdentityMismatch
 from attestations.signers.key import KeyVerifier
 from attestations.verify import Proof, SignedBy, VerifiedStatement, Verifier, verify_bundle
 from modelsign.errors import PolicyError
-from modelsign.policy.identities import CertificateIdentity, RootedIdentity
+from modelsign.policy.identities import CertificateIdentity, KeyIdentity, RootedIdentity
 from modelsign.policy.rules import Policy, TrustedKey
 
 if TYPE_CHECKING:
@@ -29,10 +29,8 @@ class Verifiers:
 
     policy: tuple[Verifier, ...] = ()
     caller: tuple[Verifier, ...] = ()
-    key_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """what the policy calls each key, by its fingerprint"""
-    rooted: Mapping[str, Verifier] = field(default_factory=dict)
-    """for each certificate identity of the policy its own verifier, which are among ``policy`` as well"""
+    named: Mapping[str, Verifier] = field(default_factory=dict)
+    """for each key and each certificate identity of the policy its own verifier; they are among ``policy`` as well"""
 
     def through(self, wrap: Callable[[Verifier], Verifier]) -> "Verifiers":
         """Return these verifiers, each in a wrapping."""
@@ -40,7 +38,7 @@ class Verifiers:
             self,
             policy=tuple(wrap(verifier) for verifier in self.policy),
             caller=tuple(wrap(verifier) for verifier in self.caller),
-            rooted={name: wrap(verifier) for name, verifier in self.rooted.items()},
+            named={name: wrap(verifier) for name, verifier in self.named.items()},
         )
 
     def prove(self, bundle: Bundle) -> "Proven":
@@ -55,7 +53,7 @@ class Verifiers:
         failure = caller_error or policy_error
         if verified is None:
             raise failure or IdentityMismatch("no key and no identity is trusted")
-        vouched = [name for name, verifier in self.rooted.items() if _try(bundle, [verifier])[0] is not None]
+        vouched = [name for name, verifier in self.named.items() if _try(bundle, [verifier])[0] is not None]
         return Proven(
             verified=verified,
             by_policy=by_policy is not None,
@@ -84,7 +82,7 @@ class Proven:
     by_policy: bool
     by_caller: bool
     vouched: tuple[str, ...]
-    """the certificate identities of the policy that have signed it"""
+    """the keys and certificate identities of the policy that have signed it"""
     failure: AttestationError | None
     """what the other side said, where one of the two does not trust the signer"""
 
@@ -136,23 +134,17 @@ def policy_verifiers(policy: Policy, sigstore: "SigstoreTrust | None", *, offlin
         PolicyError: a key cannot be used, or identities are named and no Sigstore instance is.
     """
     authorities = _authorities(policy)
-    verifiers: list[Verifier] = []
-    names: dict[str, list[str]] = {}
-    for key in policy.trust.keys:
-        verifier, fingerprint = _key_verifier(key, authorities)
-        verifiers.append(verifier)
-        names.setdefault(fingerprint, []).append(key.name)
     patterns = [pattern for name in sorted(policy.identities) for pattern in policy.identities[name]]
-    rooted = _rooted(policy, [one for one in patterns if isinstance(one, RootedIdentity)], authorities)
+    named = {
+        **{KeyIdentity(key=key.name).describe(): _key_verifier(key, authorities) for key in policy.trust.keys},
+        **_rooted(policy, [one for one in patterns if isinstance(one, RootedIdentity)], authorities),
+    }
+    verifiers = [*named.values()]
     keyless = [one for one in patterns if isinstance(one, CertificateIdentity)]
     if keyless:
         trust = sigstore or _instance(policy, offline=offline)
         verifiers.append(identity_verifier(trust, keyless, expected="an identity of the policy"))
-    return Verifiers(
-        policy=(*verifiers, *rooted.values()),
-        key_names={key: tuple(sorted(given)) for key, given in names.items()},
-        rooted=rooted,
-    )
+    return Verifiers(policy=tuple(verifiers), named=named)
 
 
 def _authorities(policy: Policy) -> "tuple[TimestampAuthority, ...]":
@@ -198,20 +190,16 @@ def identity_verifier(trust: "SigstoreTrust", patterns: Sequence[CertificateIden
     return SigstoreVerifier(trust=trust, accepts=accepts, expected=expected)
 
 
-def _key_verifier(key: TrustedKey, authorities: "tuple[TimestampAuthority, ...]") -> tuple[Verifier, str]:
-    from attestations.algorithms import key_hint
-
+def _key_verifier(key: TrustedKey, authorities: "tuple[TimestampAuthority, ...]") -> Verifier:
     try:
         verifier = KeyVerifier.load(key.path, name=key.name, authorities=authorities)
     except AttestationError as error:
         raise PolicyError(f"the policy's key {key.name}: {error}") from error
-    fingerprint = key_hint(verifier.key)
     if key.not_before is None and key.not_after is None:
-        return verifier, fingerprint
-    limited = LimitedVerifier(
+        return verifier
+    return LimitedVerifier(
         inner=verifier, name=f"the key {key.name}", not_before=key.not_before, not_after=key.not_after
     )
-    return limited, fingerprint
 
 
 def _instance(policy: Policy, *, offline: bool) -> "SigstoreTrust":

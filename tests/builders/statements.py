@@ -84,12 +84,10 @@ def claimed(
     statement: Statement,
     model: Manifest,
     by: Says,
-    *,
-    key_names: Mapping[str, Sequence[str]] | None = None,
 ) -> SignedClaim:
     """Return a proven statement, bound to a model, as a policy sees it."""
     verified = proven(statement, by)
-    signer = signer_of(verified, key_names=key_names or {}, identities=policy.identities)
+    signer = signer_of(verified, identities=policy.identities)
     return SignedClaim(bound=bind(verified, model), signer=signer)
 
 
@@ -150,12 +148,11 @@ def evidence(
     unsigned: tuple[str, ...] = (),
     report: Report | None = None,
     now: datetime = NOW,
-    key_names: Mapping[str, Sequence[str]] | None = None,
 ) -> Evidence:
     """Return the evidence of a model that ``by`` signed."""
     return Evidence(
         manifest=model,
-        signatures=(claimed(policy, manifest_statement(model), model, by, key_names=key_names),),
+        signatures=(claimed(policy, manifest_statement(model), model, by),),
         statements=tuple(statements),
         unsigned=unsigned,
         report=report,

@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from attestations.errors import ManifestError
 from attestations.predicates.model_scan import ModelScan
 from attestations.signers.key import KeySigner
 from attestations.statement import Statement
+from modelsign import scanning
 from modelsign.attesting import attest
 from modelsign.claims import store
 from modelsign.cli.exits import Exit, exit_of_decision
@@ -25,6 +27,7 @@ from modelsign.signing import sign
 from modelsign.verification import verify
 from tests.builders.models import CONFIG, model, released, rewrite, rewrite_payload
 from tests.builders.signatures import write_key
+from tests.builders.statements import Says
 
 SCANNED = """
 schema = 1
@@ -612,3 +615,79 @@ def test_a_limit_in_time_needs_a_time_that_is_not_the_signers(signed: tuple[Path
 
     assert denied(decision) == [Code.SIGNER_TRUSTED]
     assert "timestamp" in decision.reasons[-1].message
+
+
+@pytest.mark.parametrize("name", ["model.sig", "claims.jsonl"])
+def test_a_pipe_in_place_of_a_file_does_not_hang_the_verification(signed: tuple[Path, Path, Path], name: str) -> None:
+    place, _, public = signed
+    (place / name).unlink()
+    os.mkfifo(place / name)
+
+    with pytest.raises(SourceError, match="not a regular file"):
+        verify(place, keys=[public])
+
+
+def test_a_pipe_that_is_called_a_signature_is_no_file_of_a_model(signed: tuple[Path, Path, Path]) -> None:
+    place, _, public = signed
+    os.mkfifo(place / "other.sig")
+
+    assert denied(verify(place, keys=[public])) == [Code.CONTENT]
+
+
+def test_whom_only_the_caller_trusts_has_no_name_in_the_policy(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    ended = policy(tmp_path, SCANNED.replace('"release.pub"', '{ file = "release.pub", not_after = 2020-01-01 }'))
+    decision = verify(signed[0], keys=[signed[2]], policy=ended)
+
+    assert [signer.principals for signer in decision.signers] == [()]
+    assert set(denied(decision)) == {Code.SIGNER_TRUSTED, Code.SCAN_ATTESTED}
+
+
+def test_a_keyless_name_of_another_instance_is_no_name_of_the_policy(
+    signed: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    named = SCANNED + '[identities.ci]\nissuer = "https://i.example"\nsubject = "ci@i.example"\n'
+    named = named.replace('by = ["release"]', 'by = ["ci"]').replace("[trust]", '[trust]\nsigstore = "staging"')
+    elsewhere = Says(identity="ci@i.example", issuer="https://i.example", time=None)
+    decision = verify(signed[0], verifiers=[elsewhere], policy=policy(tmp_path, named), offline=True)
+
+    assert Code.SIGNER_TRUSTED in denied(decision)
+
+
+def test_a_file_the_scanner_does_not_come_across_is_not_clean(
+    signed: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, _, public = signed
+    honest = scanning.scan
+
+    def blind(*arguments: Any, **options: Any) -> Any:
+        report = honest(*arguments, **options)
+        return replace(report, files=tuple(file for file in report.files if file.path != "config.json"))
+
+    monkeypatch.setattr(observed, "scan", blind)
+    decision = verify(place, keys=[public])
+
+    assert denied(decision) == [Code.LOCAL_SCAN_COMPLETE]
+    assert "config.json" in decision.reasons[-2].message
+
+
+def test_a_second_signer_in_the_claims_meets_a_threshold(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    place, _, _ = signed
+    second, _ = write_key(tmp_path, "second")
+    both = """
+schema = 1
+[trust]
+keys = { release = "release.pub", second = "second.pub" }
+[identities]
+signers = { any = [{ key = "release" }, { key = "second" }] }
+[require.signature]
+by = ["signers"]
+threshold = 2
+"""
+    assert denied(verify(place, policy=policy(tmp_path, both))) == [Code.SIGNER_THRESHOLD]
+
+    made = sign(place, key=second, signature=tmp_path / "second.sig")
+    store.append(place / "claims.jsonl", [made.bundle])
+    assert verify(place, policy=policy(tmp_path, both)).allowed
+    store.append(place / "claims.jsonl", [made.bundle])
+    (place / "config.json").write_bytes(CONFIG + b" ")
+    assert exit_of_decision(verify(place, policy=policy(tmp_path, both))) is Exit.CONTENT_DIFFERS

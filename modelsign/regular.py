@@ -1,0 +1,41 @@
+"""Small files beside a model, read whole: no pipe to hang on, no device, no more than a limit."""
+
+import os
+import stat
+from pathlib import Path
+
+from modelsign.errors import SourceError
+
+
+def read_regular(path: Path, limit: int, *, what: str, follow: bool = True) -> bytes:
+    """Return the content of a regular file.
+
+    Args:
+        path: the file.
+        limit: how large it may be.
+        what: what messages call it: ``the signature``.
+        follow: whether its name may be a symbolic link.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        SourceError: it is no regular file, is too large, or cannot be read.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    try:
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if not follow and path.is_symlink():
+            raise SourceError(f"{path}: {what} is a symbolic link, which could lead anywhere") from error
+        raise SourceError(f"{path}: {what} cannot be read: {error.strerror}") from error
+    with os.fdopen(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise SourceError(f"{path}: {what} is not a regular file")
+        if status.st_size > limit:
+            raise SourceError(f"{path}: {what} is larger than {limit} bytes")
+        try:
+            return file.read(limit)
+        except OSError as error:
+            raise SourceError(f"{path}: {what} cannot be read: {error.strerror}") from error
