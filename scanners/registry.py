@@ -6,8 +6,10 @@ itself, because it claims roles for members that the container hands on.
 
 from scanners.containers import bzip2, gzip, lz4, sevenzip, tar, xz, zlib, zstd
 from scanners.containers import zip as zip_container
+from scanners.facts import Anomaly, Fact, Identified, Reference
 from scanners.findings import Rule
 from scanners.formats import (
+    catboost,
     chat_template,
     coreml,
     executable,
@@ -111,6 +113,7 @@ FORMATS: tuple[Format, ...] = (
     tensorflow_checkpoint,
     sentencepiece,
     ubjson,
+    catboost,
     onnx,
     tflite,
     mxnet,
@@ -171,6 +174,9 @@ TREE_RULES: tuple[TreeRule, ...] = (
     shards,
     modules,
 )  # fmt: skip
+
+TREE_FACTS: tuple[type[Fact], ...] = (Anomaly, Identified, Reference)
+"""The facts that rules about neighbours read: a scan of many files keeps no others."""
 
 _RULE_SETS = (*(module.RULES for module in FILE_RULES), *(module.RULES for module in TREE_RULES))
 

@@ -24,8 +24,8 @@ _KNOWN = {1, 2, 3}
 
 
 def matches(blob: Blob) -> bool:
-    """Return whether the blob is named like msgpack and begins with a map or an array."""
-    if not blob.name.lower().endswith((".msgpack", ".mpk", ".flax")):
+    """Return whether the blob is named like msgpack (spaCy: `lookups.bin`) and begins with a map or an array."""
+    if not blob.name.lower().endswith((".msgpack", ".mpk", ".flax", "lookups.bin")):
         return False
     first = blob.reader.read_at(0, 1)
     return bool(first) and (0x80 <= first[0] <= 0x9F or first[0] in {0xDC, 0xDD, 0xDE, 0xDF})

@@ -17,7 +17,6 @@ _MAGIC: tuple[tuple[int, bytes, str, bool], ...] = (
     (0, b"RKNN", "rknn", True),
     (0, b"CPTH", "rknn", True),
     (4, b"ORTM", "onnxruntime-format", False),
-    (0, b"CBM1", "catboost", False),
     (0, b"\x01HEF", "hailo", True),
     (0, b"lmgg", "ggml-unversioned", False),
     (0, b"fmgg", "ggml", False),

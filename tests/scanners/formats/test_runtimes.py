@@ -128,7 +128,6 @@ def test_executorch_operators_are_stated() -> None:
     [
         (b"ftrt" + bytes(60), "tensorrt-engine"),
         (b"\x50\xed\x55\xba" + bytes(60), "cuda-fatbinary"),
-        (b"CBM1....", "catboost"),
     ],
 )
 def test_opaque_files_are_named_and_never_complete(content: bytes, kind: str) -> None:
