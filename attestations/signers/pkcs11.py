@@ -19,15 +19,12 @@ from urllib.parse import unquote_to_bytes
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
-from cryptography.hazmat.primitives.serialization import Encoding
 
-from attestations.algorithms import PublicKey, key_hint, problem, public_der, verify
+from attestations.algorithms import PublicKey, problem
 from attestations.bundle import Bundle
-from attestations.envelope import Envelope, EnvelopeSignature, pae
-from attestations.errors import SigningError, VerificationError
+from attestations.errors import SigningError
+from attestations.signers.remote import bundle_of, to_be_signed
 from attestations.statement import Statement
-from attestations.timestamps import request_timestamp
-from attestations.uris import PAYLOAD_TYPE
 
 if TYPE_CHECKING:
     import pkcs11
@@ -118,24 +115,10 @@ class TokenSigner:
         Raises:
             SigningError: the token, its PIN or its key cannot be used.
         """
-        data = pae(PAYLOAD_TYPE, statement.payload)
         with _errors(), self._session() as session:
             public = _public_key(session, self.uri)
-            signature = _sign(_private_key(session, self.uri), public, data)
-        try:
-            verify(public, signature, data)
-        except VerificationError as error:
-            raise SigningError(f"the token made a signature that does not hold: {error}") from error
-        if self.certificates and public_der(public) != _certified(self.certificates[0]):
-            raise SigningError("the first certificate is not that of the key on the token")
-        envelope = Envelope(
-            payload=statement.payload, payload_type=PAYLOAD_TYPE, signatures=(EnvelopeSignature(signature=signature),)
-        )
-        stamps = [request_timestamp(self.timestamp_url, signature)] if self.timestamp_url else []
-        if self.certificates:
-            chain = [certificate.public_bytes(Encoding.DER) for certificate in self.certificates]
-            return Bundle.of_chain(envelope, certificates=chain, timestamps=stamps)
-        return Bundle.of_key(envelope, hint=key_hint(public), timestamps=stamps)
+            signature = _sign(_private_key(session, self.uri), public, to_be_signed(statement))
+        return bundle_of(statement, signature, public, certificates=self.certificates, timestamp_url=self.timestamp_url)
 
     @contextmanager
     def _session(self) -> "Iterator[pkcs11.Session]":
@@ -254,13 +237,6 @@ def _sign(private: _SigningKey, public: PublicKey, data: bytes) -> bytes:
     parameters = (Mechanism.SHA256, MGF.SHA256, 32)
     digest = hashlib.sha256(data).digest()
     return bytes(private.sign(digest, mechanism=Mechanism.RSA_PKCS_PSS, mechanism_param=parameters))
-
-
-def _certified(certificate: x509.Certificate) -> bytes:
-    key = certificate.public_key()
-    if not isinstance(key, ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rsa.RSAPublicKey):
-        raise SigningError("the certificate's key is neither ECDSA, Ed25519 nor RSA")
-    return public_der(key)
 
 
 @contextmanager

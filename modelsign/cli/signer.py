@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ParamSpec, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
@@ -19,6 +19,9 @@ from attestations.signers.key import KeySigner
 from attestations.verify import Signer
 from modelsign.errors import SourceError, UsageError
 from modelsign.escape import plain
+
+if TYPE_CHECKING:
+    from cryptography.x509 import Certificate
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,6 +39,7 @@ class SignerChoice:
 
     key: Path | None
     pkcs11_uri: str | None
+    kms: str | None
     certificate: Path | None
     chain: tuple[Path, ...]
     timestamp_url: str | None
@@ -54,12 +58,16 @@ class SignerChoice:
             SigningError: the key or the identity cannot be used.
         """
         keyless = self.keyless or self.staging or self.trust_config is not None or self.token_file is not None
-        if [self.key is not None, self.pkcs11_uri is not None, keyless].count(True) > 1:
-            raise UsageError("--key, --pkcs11-uri and keyless signing exclude each other; give one of them")
+        if [self.key is not None, self.pkcs11_uri is not None, self.kms is not None, keyless].count(True) > 1:
+            raise UsageError("--key, --pkcs11-uri, --kms and keyless signing exclude each other; give one of them")
         if self.certificate is None and self.chain:
             raise UsageError("--certificate-chain goes with --signing-certificate")
         if self.pkcs11_uri is not None:
             return self._token(self.pkcs11_uri)
+        if self.kms is not None:
+            from attestations.signers.kms import KmsSigner
+
+            return KmsSigner(uri=self.kms, certificates=self._certificates(), timestamp_url=self.timestamp_url)
         if self.key is not None and self.certificate is not None:
             from attestations.signers.certificate import CertificateSigner
 
@@ -73,7 +81,7 @@ class SignerChoice:
         if self.key is not None:
             return KeySigner.load(self.key, passphrase_for(self.key), timestamp_url=self.timestamp_url)
         if self.certificate is not None:
-            raise UsageError("--signing-certificate needs the key of that certificate: --key FILE or --pkcs11-uri URI")
+            raise UsageError("--signing-certificate needs the key of that certificate: --key, --pkcs11-uri or --kms")
         if keyless and self.timestamp_url is not None:
             raise UsageError("a keyless signature gets its time from its Sigstore instance; leave out --timestamp-url")
         if keyless:
@@ -84,18 +92,21 @@ class SignerChoice:
         )
 
     def _token(self, text: str) -> Signer:
-        from attestations.signers.certificate import load_certificates
         from attestations.signers.pkcs11 import TokenSigner, TokenUri
 
         uri = TokenUri.parse(text)
-        files = () if self.certificate is None else (self.certificate, *self.chain)
-        certificates = dict.fromkeys(found for path in files for found in load_certificates(path))
         return TokenSigner(
             uri=uri,
             pin=_pin(uri.pin_source),
-            certificates=tuple(certificates),
+            certificates=self._certificates(),
             timestamp_url=self.timestamp_url,
         )
+
+    def _certificates(self) -> "tuple[Certificate, ...]":
+        from attestations.signers.certificate import load_certificates
+
+        files = () if self.certificate is None else (self.certificate, *self.chain)
+        return tuple(dict.fromkeys(found for path in files for found in load_certificates(path)))
 
     def _keyless(self) -> Signer:
         from attestations.signers.sigstore import (
@@ -156,6 +167,11 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
         help=f"Sign with a key on a token (RFC 7512). Its PIN: asked for, {PIN_VARIABLE}, or pin-source in the URI.",
     )
     @click.option(
+        "--kms",
+        metavar="URI",
+        help="Sign with a key in a cloud: awskms:…, gcpkms:…, azurekms://…, hv:… (Vault).",
+    )
+    @click.option(
         "--signing-certificate",
         "certificate",
         type=click.Path(path_type=Path, dir_okay=False),
@@ -195,7 +211,7 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         names = (
-            *("key", "pkcs11_uri", "certificate", "chain", "timestamp_url"),
+            *("key", "pkcs11_uri", "kms", "certificate", "chain", "timestamp_url"),
             *("keyless", "token_file", "trust_config", "staging", "no_browser", "yes"),
         )
         kwargs["signer"] = SignerChoice(**{name: kwargs.pop(name) for name in names})  # type: ignore[arg-type]  # click made them

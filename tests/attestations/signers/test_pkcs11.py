@@ -167,5 +167,5 @@ def test_token_signs_with_a_certificate(token: tuple[str, Path]) -> None:
 
 @pytest.mark.service
 def test_certificate_of_another_key_is_noticed(token: tuple[str, Path]) -> None:
-    with pytest.raises(SigningError, match="not that of the key on the token"):
+    with pytest.raises(SigningError, match="not that of the signing key"):
         signer(token, "p256", certificates=(ROOT.certificate,)).sign(STATEMENT)
