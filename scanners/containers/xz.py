@@ -5,18 +5,40 @@ from functools import partial
 
 from scanners.containers import stream
 from scanners.containers.unpacking import Method
+from scanners.errors import FormatError, LimitExceeded
 from scanners.reading import Blob, Reading
 
 NAME = "xz"
 
 _MEMORY = 192 << 20
 """bytes a dictionary may take: more than level 9 needs; a header may ask for gigabytes"""
+_DICTIONARY = 256 << 20
 _ERRORS: tuple[type[Exception], ...] = (lzma.LZMAError, EOFError)
 
 METHOD = Method(
     decoder=partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, memlimit=_MEMORY), errors=_ERRORS, magic=b"\xfd7zXZ\x00"
 )
 ALONE = Method(decoder=partial(lzma.LZMADecompressor, lzma.FORMAT_ALONE, memlimit=_MEMORY), errors=_ERRORS)
+
+
+def raw_lzma(properties: bytes) -> Method:
+    """Return the method for LZMA data without a header, from its five bytes of properties (zip and 7z carry those).
+
+    Raises:
+        FormatError: the properties make no sense.
+        LimitExceeded: the dictionary is larger than we are ready to hold.
+    """
+    if len(properties) != 5 or properties[0] >= 225:
+        raise FormatError("LZMA properties that make no sense")
+    rest, lc = divmod(properties[0], 9)
+    pb, lp = divmod(rest, 5)
+    size = max(4096, int.from_bytes(properties[1:5], "little"))
+    if lc + lp > 4:
+        raise FormatError("LZMA properties that make no sense")
+    if size > _DICTIONARY:
+        raise LimitExceeded("materialised", f"a dictionary of {size} bytes, more than {_DICTIONARY}")
+    chain = [{"id": lzma.FILTER_LZMA1, "dict_size": size, "lc": lc, "lp": lp, "pb": pb}]
+    return Method(decoder=partial(lzma.LZMADecompressor, lzma.FORMAT_RAW, filters=chain), errors=_ERRORS)
 
 
 def matches(blob: Blob) -> bool:

@@ -9,7 +9,7 @@ Sources: PKWARE APPNOTE.TXT 6.3.10; CVE-2025-1944 and CVE-2025-1945 (scanners th
 import zlib
 from collections.abc import Iterable
 
-from scanners.containers import deflate
+from scanners.containers import bzip2, deflate, xz, zstd
 from scanners.containers.unpacking import Method, Unpacked
 from scanners.containers.zip_records import (
     DEFLATED,
@@ -21,7 +21,7 @@ from scanners.containers.zip_records import (
     ZipEntry,
 )
 from scanners.containers.zip_union import Union, places
-from scanners.errors import FormatError, ScanError, Unsupported
+from scanners.errors import FormatError, LimitExceeded, ScanError, Unsupported
 from scanners.facts import Identified
 from scanners.limits import Budget
 from scanners.reader import Reader, Window
@@ -44,6 +44,7 @@ __all__ = [
 NAME = "zip"
 
 _DEFLATE = Method(decoder=deflate.raw, errors=deflate.ERRORS)
+_BZIP2, _LZMA, _ZSTANDARD, _XZ = 12, 14, 93, 95
 _CUT = frozenset({"zip-no-directory", "zip-directory-broken", "zip-many-directories"})
 """anomalies behind which members may be missing"""
 _CHECKED = 4 << 20
@@ -112,10 +113,35 @@ def member_reader(reader: Reader, entry: ZipEntry, budget: Budget) -> Reader:
     if entry.method == STORED:
         return Window(reader, entry.data_offset, entry.compressed_size)
     span = (entry.data_offset, entry.compressed_size)
+    size = entry.size if entry.size >= 0 else None
     if entry.method == DEFLATED:
-        return Unpacked(reader, span, _DEFLATE, budget, size=entry.size if entry.size >= 0 else None)
-    method = METHODS.get(entry.method, "unknown")
-    raise Unsupported(f"{entry.name!r} is compressed with method {entry.method} ({method})")
+        return Unpacked(reader, span, _DEFLATE, budget, size=size)
+    if entry.method == _LZMA:
+        span, method = _lzma(reader, span)
+    else:
+        method = _method(entry)
+    return Unpacked(reader, span, method, budget, size=size)
+
+
+def _method(entry: ZipEntry) -> Method:
+    """Return how a member unpacks that only some loaders read: zipfile knows bzip2 and LZMA, since 3.14 Zstandard."""
+    if entry.method == _BZIP2:
+        return bzip2.METHOD
+    if entry.method == _XZ:
+        return xz.METHOD
+    if entry.method == _ZSTANDARD:
+        return zstd.method()
+    name = METHODS.get(entry.method, "unknown")
+    raise Unsupported(f"{entry.name!r} is compressed with method {entry.method} ({name})")
+
+
+def _lzma(reader: Reader, span: tuple[int, int]) -> tuple[tuple[int, int], Method]:
+    """Read the header before LZMA data (APPNOTE 5.8.8); return where the data lies and how it unpacks."""
+    offset, length = span
+    head = reader.read_at(offset, 9)
+    if len(head) < 9 or length < 9 or head[2:4] != b"\x05\x00":
+        raise FormatError("LZMA data without its header", offset=offset)
+    return (offset + 9, length - 9), xz.raw_lzma(head[4:9])
 
 
 def matches(blob: Blob) -> bool:
@@ -159,7 +185,7 @@ def _hand_on(blob: Blob, reading: Reading, entry: ZipEntry, seen: dict[str, int]
     except FormatError as error:
         reading.unread(str(error))
         return
-    except Unsupported as error:
+    except (Unsupported, LimitExceeded) as error:
         reading.anomaly("unsupported-compression", str(error), entry.header_offset)
         reading.unread(str(error))
         return

@@ -29,6 +29,7 @@ STORAGES = "torch-storages"
 """under this key in `Blob.around`: bytes of each storage, by key"""
 
 _STORAGE = re.compile(r"(?:data|constants|tensors)/([0-9]+|[0-9a-f]+\.storage)\Z", re.IGNORECASE)
+_NUMPY = b"\x93NUMPY"
 _RECORD_LIMIT = 64
 _ORDERS = {b"little", b"big"}
 
@@ -108,5 +109,7 @@ def _claim(blob: Blob, entry: ZipEntry, below: str, storages: dict[str, int], *,
     elif script and lower.startswith("code/") and lower.endswith(".py"):
         blob.claim(entry.header_offset, SCRIPT_SOURCE)
     elif (found := _STORAGE.match(below)) is not None:
-        blob.claim(entry.header_offset, INERT)
         storages.setdefault(found.group(1), entry.size)
+        # np.load takes members of any zip, whatever they are called, when they begin like an array of objects.
+        if blob.reader.read_at(max(0, entry.data_offset), 6) != _NUMPY:
+            blob.claim(entry.header_offset, INERT)

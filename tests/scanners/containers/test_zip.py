@@ -1,6 +1,7 @@
 """Every reading of a zip archive: each row of the table of loader differences, and the arithmetic of its records."""
 
 import io
+import lzma
 import struct
 import zipfile
 
@@ -61,7 +62,7 @@ def test_ordinary_archive_has_its_members_and_no_anomaly() -> None:
     assert not directory(data).others
 
 
-@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
 def test_reads_what_zipfile_writes(method: int) -> None:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", compression=method) as made:
@@ -303,6 +304,23 @@ def test_thousands_of_anomalies_are_summed_up() -> None:
 
 
 # ---- what cannot be read
+
+
+def test_members_compressed_as_zstandard_and_xz_are_read() -> None:
+    zstandard = pytest.importorskip("zstandard")
+    members = [
+        Member(name=b"a", data=b"AAAA" * 9, method=93, compressed=zstandard.compress(b"AAAA" * 9)),
+        Member(name=b"b", data=b"BBBB" * 9, method=95, compressed=lzma.compress(b"BBBB" * 9)),
+    ]
+
+    assert contents(Archive(members=members).build()) == [b"AAAA" * 9, b"BBBB" * 9]
+
+
+def test_lzma_member_without_header_is_refused() -> None:
+    data = Archive(members=[Member(name=b"a", data=b"AAAA", method=14)]).build()
+
+    with pytest.raises(FormatError, match="LZMA"):
+        content(data, directory(data).entries[0])
 
 
 def test_unsupported_method_is_refused_by_name() -> None:

@@ -108,3 +108,7 @@ def test_storage_in_two_readings_counts_as_torch_reads_it() -> None:
     ]
 
     assert read(Archive(members=members).build()).blob.shared[torch_zip.STORAGES] == {"0": 8}
+
+
+def test_storage_that_is_an_array_file_is_read_as_one() -> None:
+    assert INERT not in roles(torch_archive(PICKLE, [("data/0", b"\x93NUMPY\x01\x00")]))["archive/data/0"]
