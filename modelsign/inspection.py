@@ -74,7 +74,7 @@ def inspect(target: str | os.PathLike[str], *, sandbox: Sandbox = Sandbox.AUTO) 
 
 
 def _inspect(path: str, descriptor: int, size: int, sandbox: Sandbox) -> Inspection:
-    [scanned] = scan_files([Job(path=path, descriptor=descriptor, size=size)], sandbox=sandbox)
+    [scanned] = scan_files([Job(path=path, descriptor=descriptor, size=size)], sandbox=sandbox, every_fact=True)
     named = {fact.location for fact in scanned.facts.facts if isinstance(fact, Import | Call | Stored)}
     places = sorted(
         {finding.location for finding in scanned.report.findings} & named,

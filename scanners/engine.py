@@ -13,7 +13,7 @@ from scanners.containers import zip as zip_container
 from scanners.containers.unpacking import Unpacked
 from scanners.containers.zip_records import LOCAL_MAGIC
 from scanners.errors import FormatError, LimitExceeded, ScanError
-from scanners.facts import Anomaly, Fact, Identified
+from scanners.facts import Anomaly, Fact, Identified, Tensor
 from scanners.findings import (
     Confidence,
     Coverage,
@@ -59,7 +59,8 @@ def scan_blob(reader: Reader, path: str, *, limits: Limits | None = None, sha256
     scan.run(Blob(reader=reader, name=path.rsplit("/", 1)[-1]), root)
     parsed, inert, unread = scan.account(root, reader.size)
     coverage = Coverage(parsed=parsed, inert=inert, unread=unread, reasons=scan.listed_reasons(unread))
-    facts = FileFacts(path=path, formats=scan.formats(), facts=tuple(scan.facts))
+    tensors = len({fact.name for fact in scan.facts if isinstance(fact, Tensor)})
+    facts = FileFacts(path=path, formats=scan.formats(), facts=tuple(scan.facts), tensors=tensors)
     findings = tuple(sorted(scan.judge(facts), key=_order))
     verdict = verdict_of(findings, complete=coverage.complete, crashed=scan.crashed, known=scan.known)
     report = FileReport(

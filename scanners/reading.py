@@ -95,6 +95,8 @@ class FileFacts:
     path: str
     formats: tuple[str, ...]
     facts: tuple[Fact, ...]
+    tensors: int = 0
+    """how many tensors of different names the file describes"""
 
 
 @dataclass(slots=True)

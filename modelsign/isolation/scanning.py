@@ -14,6 +14,7 @@ from scanners.findings import Confidence, Coverage, FileReport, Finding, Locatio
 from scanners.limits import Limits
 from scanners.reader import FileReader
 from scanners.reading import FileFacts
+from scanners.registry import TREE_FACTS
 from scanners.rules.file.coverage import READER_CRASHED
 
 _HEAD = 1024
@@ -40,6 +41,7 @@ def scan_files(
     sandbox: Sandbox = Sandbox.AUTO,
     bounds: Bounds | None = None,
     workers: int | None = None,
+    every_fact: bool = False,
 ) -> Iterator[ScannedFile]:
     """Scan the files of one target and yield what each came to, in order. Never raises for what a file contains.
 
@@ -50,21 +52,26 @@ def scan_files(
         sandbox: which layers of isolation to ask for.
         bounds: what one worker may use up; what ends there is reported as `error`.
         workers: how many at once; as many as there are processors by default.
+        every_fact: whether to hand on all that was seen, not only what rules about neighbours read. A checkpoint
+            states one fact a tensor, which takes as long to tell as to find.
 
     Raises:
         UsageError: the sandbox is required and this machine lacks a layer.
     """
     prepare(scan_data())
     bounds = bounds or Bounds()
-    return results(_Scan(limits, bounds.answer), jobs, sandbox=sandbox, bounds=bounds, workers=workers)
+    return results(
+        _Scan(limits, bounds.answer, every_fact=every_fact), jobs, sandbox=sandbox, bounds=bounds, workers=workers
+    )
 
 
 class _Scan:
     """The work, as `workers.Work`."""
 
-    def __init__(self, limits: Limits | None, room: int) -> None:
+    def __init__(self, limits: Limits | None, room: int, *, every_fact: bool) -> None:
         self._limits = limits
         self._room = room
+        self._every_fact = every_fact
 
     def descriptor(self, task: Job) -> int:
         return task.descriptor
@@ -86,6 +93,9 @@ class _Scan:
 
     def serve(self, task: Job) -> bytes:
         scanned = scan_blob(FileReader(task.descriptor, task.size), task.path, limits=self._limits)
+        if not self._every_fact:
+            kept = tuple(fact for fact in scanned.facts.facts if isinstance(fact, TREE_FACTS))
+            scanned = replace(scanned, facts=replace(scanned.facts, facts=kept))
         answer = wire.encode(scanned)
         # Half of the room, because one batch shares it and because of what frames the answer.
         return answer if len(answer) <= self._room // 2 else wire.encode(_without_facts(scanned, len(answer)))

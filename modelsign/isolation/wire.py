@@ -39,6 +39,7 @@ def encode(scanned: ScannedFile) -> bytes:
         "coverage": [coverage.parsed, coverage.inert, coverage.unread, coverage.reasons],
         "findings": [_finding_row(finding) for finding in report.findings],
         "facts": [_fact_row(fact) for fact in scanned.facts.facts],
+        "tensors": scanned.facts.tensors,
     }
     return json.dumps(document, separators=(",", ":")).encode("ascii")
 
@@ -56,8 +57,8 @@ def decode(data: bytes, *, path: str, size: int, sha256: str | None) -> ScannedF
 
 
 def _scanned(document: object, path: str, size: int, sha256: str | None) -> ScannedFile:
-    formats, verdict, coverage, findings, facts = _object(
-        document, "formats", "verdict", "coverage", "findings", "facts"
+    formats, verdict, coverage, findings, facts, tensors = _object(
+        document, "formats", "verdict", "coverage", "findings", "facts", "tensors"
     )
     parsed, inert, unread, reasons = _row(coverage, 4)
     report = FileReport(
@@ -78,7 +79,12 @@ def _scanned(document: object, path: str, size: int, sha256: str | None) -> Scan
         raise ValueError("the coverage does not add up to the size of the file")
     return ScannedFile(
         report=report,
-        facts=FileFacts(path=path, formats=report.formats, facts=tuple(_fact(row) for row in _list(facts))),
+        facts=FileFacts(
+            path=path,
+            formats=report.formats,
+            facts=tuple(_fact(row) for row in _list(facts)),
+            tensors=_count(tensors),
+        ),
     )
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from posixpath import dirname, join, normpath
 
-from scanners.facts import Reference, Tensor
+from scanners.facts import Reference
 from scanners.findings import Confidence, Finding, Rule, Severity
 from scanners.reading import FileFacts
 
@@ -54,10 +54,9 @@ def _compared(
         if not alone:
             yield _finding(file, MISMATCH, shard, f"{path} is in the index, but not among the files")
         return
-    tensors = len({fact.name for fact in found.facts if isinstance(fact, Tensor)})
     expected = int(shard.context.split(" ", 1)[0])
-    if tensors and tensors != expected:
-        yield _finding(file, MISMATCH, shard, f"{path} holds {tensors} tensors, the index expects {expected}")
+    if found.tensors and found.tensors != expected:
+        yield _finding(file, MISMATCH, shard, f"{path} holds {found.tensors} tensors, the index expects {expected}")
 
 
 def _extra(file: FileFacts, named: set[str], present: dict[str, FileFacts]) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from modelsign import isolation
 from modelsign.isolation import Bounds, Job, Sandbox
 from modelsign.isolation import scanning as isolated
 from scanners.engine import ScannedFile, scan_blob
+from scanners.facts import Tensor
 from scanners.findings import Verdict
 from scanners.reader import FileReader
 from tests.builders import checkpoints, safetensors
@@ -50,7 +51,14 @@ def here(job: Job) -> ScannedFile:
 def test_finds_the_same(jobs: list[Job], sandbox: Sandbox) -> None:
     if sandbox is Sandbox.REQUIRE and not all(layer.available for layer in isolation.layers()):
         pytest.skip("this machine lacks a layer of isolation")
-    assert list(isolation.scan_files(jobs, sandbox=sandbox)) == [here(job) for job in jobs]
+    assert list(isolation.scan_files(jobs, sandbox=sandbox, every_fact=True)) == [here(job) for job in jobs]
+
+
+def test_facts_that_only_one_file_needs_stay_with_the_worker(jobs: list[Job]) -> None:
+    shard = next(job for job in jobs if job.path == "model.safetensors")
+    [found] = isolation.scan_files([shard])
+    assert not any(isinstance(fact, Tensor) for fact in found.facts.facts)
+    assert found.facts.tensors == len([fact for fact in here(shard).facts.facts if isinstance(fact, Tensor)]) > 0
 
 
 def test_the_digest_is_the_callers(jobs: list[Job]) -> None:
@@ -87,14 +95,14 @@ def test_an_endless_scan_is_an_error(jobs: list[Job], monkeypatch: pytest.Monkey
 def test_too_much_to_tell_is_incomplete(jobs: list[Job]) -> None:
     clean = next(job for job in jobs if job.path == "model.safetensors")
     assert here(clean).report.verdict is Verdict.CLEAN
-    [found] = isolation.scan_files([clean], bounds=Bounds(answer=300))
+    [found] = isolation.scan_files([clean], bounds=Bounds(answer=300), every_fact=True)
     assert found.report.verdict is Verdict.INCOMPLETE
     assert not found.facts.facts
     assert not found.report.coverage.complete
 
 
 def test_only_text_shares_a_worker(jobs: list[Job]) -> None:
-    work = isolated._Scan(None, 1 << 20)
+    work = isolated._Scan(None, 1 << 20, every_fact=True)
     groups = {job.path: work.group(job) for job in jobs}
     assert groups["config.json"] == groups["README.md"] == ""
     assert groups["pytorch_model.bin"] is None
@@ -102,7 +110,7 @@ def test_only_text_shares_a_worker(jobs: list[Job]) -> None:
 
 
 def test_directories_do_not_share_a_worker(jobs: list[Job]) -> None:
-    work = isolated._Scan(None, 1 << 20)
+    work = isolated._Scan(None, 1 << 20, every_fact=True)
     text = next(job for job in jobs if job.path == "config.json")
     groups = {work.group(Job(path=path, descriptor=text.descriptor, size=text.size)) for path in ("a/x", "b/x")}
     assert groups == {"a", "b"}
@@ -116,6 +124,6 @@ def test_finds_the_same_in_other_tools_test_files() -> None:
             Job(path=path.name, descriptor=stack.enter_context(path.open("rb")).fileno(), size=path.stat().st_size)
             for path in files
         ]
-        found = list(isolation.scan_files(jobs))
+        found = list(isolation.scan_files(jobs, every_fact=True))
         assert [scanned.report for scanned in found] == [here(job).report for job in jobs]
         assert all(scanned.facts == here(job).facts for scanned, job in zip(found, jobs, strict=True))

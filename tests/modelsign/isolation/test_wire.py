@@ -75,7 +75,8 @@ def scanned_files(draw: st.DrawFn) -> ScannedFile:
         sha256=draw(st.none() | st.just("0" * 64)),
     )
     facts = tuple(draw(st.lists(st.one_of(*map(facts_of, FACTS)), max_size=4)))
-    return ScannedFile(report=report, facts=FileFacts(path=path, formats=formats, facts=facts))
+    tensors = draw(st.integers(0, 1000))
+    return ScannedFile(report=report, facts=FileFacts(path=path, formats=formats, facts=facts, tensors=tensors))
 
 
 @given(scanned_files())
