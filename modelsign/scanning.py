@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from modelsign.errors import NothingToDo
+from modelsign.errors import NothingToDo, SourceError
 from modelsign.isolation import Job, Sandbox, scan_files
 from modelsign.sources import Entry, Links, Source, source_of
 from modelsign.version import __version__
@@ -117,6 +117,8 @@ class _Opened:
                 try:
                     descriptor = self._source.open(entry)
                 except OSError as error:
+                    if self._source.is_file:
+                        raise SourceError(f"{entry.path}: cannot be opened: {error.strerror}") from error
                     self.others.append(not_opened(entry, f"cannot be opened: {error.strerror}"))
                     continue
                 status = os.fstat(descriptor)

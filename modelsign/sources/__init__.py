@@ -42,6 +42,11 @@ class Source(Protocol):
         """The name of the target, without what lies above it."""
         ...
 
+    @property
+    def is_file(self) -> bool:
+        """Whether the target is one file, which must be readable, rather than a collection of them."""
+        ...
+
     def entries(self) -> Sequence[Entry]:
         """Return all entries, sorted by path."""
         ...

@@ -40,14 +40,16 @@ class LocalSource:
             raise SourceError(f"{target}: there is no such file or directory") from error
         except OSError as error:
             raise SourceError(f"{target}: cannot be read: {error.strerror}") from error
-        self._is_directory = stat.S_ISDIR(status.st_mode)
-        if not self._is_directory and not stat.S_ISREG(status.st_mode):
+        except ValueError as error:
+            raise SourceError(f"{target!r}: no path has a NUL in it") from error
+        self.is_file = not stat.S_ISDIR(status.st_mode)
+        if self.is_file and not stat.S_ISREG(status.st_mode):
             raise SourceError(f"{target}: is {_kind(status.st_mode)}, not a file or directory")
         # Where a path of the report is found, for the names that are not simply below the root.
-        self._elsewhere: dict[str, str] = {} if self._is_directory else {self.name: self._root}
+        self._elsewhere: dict[str, str] = {self.name: self._root} if self.is_file else {}
 
     def entries(self) -> Sequence[Entry]:
-        if not self._is_directory:
+        if self.is_file:
             return [Entry(path=self.name, size=Path(self._root).stat().st_size)]
         entries = sorted(self._walk(), key=lambda entry: entry.path)
         blobs = self._blobs_in_use()

@@ -15,6 +15,7 @@ class StandardInput:
     """The bytes of standard input; a pipe is copied to an unnamed temporary file, because readers jump about."""
 
     name = "-"
+    is_file = True
 
     def __init__(self) -> None:
         if sys.stdin is None:  # the parent closed it

@@ -164,24 +164,15 @@ def test_a_file_that_cannot_be_opened_costs_one_file(tmp_path: Path, monkeypatch
     assert files["b.json"].verdict is Verdict.CLEAN
 
 
-def test_a_directory_replaced_by_a_link_on_the_way_is_not_entered(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    outside = tmp_path / "outside"
-    outside.mkdir()
-    (outside / "a.json").write_text("{}")
-    model = tmp_path / "model"
-    (model / "inner").mkdir(parents=True)
-    (model / "inner" / "a.json").write_text("{}")
-    from modelsign.sources.local import LocalSource
+def test_a_named_file_that_cannot_be_opened_is_a_source_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    monkeypatch.setattr("modelsign.sources.local._open_below", refused)
+    with pytest.raises(SourceError, match="Permission denied"):
+        modelsign.scan(tmp_path / "a.json")
 
-    source = LocalSource(str(model))
-    entries = source.entries()
-    (model / "inner" / "a.json").unlink()
-    (model / "inner").rmdir()
-    (model / "inner").symlink_to(outside)
-    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
-        source.open(entries[0])
+
+def refused(*_: object) -> int:
+    raise PermissionError(13, "Permission denied")
 
 
 def test_ignored_files_cost_completeness(tmp_path: Path) -> None:
