@@ -493,8 +493,8 @@ class Machine:
                             pos = after - base
                             at = self.at - base
                     elif op == 0x94:  # MEMOIZE
-                        if far:
-                            self._put(len(memo) - self.holes + len(far) - 1, stack[-1])
+                        if far or self.holes:
+                            self._put(len(memo) - self.holes + len(far), stack[-1])
                         else:
                             memo.append(stack[-1])
                     elif op == 0x8C:  # SHORT_BINUNICODE
@@ -899,8 +899,8 @@ class Machine:
             self.blobs.append(span)
         return span
 
-    # The memo: a list while indices come in order, a dictionary for those far beyond its end. The dictionary is empty
-    # exactly while the list has no hole: its key -1 marks the irregular state.
+    # The memo: a list while indices come more or less in order, a dictionary for those far beyond its end. An index is
+    # in one of them: a value is appended to the list past the dictionary only while that is empty.
 
     def _put(self, index: int, value: Value) -> None:
         memo = self.memo
@@ -910,7 +910,6 @@ class Machine:
                 self.holes -= 1
             memo[index] = value
             return
-        far[-1] = None
         if index - len(memo) + self.holes > _HOLES:
             far[index] = value
             return

@@ -76,6 +76,13 @@ def bear_witness(
     witness.nested()
 
 
+def bear_witness_of_calls(stream: PickleRun, reader: Reader, reading: Reading) -> None:
+    """State what a run calls and imports, and nothing about the values it leaves behind."""
+    witness = _Witness(stream, reader, reading)
+    witness.calls()
+    witness.imports()
+
+
 class _Witness:
     def __init__(self, stream: PickleRun, reader: Reader, reading: Reading) -> None:
         self.run = stream
