@@ -8,7 +8,7 @@ the last look at it; whatever changed meanwhile denies.
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +71,7 @@ def verify(
     issuer_regexp: str | None = None,
     certificate_claims: Mapping[str, str] | None = None,
     sigstore: "SigstoreTrust | None" = None,
+    max_trust_age: timedelta | None = None,
     verifiers: Sequence[Verifier] = (),
     policy: "PathLike | Policy | None" = None,
     signature: PathLike | None = None,
@@ -104,6 +105,7 @@ def verify(
         issuer_regexp: the same as a regular expression.
         certificate_claims: what the certificate must say besides, for example ``repository_id``.
         sigstore: the Sigstore instance to believe; public good unless given.
+        max_trust_age: refuse Sigstore roots that were fetched longer ago.
         verifiers: verifiers of `attestations.signers` that the caller has already.
         policy: a policy or its file.
         signature: where the signature lies, if not in its usual place.
@@ -148,7 +150,7 @@ def verify(
         claims=certificate_claims or {},
         signed_after=signed_after,
         signed_before=signed_before,
-        sigstore=sigstore or _default_instance(offline=offline, needed=identity or identity_regexp),
+        sigstore=sigstore or _default_instance(offline, max_trust_age, needed=identity or identity_regexp),
     )
     ignored = _ignored(model, ignore)
     request = Request(
@@ -165,7 +167,9 @@ def verify(
         claimed=None if claimed_digests is None else _claimed(Path(claimed_digests), model.name or "model", ignored),
         accept_claimed=accept_claimed_digests,
         policy=loaded,
-        verifiers=_verifiers(trusted.verifiers(verifiers), loaded, sigstore, offline=offline),
+        verifiers=_verifiers(
+            trusted.verifiers(verifiers), loaded, sigstore, offline=offline, max_trust_age=max_trust_age
+        ),
         progress=progress,
         now=now or datetime.now(UTC),
     )
@@ -184,12 +188,12 @@ def _load(path: Path) -> Policy:
     return load(path)
 
 
-def _default_instance(*, offline: bool, needed: str | None) -> "SigstoreTrust | None":
+def _default_instance(offline: bool, max_trust_age: timedelta | None, *, needed: str | None) -> "SigstoreTrust | None":
     if needed is None:
         return None
-    from attestations.signers.sigstore import SigstoreTrust
+    from modelsign.trusting import instance
 
-    return SigstoreTrust(offline=offline)
+    return instance(None, offline=offline, max_age=max_trust_age)
 
 
 def _ignored(model: Path, patterns: Sequence[str]) -> tuple[str, ...]:
@@ -204,9 +208,16 @@ def _ignored(model: Path, patterns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _verifiers(
-    caller: tuple[Verifier, ...], policy: Policy | None, sigstore: "SigstoreTrust | None", *, offline: bool
+    caller: tuple[Verifier, ...],
+    policy: Policy | None,
+    sigstore: "SigstoreTrust | None",
+    *,
+    offline: bool,
+    max_trust_age: timedelta | None,
 ) -> Verifiers:
-    verifiers = Verifiers() if policy is None else policy_verifiers(policy, sigstore, offline=offline)
+    verifiers = Verifiers()
+    if policy is not None:
+        verifiers = policy_verifiers(policy, sigstore, offline=offline, max_age=max_trust_age)
     if not caller and not verifiers.policy:
         if policy is not None:
             raise UsageError(

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -31,8 +31,9 @@ from attestations.errors import (
 )
 from attestations.signers.certificate_names import fulcio_claims, issuer_of, load_certificate, subject_names
 from attestations.statement import Statement
-from attestations.strict_json import object_of, parse_object, text_of
+from attestations.strict_json import Json, object_of, parse_object, text_of, write
 from attestations.timestamps import TimestampAuthority, proven_time
+from attestations.trust_file import TrustFile, is_trust_file
 from attestations.verify import Method, Proof, SignedBy, TimeSource
 
 if TYPE_CHECKING:
@@ -60,10 +61,12 @@ class SigstoreTrust:
     Attributes:
         source: "public-good", "staging", or the path of a trusted root or client trust configuration (JSON).
         offline: open no connection for trust material; use what is cached or came with the sigstore package.
+        max_age: refuse roots that were fetched longer ago, or whose age is not known.
     """
 
     source: str | Path = "public-good"
     offline: bool = False
+    max_age: timedelta | None = None
 
     def trusted_root(self) -> "TrustedRoot":
         """Return the certificates and log keys to verify with.
@@ -71,15 +74,35 @@ class SigstoreTrust:
         Raises:
             TrustError: they cannot be read or refreshed.
         """
-        from sigstore.models import TrustedRoot
-
         if not isinstance(self.source, Path):
+            if self.offline:
+                self._check_age(None)
             return self.client_config().trusted_root
         data = _read(self.source)
+        if is_trust_file(_document(data, self.source)):
+            file = TrustFile.parse(data, str(self.source))
+            self._check_age(file.fetched)
+            return root_of(file)
+        self._check_age(None)
         if _is_client_config(data, self.source):
             return self.client_config().trusted_root
-        with _trust_errors(self.source):
-            return TrustedRoot.from_file(str(self.source))
+        return _root_from(data, self.source)
+
+    def _check_age(self, fetched: datetime | None) -> None:
+        if self.max_age is None:
+            return
+        if fetched is None:
+            raise TrustError(
+                f"{self.source}: nothing says how old these roots are, and they may be {self.max_age.days} days old at "
+                "most; use a file of `modelsign trust export`, which carries its date"
+            )
+        age = datetime.now(UTC) - fetched
+        if age > self.max_age:
+            raise TrustError(
+                f"{self.source}: the roots were fetched on {fetched:%Y-%m-%d}, {age.days} days ago, and may be "
+                f"{self.max_age.days} days old at most; get new ones (`modelsign trust update`, or `trust export` on a "
+                "machine with a network)"
+            )
 
     def client_config(self) -> "ClientTrustConfig":
         """Return the services to sign with, along with the trusted root.
@@ -106,6 +129,23 @@ class SigstoreTrust:
             if self.source == "staging":
                 return ClientTrustConfig.staging(offline=self.offline)
         raise TrustError(f"{self.source!r} is no Sigstore instance; use 'public-good', 'staging' or a file")
+
+
+def root_of(file: TrustFile) -> "TrustedRoot":
+    """Return the certificates and log keys of a trust file.
+
+    Raises:
+        TrustError: they are not such.
+    """
+    return _root_from(write(file.trusted_root), f"the roots of {file.instance}")
+
+
+def _root_from(data: bytes, name: str | Path) -> "TrustedRoot":
+    from sigstore.models import TrustedRoot
+    from sigstore_models.trustroot import v1
+
+    with _trust_errors(name):
+        return TrustedRoot(v1.TrustedRoot.from_json(data))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -445,11 +485,15 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _is_client_config(data: bytes, path: Path) -> bool:
+def _document(data: bytes, path: Path) -> dict[str, Json]:
     try:
-        media_type = parse_object(data, str(path)).get("mediaType")
+        return parse_object(data, str(path))
     except EnvelopeError as error:
         raise TrustError(f"{path}: not a Sigstore trust file: {error}") from error
+
+
+def _is_client_config(data: bytes, path: Path) -> bool:
+    media_type = _document(data, path).get("mediaType")
     return isinstance(media_type, str) and media_type.startswith(_TRUST_CONFIG_TYPE)
 
 

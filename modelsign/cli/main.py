@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "verify": ("modelsign.cli.verify", "Verify signature, content and claims before loading."),
     "release": ("modelsign.cli.release", "Scan, convert, sign, attest and verify in one go."),
     "policy": ("modelsign.cli.policy", "Begin a policy, look for mistakes in one, tell what one asks."),
+    "trust": ("modelsign.cli.trust", "Show, fetch and carry the roots of Sigstore instances."),
     "keys": ("modelsign.cli.keys", "Make a local key pair to start with."),
     "inspect": ("modelsign.cli.inspect", "Show what is inside a file: members, opcodes, imports, tensors."),
     "rules": ("modelsign.cli.rules", "List the rules, or explain one."),

@@ -4,16 +4,24 @@ cosign's names for the same things are accepted, so that a command line can be c
 """
 
 import functools
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
+if sys.version_info >= (3, 12):
+    from typing import override
+else:
+    from typing_extensions import override
+
 from modelsign.config import refuse_inside
 from modelsign.errors import UsageError
 from modelsign.policy.identities import CLAIMS
+from modelsign.policy.rules import duration
 
 if TYPE_CHECKING:
     from attestations.signers.sigstore import SigstoreTrust
@@ -22,6 +30,22 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+class Duration(click.ParamType):  # type: ignore[type-arg]  # generic only since click 8.5
+    """A span of time: `30m`, `24h`, `7d`, `4w`."""
+
+    name = "span"
+
+    @override
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        span = value if isinstance(value, timedelta) else duration(str(value))
+        if span is None:
+            self.fail(f"{value!r} is no span of time such as 30m, 24h, 7d or 4w", param, ctx)
+        return span
+
+
+DURATION = Duration()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +65,7 @@ class TrustChoice:
     any_subject: bool
     authorities: tuple[Path, ...]
     trusted_root: Path | None
+    max_trust_age: timedelta | None
     staging: bool
     policy: Path | None
     offline: bool
@@ -69,6 +94,7 @@ class TrustChoice:
             "issuer_regexp": self.issuer_regexp,
             "certificate_claims": self._claims(),
             "sigstore": self._instance(),
+            "max_trust_age": self.max_trust_age,
             "policy": self.policy,
             "offline": self.offline,
         }
@@ -132,9 +158,9 @@ class TrustChoice:
             raise UsageError("--staging and --trusted-root exclude each other; give one of them")
         if not self.staging and self.trusted_root is None:
             return None
-        from attestations.signers.sigstore import SigstoreTrust
+        from modelsign.trusting import instance
 
-        return SigstoreTrust(source=self.trusted_root or "staging", offline=self.offline)
+        return instance(self.trusted_root or "staging", offline=self.offline, max_age=self.max_trust_age)
 
 
 def trust_options(function: Callable[P, R]) -> Callable[P, R]:
@@ -211,6 +237,12 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
         metavar="FILE",
         help="Believe the Sigstore instance that this file describes, instead of public good.",
     )
+    @click.option(
+        "--max-trust-age",
+        type=DURATION,
+        metavar="SPAN",
+        help="Refuse Sigstore roots that were fetched longer ago (30d, say), or whose age is not known.",
+    )
     @click.option("--staging", is_flag=True, help="Believe Sigstore's staging instance, for trying out.")
     @click.option(
         "--policy",
@@ -223,7 +255,7 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
         names = (
             *("keys", "identity", "identity_regexp", "issuer", "issuer_regexp"),
             *("pins", "roots", "subject", "subject_name", "spki", "any_subject", "authorities"),
-            *("trusted_root", "staging", "policy"),
+            *("trusted_root", "max_trust_age", "staging", "policy"),
         )
         values = {name: kwargs.pop(name) for name in names}
         kwargs["trusted"] = TrustChoice(**values, offline=bool(kwargs.pop("offline")))  # type: ignore[arg-type]  # click made them

@@ -42,12 +42,11 @@ from modelsign.policy.rules import (
     TrustedRoots,
     When,
     calver,
+    duration,
 )
 
 SCHEMA = 1
 _MAX_BYTES = 1 << 20
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _Value = TypeVar("_Value")
 _Choice = TypeVar("_Choice", bound=Enum)
 
@@ -138,8 +137,9 @@ def _trust(table: "_Table", base: Path) -> Trust:
     if sigstore is not None and sigstore not in {"public-good", "staging"}:
         sigstore = str(base / sigstore)
     timestamps = tuple(base / path for path in table.texts("timestamps"))
+    max_age = _duration(table, "max_age")
     table.finish()
-    return Trust(keys=trusted, roots=roots, timestamps=timestamps, sigstore=sigstore)
+    return Trust(keys=trusted, roots=roots, timestamps=timestamps, sigstore=sigstore, max_age=max_age)
 
 
 def _trusted_key(keys: "_Table", name: str, base: Path) -> TrustedKey:
@@ -326,10 +326,10 @@ def _duration(table: "_Table", key: str) -> timedelta | None:
     text = table.optional(key, str)
     if text is None:
         return None
-    match = _DURATION.fullmatch(text)
-    if match is None:
+    span = duration(text)
+    if span is None:
         raise table.error(key, f"{text!r} is no duration such as '30m', '24h', '7d' or '4w'")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    return span
 
 
 def _near(name: str, known: Iterable[str]) -> str:

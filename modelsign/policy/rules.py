@@ -19,6 +19,8 @@ from modelsign.policy.identities import Pattern
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
+_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _CALVER = re.compile(r"[0-9]{4}\.[0-9]{1,2}(\.[0-9]+)?")
 
 
@@ -64,6 +66,8 @@ class Trust:
     """certificates of timestamp authorities whose word on the time counts"""
     sigstore: str | None = None
     """`public-good`, `staging`, or the path of a trusted root; None when the policy names none"""
+    max_age: timedelta | None = None
+    """how long ago the roots of that instance may have been fetched"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,3 +150,9 @@ def calver(version: str) -> tuple[int, ...] | None:
         return None
     numbers = tuple(int(part) for part in version.split("."))
     return (*numbers, 0) if len(numbers) == 2 else numbers
+
+
+def duration(text: str) -> timedelta | None:
+    """Return a span such as `30m`, `24h`, `7d` or `4w`, None for anything else."""
+    match = _DURATION.fullmatch(text)
+    return None if match is None else timedelta(**{_UNITS[match[2]]: int(match[1])})

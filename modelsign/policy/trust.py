@@ -6,7 +6,7 @@ are asked separately, because where both are given a signature must satisfy both
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,13 +122,16 @@ def _day(time: datetime) -> str:
     return f"{time:%Y-%m-%d}"
 
 
-def policy_verifiers(policy: Policy, sigstore: "SigstoreTrust | None", *, offline: bool) -> Verifiers:
+def policy_verifiers(
+    policy: Policy, sigstore: "SigstoreTrust | None", *, offline: bool, max_age: timedelta | None = None
+) -> Verifiers:
     """Return the verifiers for the keys and identities of a policy.
 
     Args:
         policy: the policy.
         sigstore: the instance to believe instead of the one that the policy names.
         offline: open no connection for trust material.
+        max_age: how long ago it may have been fetched, where that is stricter than what the policy says.
 
     Raises:
         PolicyError: a key cannot be used, or identities are named and no Sigstore instance is.
@@ -142,7 +145,7 @@ def policy_verifiers(policy: Policy, sigstore: "SigstoreTrust | None", *, offlin
     verifiers = [*named.values()]
     keyless = [one for one in patterns if isinstance(one, CertificateIdentity)]
     if keyless:
-        trust = sigstore or _instance(policy, offline=offline)
+        trust = sigstore or _instance(policy, offline=offline, max_age=max_age)
         verifiers.append(identity_verifier(trust, keyless, expected="an identity of the policy"))
     return Verifiers(policy=tuple(verifiers), named=named)
 
@@ -202,8 +205,8 @@ def _key_verifier(key: TrustedKey, authorities: "tuple[TimestampAuthority, ...]"
     )
 
 
-def _instance(policy: Policy, *, offline: bool) -> "SigstoreTrust":
-    from attestations.signers.sigstore import SigstoreTrust
+def _instance(policy: Policy, *, offline: bool, max_age: timedelta | None) -> "SigstoreTrust":
+    from modelsign.trusting import instance
 
     source = policy.trust.sigstore
     if source is None:
@@ -211,4 +214,9 @@ def _instance(policy: Policy, *, offline: bool) -> "SigstoreTrust":
             f"{policy.path or policy.name}: identities are named, but no Sigstore instance to believe; say "
             'sigstore = "public-good" (or "staging", or the path of a trusted root) in [trust]'
         )
-    return SigstoreTrust(source=source if source in {"public-good", "staging"} else Path(source), offline=offline)
+    ages = [age for age in (max_age, policy.trust.max_age) if age is not None]
+    return instance(
+        source if source in {"public-good", "staging"} else Path(source),
+        offline=offline,
+        max_age=min(ages, default=None),
+    )

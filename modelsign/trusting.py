@@ -1,0 +1,194 @@
+"""Roots of Sigstore instances on this machine: where they are, how old, and how they reach one without a network.
+
+Online, sigstore-python refreshes its own cache (TUF) with each verification. For a site without a network, `export`
+writes the roots with the day they were fetched into one file, `import_file` puts it into the user's configuration
+directory, and `--offline` prefers what lies there. An import never replaces newer roots by older ones.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attestations.errors import TrustError
+from attestations.strict_json import parse_object
+from attestations.trust_file import TrustFile
+from modelsign.config import user_directory
+from modelsign.errors import UsageError
+from modelsign.publish import replacing_file
+
+if TYPE_CHECKING:
+    from attestations.signers.sigstore import SigstoreTrust
+
+INSTANCES = ("public-good", "staging")
+_MAX_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roots:
+    """What there is for one instance."""
+
+    instance: str
+    place: str
+    """a file, or how the roots came here"""
+    fetched: datetime | None
+    """None where nothing says when"""
+    authorities: int
+    logs: int
+    timestamp_authorities: int
+
+    def age(self, now: datetime) -> timedelta | None:
+        """Return how long ago the roots were fetched."""
+        return None if self.fetched is None else now - self.fetched
+
+
+def stored(instance: str) -> Path:
+    """Return where imported or updated roots of an instance lie."""
+    return user_directory() / "trust" / f"{instance}.json"
+
+
+def instance(source: str | Path | None, *, offline: bool, max_age: timedelta | None) -> "SigstoreTrust":
+    """Return the trust to verify with.
+
+    Args:
+        source: one of `INSTANCES`, a file, or None for public good.
+        offline: open no connection; roots that were imported or updated here come first.
+        max_age: how long ago they may have been fetched.
+    """
+    from attestations.signers.sigstore import SigstoreTrust
+
+    named = "public-good" if source is None else source
+    if isinstance(named, str) and offline and stored(named).is_file():
+        return SigstoreTrust(source=stored(named), offline=True, max_age=max_age)
+    return SigstoreTrust(source=named, offline=offline, max_age=max_age)
+
+
+def fetch(name: str) -> TrustFile:
+    """Fetch the roots of an instance over the network.
+
+    Raises:
+        TrustError: it does not answer, or what it says does not hold.
+    """
+    return _file(name, offline=False, fetched=datetime.now(UTC))
+
+
+def at_hand(name: str) -> TrustFile:
+    """Return the roots of an instance that are on this machine and carry a date.
+
+    Raises:
+        TrustError: there are none.
+    """
+    if stored(name).is_file():
+        return _read(stored(name))
+    raise TrustError(
+        f"there are no roots of {name} with a date on this machine; `modelsign trust update` fetches them, `modelsign "
+        "trust import FILE` takes those of another machine"
+    )
+
+
+def update(name: str) -> TrustFile:
+    """Fetch the roots of an instance and keep them for `--offline`."""
+    file = fetch(name)
+    _store(file)
+    return file
+
+
+def export(path: Path, file: TrustFile, *, force: bool) -> None:
+    """Write roots with their date into one file, to be carried elsewhere."""
+    with replacing_file(path, force=force) as output:
+        output.write(file.to_json())
+
+
+def import_file(path: Path, *, force: bool = False) -> TrustFile:
+    """Take roots that another machine exported.
+
+    Args:
+        path: the file.
+        force: also when this machine has newer ones.
+
+    Raises:
+        TrustError: the file is not usable.
+        UsageError: it is of no known instance, is dated in the future, or would replace newer roots.
+    """
+    file = _read(path)
+    _counted(file)
+    if file.instance not in INSTANCES:
+        raise UsageError(f"{path}: roots of {file.instance!r}; known are {' and '.join(INSTANCES)}")
+    if file.fetched > datetime.now(UTC) + timedelta(days=1):
+        raise UsageError(f"{path}: dated {file.fetched:%Y-%m-%d}, which is in the future; check the clocks")
+    place = stored(file.instance)
+    if place.is_file() and not force:
+        present = _read(place)
+        if present.fetched > file.fetched:
+            raise UsageError(
+                f"{path}: from {file.fetched:%Y-%m-%d}, older than the roots here ({present.fetched:%Y-%m-%d}); older "
+                "roots may trust what was revoked since. --force takes them all the same"
+            )
+    _store(file)
+    return file
+
+
+def status() -> tuple[Roots, ...]:
+    """Return what `--offline` would use for each instance."""
+    return tuple(_status(name) for name in INSTANCES)
+
+
+def _status(name: str) -> Roots:
+    place = stored(name)
+    if place.is_file():
+        return _roots(_read(place), str(place), dated=True)
+    return _roots(
+        _file(name, offline=True, fetched=datetime.now(UTC)), "the cache of the sigstore package", dated=False
+    )
+
+
+def _roots(file: TrustFile, place: str, *, dated: bool) -> Roots:
+    authorities, logs, timestamps = _counted(file)
+    return Roots(
+        instance=file.instance,
+        place=place,
+        fetched=file.fetched if dated else None,
+        authorities=authorities,
+        logs=logs,
+        timestamp_authorities=timestamps,
+    )
+
+
+def _counted(file: TrustFile) -> tuple[int, int, int]:
+    """Read the roots as a verification would, and count authorities, logs and timestamp authorities."""
+    from attestations.signers.sigstore import root_of
+
+    root = root_of(file)
+    return len(root.get_fulcio_certs()), len(_list(file, "tlogs")), len(root.get_timestamp_authorities())
+
+
+def _list(file: TrustFile, key: str) -> list[object]:
+    value = file.trusted_root.get(key)
+    return [*value] if isinstance(value, list) else []
+
+
+def _file(name: str, *, offline: bool, fetched: datetime) -> TrustFile:
+    from attestations.signers.sigstore import SigstoreTrust
+
+    root = SigstoreTrust(source=name, offline=offline).trusted_root()
+    # sigstore-python has no public way to write a trusted root down.
+    document = parse_object(root._inner.to_json().encode(), f"the roots of {name}")  # noqa: SLF001
+    return TrustFile(instance=name, fetched=fetched, trusted_root=document)
+
+
+def _read(path: Path) -> TrustFile:
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise TrustError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > _MAX_BYTES:
+        raise TrustError(f"{path}: too large to be a trust file")
+    return TrustFile.parse(data, str(path))
+
+
+def _store(file: TrustFile) -> None:
+    place = stored(file.instance)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with replacing_file(place, force=True) as output:
+        output.write(file.to_json())
