@@ -42,7 +42,8 @@ class Blob:
 
     def claim(self, header_offset: int, *roles: str) -> None:
         """Give roles to a member of this container. Formats that know the layout come before the container itself."""
-        self.claims[header_offset] = self.claims.get(header_offset, frozenset()) | frozenset(roles)
+        known = self.claims.get(header_offset)
+        self.claims[header_offset] = frozenset(roles) if known is None else known | frozenset(roles)
 
     def claimed(self, header_offset: int) -> frozenset[str]:
         """Return the roles of a member."""

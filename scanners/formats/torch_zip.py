@@ -31,6 +31,7 @@ STORAGES = "torch-storages"
 _STORAGE = re.compile(r"(?:data|constants|tensors)/([0-9]+|[0-9a-f]+\.storage)\Z", re.IGNORECASE)
 _NUMPY = b"\x93NUMPY"
 _RECORD_LIMIT = 64
+_NEAR = 4096
 _ORDERS = {b"little", b"big"}
 
 
@@ -42,25 +43,36 @@ def matches(blob: Blob) -> bool:
 def read(blob: Blob, reading: Reading) -> None:
     """Give roles to the members, and state what contradicts the layout."""
     directory = directory_of(blob, reading.budget)
-    pickles = [entry for entry in directory.everything if _below_root(entry.name).lower() == "data.pkl"]
+    everything = directory.everything
+    storages: dict[str, int] = {}
+    records: list[tuple[ZipEntry, str]] = []
+    roots: dict[str, str] = {}
+    found: list[ZipEntry] = []
+    for entry in everything:
+        root, slash, below = entry.name.partition("/")
+        if not entry.is_directory:
+            roots.setdefault(root if slash else "", entry.name)
+        storage = _STORAGE.match(below)
+        if storage is None:
+            records.append((entry, below.lower()))
+        elif not entry.is_directory:
+            found.append(entry)
+            storages.setdefault(storage.group(1), entry.size)
+    pickles = [entry for entry, below in records if below == "data.pkl"]
     if not pickles:
         return
     root = root_of(directory)
-    script = any(_below_root(entry.name).lower() == "constants.pkl" for entry in directory.everything)
+    script = any(below == "constants.pkl" for _, below in records)
     order = byte_order(blob, directory, reading.budget)
     detail = f"TorchScript, {order}" if script else order
     reading.state(Identified(location=reading.at(), format=NAME, detail=detail))
     if order not in {"little", "big"}:
         reading.anomaly("torch-record-malformed", "the byteorder record says neither little nor big", 0)
-    storages: dict[str, int] = {}
     blob.shared[STORAGES] = storages
-    roots: dict[str, str] = {}
-    for entry in directory.everything:
-        below = _below_root(entry.name)
-        if entry.is_directory:
-            continue
-        _claim(blob, entry, below, storages, script=script)
-        roots.setdefault(entry.name.split("/", 1)[0] if "/" in entry.name else "", entry.name)
+    for entry, below in records:
+        if not entry.is_directory:
+            _claim(blob, entry, below, script=script)
+    _claim_storages(blob, found)
     for entry in pickles:
         if entry.name.split("/", 1)[0].lower() != root.lower():
             reading.anomaly(
@@ -98,18 +110,26 @@ def _below_root(name: str) -> str:
     return name.split("/", 1)[1] if "/" in name else ""
 
 
-def _claim(blob: Blob, entry: ZipEntry, below: str, storages: dict[str, int], *, script: bool) -> None:
-    lower = below.lower()
-    if lower == "data.pkl":
+def _claim(blob: Blob, entry: ZipEntry, below: str, *, script: bool) -> None:
+    """Give the role to a record that is no storage; ``below`` is its name in lower case."""
+    if below == "data.pkl":
         blob.claim(entry.header_offset, DATA_PICKLE)
-    elif lower == "constants.pkl":
+    elif below == "constants.pkl":
         blob.claim(entry.header_offset, CONSTANTS_PICKLE)
-    elif lower.endswith(".debug_pkl"):
+    elif below.endswith(".debug_pkl"):
         blob.claim(entry.header_offset, DEBUG_PICKLE)
-    elif script and lower.startswith("code/") and lower.endswith(".py"):
+    elif script and below.startswith("code/") and below.endswith(".py"):
         blob.claim(entry.header_offset, SCRIPT_SOURCE)
-    elif (found := _STORAGE.match(below)) is not None:
-        storages.setdefault(found.group(1), entry.size)
-        # np.load takes members of any zip, whatever they are called, when they begin like an array of objects.
-        if blob.reader.read_at(max(0, entry.data_offset), 6) != _NUMPY:
+
+
+def _claim_storages(blob: Blob, entries: list[ZipEntry]) -> None:
+    """Call the storages inert, but those that begin like an array: np.load takes members whatever they are called."""
+    base = 0
+    buffer = b""
+    for entry in entries:
+        at = max(0, entry.data_offset)
+        if not base <= at <= base + len(buffer) - len(_NUMPY):
+            base = at
+            buffer = blob.reader.read_at(base, _NEAR)  # small storages lie close together
+        if not buffer.startswith(_NUMPY, at - base):
             blob.claim(entry.header_offset, INERT)
