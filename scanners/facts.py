@@ -28,8 +28,8 @@ class Import(Fact):
 
     @property
     def dotted(self) -> str:
-        """`module.name`."""
-        return f"{self.module}.{self.name}"
+        """`module.name`; of a module itself, its name."""
+        return f"{self.module}.{self.name}" if self.name else self.module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

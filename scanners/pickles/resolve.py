@@ -498,6 +498,14 @@ def full_name(value: Value) -> str:
     return f"{module}.{name}" if name else module
 
 
+def written_name(value: Global) -> str:
+    """Return a name as the file writes it, in today's modules: whatever it walks through, its module is imported."""
+    module, name = value.module, value.name
+    if value.protocol < 3:
+        module, name = python3_name(module, name)
+    return f"{module}.{name}" if name else module
+
+
 def anchored(module: str, name: str) -> tuple[str, str]:
     """Resolve a path that walks through a module into another one: ``pathlib`` and ``os.system`` is ``os.system``."""
     name = name.removesuffix(".__call__")

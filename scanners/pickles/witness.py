@@ -13,7 +13,7 @@ from scanners.facts import Call, Stored, Tensor
 from scanners.knowledge.tables import Tables, tables
 from scanners.limits import Budget
 from scanners.pickles.machine import INLINE, PickleRun, looks_nested, run
-from scanners.pickles.resolve import Called, Resolver, begins_compressed, full_name
+from scanners.pickles.resolve import Called, Resolver, begins_compressed, full_name, written_name
 from scanners.pickles.shapes import Shapes
 from scanners.pickles.tensors import ITEMSIZE
 from scanners.pickles.text import readable
@@ -152,13 +152,14 @@ class _Witness:
             self.import_(name, stated)
 
     def import_(self, name: Global, stated: set[str]) -> None:
-        dotted = full_name(name)
-        if dotted not in stated:
-            stated.add(dotted)
-            module, _, last = dotted.rpartition(".") if name.name else (dotted, "", "")
-            if name.name:
-                module, last = _split(name)
-            self.reading.imports(module, last, name.offset)
+        # What the file writes and what that comes to: a harmless name reached through a module imports the module.
+        for dotted in (written_name(name), full_name(name)):
+            if dotted not in stated:
+                stated.add(dotted)
+                parts = dotted.split(".")
+                depth = min(name.name.count(".") + 1 if name.name else 0, len(parts) - 1)
+                border = len(parts) - depth
+                self.reading.imports(".".join(parts[:border]), ".".join(parts[border:]), name.offset)
 
     # The tree: tensors with their names, callables that are kept.
 
@@ -374,14 +375,6 @@ def _bare(made: Made) -> bool:
         and not (made.states or made.items or made.entries or made.keywords)
         and isinstance(made.function, Global)
     )
-
-
-def _split(name: Global) -> tuple[str, str]:
-    """Return module and name as a loader of today sees them."""
-    dotted = full_name(name)
-    depth = name.name.count(".") + 1
-    parts = dotted.split(".")
-    return ".".join(parts[:-depth]) or parts[0], ".".join(parts[-depth:])
 
 
 def _decoded(text: bytes) -> bytes | None:

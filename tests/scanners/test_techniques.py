@@ -435,6 +435,33 @@ def test_the_report_names_what_an_indirection_comes_to(name: str) -> None:
     assert any(finding.rule.id == "MS101" and f"calls {function}" in finding.message for finding in findings)
 
 
+SUSPICIOUS = {
+    "a harmless name through an unknown module, which is imported": dump(
+        call("evilmodule", "collections.OrderedDict"),
+    ),
+    "the result of a boosting library's constructor": dump(
+        call("lightgbm.basic", "Booster", None, None, "/etc/passwd")
+    ),
+    "a vision model made from text": dump(call("ultralytics.nn.tasks", "DetectionModel", {"activation": CODE})),
+    "an index of transformers, by address": dump(
+        call("transformers.models.rag.retrieval_rag", "LegacyIndex", 768, "http://x.invalid")
+    ),
+    "an attribute of an object of the file": dump(
+        call("builtins", "getattr", call("collections", "Counter"), "most_common")
+    ),
+    "a call of an object of the file": dump(apply(new("torch.nn.modules.linear", "Linear"), 1)),
+    "a decompressing codec": dump(call("_codecs", "encode", "x", "zlib_codec")),
+    "a module itself": p.proto(2) + b"cevilmodule\n\n0N.",
+}
+
+
+@pytest.mark.parametrize("name", SUSPICIOUS)
+def test_suspicious(name: str) -> None:
+    verdict, findings = scan(SUSPICIOUS[name])
+
+    assert verdict is Verdict.SUSPICIOUS, findings
+
+
 HARMLESS = {
     "plain values": dump({"a": [1, 2.5, None, "x"], "b": (1, 2)}),
     "an ordered dictionary": dump(call("collections", "OrderedDict", [("a", 1)])),
