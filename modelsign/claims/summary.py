@@ -2,10 +2,8 @@
 
 from attestations.errors import AttestationError
 from attestations.predicates.model_scan import ModelScan
-from attestations.predicates.provenance import Provenance
 from attestations.uris import MODEL_SCAN_V0_1, OMS_SIGNATURE_V1, SLSA_PROVENANCE_V1, TEST_RESULT_V0_1
 from attestations.verify import BoundStatement
-from modelsign.claims.conversion import converted_files
 
 
 def summary_of(bound: BoundStatement) -> str:
@@ -25,6 +23,9 @@ def _said(bound: BoundStatement) -> str:
         complete = "complete" if scan.complete else "incomplete"
         return f"scan {scan.result.value}, {complete}, rule set {scan.scanner.ruleset}, {scan.coverage.files} files"
     if kind == SLSA_PROVENANCE_V1:
+        from attestations.predicates.provenance import Provenance
+        from modelsign.claims.conversion import converted_files
+
         provenance = Provenance.parse(statement.predicate)
         sources = ", ".join(resource.name for resource in provenance.dependencies) or "unnamed sources"
         return f"conversion of {sources} to {', '.join(sorted(converted_files(provenance)))}"

@@ -3,21 +3,22 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from attestations.signers.key import KeySigner
 from modelsign.cli.exits import exit_of_decision
 from modelsign.cli.options import TARGET, Verb, common, offline_option, quiet, reporting
 from modelsign.cli.output import Output
 from modelsign.cli.progress import progress_bar
-from modelsign.cli.signer import passphrase_for
 from modelsign.cli.trust_options import TrustChoice, trust_options
 from modelsign.config import refuse_inside
 from modelsign.policy.decision import Decision
-from modelsign.publish import replacing_file
 from modelsign.report.decision import write_human, write_json
 from modelsign.verification import verify as verify_model
+
+if TYPE_CHECKING:
+    from attestations.signers.key import KeySigner
 
 
 @click.command(
@@ -160,11 +161,12 @@ class _Gate:
     """Who sums an allowed decision up, and where to."""
 
     file: Path
-    key: KeySigner
+    key: "KeySigner"
     resource: str
 
     def write(self, decision: Decision) -> None:
         from modelsign.claims.verification_summary import summary_bundle
+        from modelsign.publish import replacing_file
 
         bundle = summary_bundle(decision, self.key, resource=self.resource, verified=datetime.now(UTC))
         with replacing_file(self.file, force=True) as file:
@@ -180,6 +182,9 @@ def _gate(vsa: Path | None, key: Path | None, resource: str | None, trusted: Tru
         raise click.UsageError(
             "a summary says who verified what against which policy: give --vsa-key, --resource-uri and --policy"
         )
+    from attestations.signers.key import KeySigner
+    from modelsign.cli.signer import passphrase_for
+
     return _Gate(file=vsa, key=KeySigner.load(key, passphrase_for(key)), resource=resource)
 
 

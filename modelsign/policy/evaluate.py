@@ -13,13 +13,10 @@ from typing import assert_never
 from attestations.errors import EnvelopeError
 from attestations.manifest import Manifest
 from attestations.predicates.model_scan import ModelScan, Result, Severity
-from attestations.predicates.provenance import Provenance
 from attestations.uris import CONVERT_BUILD_TYPE_V1, MODEL_SCAN_V0_1, SLSA_PROVENANCE_V1
-from modelsign.claims.conversion import converted_files
 from modelsign.policy.decision import Code, Level, Reason, Signer
 from modelsign.policy.evidence import Evidence, SignedClaim
 from modelsign.policy.identities import distinct
-from modelsign.policy.model_files import code_in, foreign_formats
 from modelsign.policy.rules import ConversionRule, Mode, ModelRules, Policy, ScanRule, When, calver
 
 
@@ -114,6 +111,8 @@ def _formats(policy: Policy, evidence: Evidence) -> Iterator[Reason]:
         message = "the policy limits formats, and without a local scan they are not known; leave out --no-scan"
         yield Reason(code=Code.FORMATS, message=message, passed=False)
         return
+    from modelsign.policy.model_files import foreign_formats
+
     foreign = foreign_formats(evidence.report, allowed)
     for name, formats in sorted(foreign.items()):
         message = f"{name} is {' and '.join(formats)}; the policy allows {', '.join(allowed)}"
@@ -130,6 +129,8 @@ def _remote_code(policy: Policy, evidence: Evidence) -> Iterator[Reason]:
         message = "the policy forbids code in the model, and without a local scan it is not known; leave out --no-scan"
         yield Reason(code=Code.REMOTE_CODE, message=message, passed=False, level=level)
         return
+    from modelsign.policy.model_files import code_in
+
     found = code_in(evidence.report)
     for name, why in sorted(found.items()):
         yield Reason(code=Code.REMOTE_CODE, message=f"{name}: {why}", passed=False, subject=name, level=level)
@@ -290,6 +291,9 @@ def _conversion_attested(policy: Policy, rule: ConversionRule, evidence: Evidenc
 
 def _converted(rule: ConversionRule, claim: SignedClaim, problems: list[str]) -> Mapping[str, str]:
     """Return the files whose conversion a statement attests, none where the statement is not acceptable."""
+    from attestations.predicates.provenance import Provenance
+    from modelsign.claims.conversion import converted_files
+
     bound = claim.bound
     try:
         provenance = Provenance.parse(bound.verified.statement.predicate)

@@ -12,7 +12,6 @@ import click
 from attestations.predicates.fields import rfc3339
 from modelsign.escape import plain
 from modelsign.policy.decision import Claim, Covered, Decision, Level, Reason, Signer
-from modelsign.report.json import text
 from modelsign.sizes import human_size
 
 SCHEMA = "modelsign.decision/v1"
@@ -20,6 +19,11 @@ _LISTED = 20
 """reasons of one kind that the human form shows one by one"""
 
 Json = dict[str, object]
+
+
+def text(value: str) -> str:
+    """Return ``value`` with lone surrogates spelled out, which JSON cannot carry."""
+    return value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def document(decision: Decision) -> Json:
