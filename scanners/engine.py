@@ -372,7 +372,8 @@ def _merged(ranges: list[tuple[int, int]], size: int) -> int:
     total = 0
     reached = 0
     for start, end in sorted(ranges):
-        low, high = max(start, reached, 0), min(end, size)
+        low = start if start > reached else reached  # noqa: FURB136 - once a member, and `max` takes three times as long
+        high = end if end < size else size  # noqa: FURB136 - as above
         if high > low:
             total += high - low
             reached = high

@@ -50,6 +50,8 @@ _END_SECONDS = 2.0
 """wall time between a worker's last byte and its end"""
 _MESSAGE = 2000
 """characters of an error's text"""
+_COLLECT = 100_000
+"""objects between two collections: most workers end before the first"""
 _OUT_OF_MEMORY = 77
 _FAILED = 70
 
@@ -430,6 +432,7 @@ def _serve(
     code = _FAILED
     try:
         gc.freeze()  # what the parent made is the parent's to collect
+        gc.set_threshold(_COLLECT)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())

@@ -82,5 +82,7 @@ def bytes_needed(tensor: Tensor) -> int | None:
         return None
     if 0 in tensor.shape:
         return 0
-    last = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.stride, strict=True))
-    return (tensor.storage_offset + last + 1) * width
+    elements = tensor.storage_offset + 1
+    for size, step in zip(tensor.shape, tensor.stride, strict=True):
+        elements += (size - 1) * step
+    return elements * width
