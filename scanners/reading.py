@@ -4,7 +4,7 @@ A format is a module that satisfies `Format`. It writes into a `Reading`; the en
 children, judges the facts and accounts for the bytes.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -37,17 +37,16 @@ class Blob:
     """what one format read and another may use again (a zip directory), under the name of the format that reads it"""
     around: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
     """the container's `shared`: what its formats know about this member's siblings (`torch-storages`, key to bytes)"""
-    claims: dict[int, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
-    """roles of members, by the offset of their headers"""
+    claims: dict[Hashable, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
+    """roles of members, by what tells a member from its siblings in this container"""
 
-    def claim(self, header_offset: int, *roles: str) -> None:
+    def claim(self, member: Hashable, *roles: str) -> None:
         """Give roles to a member of this container. Formats that know the layout come before the container itself."""
-        known = self.claims.get(header_offset)
-        self.claims[header_offset] = frozenset(roles) if known is None else known | frozenset(roles)
+        self.claims[member] = self.claims.get(member, frozenset()) | frozenset(roles)
 
-    def claimed(self, header_offset: int) -> frozenset[str]:
+    def claimed(self, member: Hashable) -> frozenset[str]:
         """Return the roles of a member."""
-        return self.claims.get(header_offset, frozenset())
+        return self.claims.get(member, frozenset())
 
 
 class Format(Protocol):

@@ -176,7 +176,10 @@ def _hand_on(blob: Blob, reading: Reading, entry: ZipEntry, seen: dict[str, int]
     span = (entry.data_offset, entry.compressed_size)
     if entry.encrypted:
         reading.unread(f"the member {entry.name} is marked as encrypted")
-    roles = blob.claimed(entry.header_offset)
+    roles = blob.claimed(entry.key)
+    # A streaming reader goes by the local name: what is weights under one name can be a payload under the other.
+    if entry.local_name != entry.raw_name:
+        roles -= {INERT}
     if INERT in roles and 0 <= entry.data_offset <= blob.reader.size:
         reading.inert(*span)
         return

@@ -76,6 +76,11 @@ class ZipEntry(NamedTuple):
     """who would deliver it: `directory` (every loader's), `zipfile`, `torch`, `other-directory`, `streaming`"""
 
     @property
+    def key(self) -> tuple[int, bytes]:
+        """What tells it from its siblings: two entries may name the same header."""
+        return self.header_offset, self.raw_name
+
+    @property
     def is_directory(self) -> bool:
         """Whether it only names a directory."""
         return self.raw_name.endswith(b"/") and self.size == 0 == self.compressed_size

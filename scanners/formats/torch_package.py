@@ -32,7 +32,7 @@ def read(blob: Blob, reading: Reading) -> None:
     for entry in directory.everything:
         below = entry.name.partition("/")[2]
         if below.startswith(".data/") and below.endswith(".storage"):
-            blob.claim(entry.header_offset, INERT)
+            blob.claim(entry.key, INERT)
         elif below.endswith(".py"):
             sources.append(below)
     if sources:

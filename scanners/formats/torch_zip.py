@@ -113,13 +113,13 @@ def _below_root(name: str) -> str:
 def _claim(blob: Blob, entry: ZipEntry, below: str, *, script: bool) -> None:
     """Give the role to a record that is no storage; ``below`` is its name in lower case."""
     if below == "data.pkl":
-        blob.claim(entry.header_offset, DATA_PICKLE)
+        blob.claim(entry.key, DATA_PICKLE)
     elif below == "constants.pkl":
-        blob.claim(entry.header_offset, CONSTANTS_PICKLE)
+        blob.claim(entry.key, CONSTANTS_PICKLE)
     elif below.endswith(".debug_pkl"):
-        blob.claim(entry.header_offset, DEBUG_PICKLE)
+        blob.claim(entry.key, DEBUG_PICKLE)
     elif script and below.startswith("code/") and below.endswith(".py"):
-        blob.claim(entry.header_offset, SCRIPT_SOURCE)
+        blob.claim(entry.key, SCRIPT_SOURCE)
 
 
 def _claim_storages(blob: Blob, entries: list[ZipEntry]) -> None:
@@ -132,4 +132,4 @@ def _claim_storages(blob: Blob, entries: list[ZipEntry]) -> None:
             base = at
             buffer = blob.reader.read_at(base, _NEAR)  # small storages lie close together
         if not buffer.startswith(_NUMPY, at - base):
-            blob.claim(entry.header_offset, INERT)
+            blob.claim(entry.key, INERT)

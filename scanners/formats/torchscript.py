@@ -9,12 +9,14 @@ Source: torch 2.13, `torch/csrc/jit/serialization/python_print.cpp` (how operato
 `aten::save`, `ops.namespace.name(…)` for all others).
 """
 
+import ast
 import re
 from collections.abc import Iterator
 from typing import Final
 
 from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Identified, Operator
+from scanners.formats.python_source import ROLE as PYTHON
 from scanners.formats.torch_zip import SCRIPT_SOURCE
 from scanners.reading import Blob, Reading
 
@@ -35,6 +37,14 @@ _OWN: Final = frozenset(
 )  # fmt: skip
 """namespaces of operators that torch, torchvision, torchaudio and torchtext register"""
 _EXCERPT: Final = 200
+_LITERAL: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'')
+_TOP: Final = re.compile(r"op_version_set = \d+|import __torch__[\w.]*|class \w+(?:\([\w.]*\))?:")
+_MEMBER: Final = re.compile(r'  (?:__\w+__(?:\[""\])? = |\w+ : )[^;]*')
+_FUNCTION: Final = re.compile(r"(?:  )?def \w+\(")
+_SIGNATURE: Final = re.compile(r"[^;]*\) -> [^;]*:")
+_CALL: Final = re.compile(r"[\w\])\"'][ \t]*\(|\w[\"']")
+"""a call, or a literal with a prefix (an f-string calls what it holds)"""
+_PYTHON_LIMIT: Final = 4 << 20
 
 
 def matches(blob: Blob) -> bool:
@@ -54,6 +64,12 @@ def read(blob: Blob, reading: Reading) -> None:
         raise FormatError("TorchScript that is not UTF-8", offset=error.start) from error
     reading.state(Identified(location=reading.at(), format=NAME))
     reading.parsed(0, size)
+    if runs_as_python(text):
+        # Whoever imports from the archive (torch.package, zipimport, an unpacked copy) runs it.
+        name = blob.name
+        reading.child(
+            name, blob.reader, span=(0, size), stored=True, roles=frozenset({PYTHON}), label=f"{name} as Python"
+        )
     ascii_only = len(text) == size
     for position, name, function, line in operators(text):
         offset = position if ascii_only else len(text[:position].encode())
@@ -66,6 +82,53 @@ def read(blob: Blob, reading: Reading) -> None:
                 domain="file" if name in {"aten::save", "aten::from_file"} else "custom",
             )
         )
+
+
+def runs_as_python(text: str) -> bool:
+    """Return whether the text is Python that does something when it is imported, which TorchScript never does.
+
+    TorchScript is printed in a fixed form: imports of `__torch__`, classes, and in them attributes and functions. Any
+    other line outside of functions is looked at as Python, and so are defaults that would be computed.
+    """
+    if _as_printed(text):
+        return False
+    if len(text) > _PYTHON_LIMIT:
+        raise LimitExceeded("text", f"{len(text)} characters of TorchScript in an unusual form")
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    except (RecursionError, MemoryError):
+        return True  # its reader says what is wrong with it
+    return True
+
+
+def _as_printed(text: str) -> bool:
+    """Return whether every line outside of functions has the form in which torch prints it."""
+    signature = ""
+    pending = False
+    body = 1 << 30  # lines indented further than this belong to a function
+    for line in _LITERAL.sub('""', text).split("\n"):
+        plain = line.lstrip(" ")
+        if not plain or plain[0] == "#":
+            continue
+        if pending:
+            signature += plain
+        elif len(line) - len(plain) > body:
+            continue
+        elif head := _FUNCTION.match(line):
+            signature = line[head.end() :]
+            pending = True
+            body = len(line) - len(plain)
+        else:
+            body = 1 << 30
+            if not _TOP.fullmatch(line) and (not _MEMBER.fullmatch(line) or _CALL.search(line)):
+                return False
+        if pending and signature.count("(") < signature.count(")"):
+            if not _SIGNATURE.fullmatch(signature) or _CALL.search(signature):
+                return False
+            pending = False
+    return not pending
 
 
 def operators(text: str) -> Iterator[tuple[int, str, str, str]]:

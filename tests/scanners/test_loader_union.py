@@ -175,6 +175,26 @@ def test_member_beyond_the_promised_number_which_zipfile_lists() -> None:
     assert place_of_payload(built(GOOD, record(b"other.pkl", HOSTILE), promised=1)) == ("archive/other.pkl",)
 
 
+def test_payload_that_one_entry_calls_weights_and_another_does_not() -> None:
+    weights = record(b"data/0", HOSTILE)
+    alias = record(b"x.pkl", HOSTILE, header_offset=0, in_local_headers=False)
+
+    assert place_of_payload(built(weights, GOOD, alias)) == ("archive/x.pkl",)
+
+
+def test_payload_that_only_the_directory_calls_weights() -> None:
+    assert place_of_payload(built(record(b"data/0", HOSTILE, local_name=b"archive/x.pkl"), GOOD))
+
+
+def test_python_that_calls_itself_torchscript_is_read_as_python_too() -> None:
+    source = b"class M(Module):\n  __parameters__ = []\n  x = __import__('os').system('echo hello')\n"
+    data = built(GOOD, record(b"constants.pkl", HARMLESS), record(b"code/__torch__.py", source))
+    report = scan(data)
+
+    assert report.verdict is Verdict.MALICIOUS
+    assert report.findings[0].location.members[0] == "archive/code/__torch__.py"
+
+
 def test_member_under_an_innocent_name() -> None:
     assert place_of_payload(built(GOOD, record(b"README.md", HOSTILE))) == ("archive/README.md",)
 

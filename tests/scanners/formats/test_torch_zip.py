@@ -23,7 +23,7 @@ def read(data: bytes) -> Reading:
 def roles(data: bytes) -> dict[str, frozenset[str]]:
     reading = read(data)
     directory = directory_of(reading.blob, reading.budget)
-    return {entry.name: reading.blob.claimed(entry.header_offset) for entry in directory.everything}
+    return {entry.name: reading.blob.claimed(entry.key) for entry in directory.everything}
 
 
 def anomalies(facts: list[Fact]) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 from scanners.engine import scan_blob
 from scanners.facts import Operator
 from scanners.findings import Verdict
-from scanners.formats.torchscript import operators
+from scanners.formats.torchscript import operators, runs_as_python
 from scanners.reader import BytesReader
 from tests.peers import peer_python, run_peer
 
@@ -46,15 +46,89 @@ def test_operator_carries_its_function_and_place() -> None:
     assert list(operators(text)) == [(text.index("torch"), "aten::save", "__setstate__", "torch.save(x)")]
 
 
+PRINTED = """import __torch__.other
+op_version_set = 1
+class M(Module):
+  __parameters__ = ["weight", ]
+  __annotations__["0"] = __torch__.a.B
+  training : bool
+  stride : Final[Tuple[int, int]] = (1, 1)
+  name : Final[str] = "f(x)"
+  def forward(self: __torch__.M,
+    x: Tensor,
+    y: Optional[Tuple[int, int]]=None) -> Tensor:
+    return torch.add((self).linear(x, ), 1)
+class Plain:
+  n : int
+def function(size: List[int], eps: float=1.0e-05) -> NoneType:
+  return None
+"""
+
+
+def test_the_form_in_which_torch_prints_is_no_python() -> None:
+    assert not runs_as_python(PRINTED)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import os\n",
+        "g()\n",
+        "if True:\n  g()\n",
+        "class M(Module):\n  x : int = g()\n",
+        "class M(Module):\n    x = g()\n",
+        "class M(g()):\n  x : int\n",
+        "class M:\n  x : int; g()\n",
+        "class M:\n  x : int = [g\n()]\n",
+        "class M:\n  x : int = g \\\n    ()\n",
+        'class M(Module):\n  x : str = f"{g()}"\n',
+        "class M:\n  x : int\n  @g\n  def f(self) -> int:\n    return 1\n",
+        "def f(a: int=g()) -> int:\n  pass\n",
+        "def f() -> int:\n  return 1\ng()\n",
+        "def f() -> int: g()\n",
+        "def f(\n  a: int=g(\n)) -> int:\n  pass\n",
+    ],
+)
+def test_what_would_run_when_imported_is_python(text: str) -> None:
+    assert runs_as_python(text)
+
+
+def test_other_text_is_neither() -> None:
+    assert not runs_as_python("this is no program at all\n")
+
+
 SCRIPT = """
 import sys, torch
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+class Pair(NamedTuple):
+    a: torch.Tensor
+    b: int
+
+@torch.jit.script
+class Counter:
+    def __init__(self, n: int):
+        self.n = n
+    def add(self, m: int = 3) -> int:
+        self.n += m
+        return self.n
+
 class M(torch.nn.Module):
+    name: torch.jit.Final[str]
     def __init__(self):
         super().__init__()
+        self.name = "f(x"
+        self.table = {"x(": 1}
         self.linear = torch.nn.Linear(2, 2)
-    def forward(self, x):
+        self.layers = torch.nn.ModuleList([torch.nn.Conv2d(1, 1, 1), torch.nn.BatchNorm2d(1)])
+        self.lstm = torch.nn.LSTM(2, 2)
+    def forward(self, x, y: Optional[Dict[str, List[Tuple[int, int]]]] = None, s: str = "q("):
+        counter = Counter(2)
+        pair = Pair(x, 1)
         %s
-        return self.linear(x)
+        if y is not None:
+            print(y)
+        return self.linear(x), counter.add(3) + pair.b
 torch.jit.save(torch.jit.script(M()), sys.argv[1])
 """
 
