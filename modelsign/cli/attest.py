@@ -9,9 +9,9 @@ from attestations.predicates.model_scan import Result
 from modelsign.attesting import Attested
 from modelsign.attesting import attest as attest_model
 from modelsign.cli.exits import Exit
-from modelsign.cli.options import TARGET, Verb, common, quiet, reporting
+from modelsign.cli.hashing import hashing_bar
+from modelsign.cli.options import TARGET, Verb, common, reporting
 from modelsign.cli.output import Output, Style
-from modelsign.cli.progress import progress_bar
 from modelsign.cli.signer import SignerChoice, signer_options
 from modelsign.errors import UsageError
 from modelsign.escape import plain
@@ -80,7 +80,7 @@ def attest(
     if not (scan or report_file or conversions):
         # Refused before a passphrase is asked for or an identity becomes public.
         raise UsageError("nothing to attest: give --scan, --report FILE or --conversion RECORD")
-    with progress_bar("Attesting", total=None, quiet=quiet()) as progress:
+    with hashing_bar(Path(target), label="Attesting", passes=2 if scan else 1) as progress:
         attested = attest_model(
             target,
             signer=signer.make(),

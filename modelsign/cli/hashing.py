@@ -11,9 +11,19 @@ from modelsign.cli.progress import progress_bar
 
 
 @contextlib.contextmanager
-def hashing_bar(model: Path, *, allow_symlinks: bool = False) -> Iterator[Callable[[int], None] | None]:
-    """Give a function that is told how many bytes were read; None where nothing is shown."""
+def hashing_bar(
+    model: Path, *, label: str = "Hashing", passes: int = 1, allow_symlinks: bool = False
+) -> Iterator[Callable[[int], None] | None]:
+    """Give a function that is told how many bytes were read; None where nothing is shown.
+
+    Args:
+        model: what is read.
+        label: what is being done.
+        passes: how often every byte is told: twice where a model is hashed and then scanned.
+        allow_symlinks: whether links are followed.
+    """
     # The directory is listed once more to know the total, but only for somebody who is watching.
-    total = bytes_to_hash(model, allow_symlinks=allow_symlinks) if sys.stderr.isatty() else None
-    with progress_bar("Hashing", total=total, quiet=quiet()) as progress:
+    watched = sys.stderr.isatty() and model.exists()
+    total = passes * bytes_to_hash(model, allow_symlinks=allow_symlinks) if watched else None
+    with progress_bar(label, total=total, quiet=quiet()) as progress:
         yield progress

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import click
 
 from modelsign.cli.exits import exit_of_decision
-from modelsign.cli.options import TARGET, Verb, common, offline_option, quiet, reporting
+from modelsign.cli.hashing import hashing_bar
+from modelsign.cli.options import TARGET, Verb, common, offline_option, reporting
 from modelsign.cli.output import Output
-from modelsign.cli.progress import progress_bar
 from modelsign.cli.trust_options import TrustChoice, trust_options
 from modelsign.config import refuse_inside
 from modelsign.policy.decision import Decision
@@ -127,7 +127,7 @@ def verify(
     if claimed_digests is not None:
         refuse_inside(claimed_digests, [target], what="list of digests")
     gate = _gate(vsa, vsa_key, resource_uri, trusted)
-    with progress_bar("Verifying", total=None, quiet=quiet()) as progress:
+    with hashing_bar(Path(target), label="Verifying", passes=1 if no_scan else 2) as progress:
         decision = verify_model(
             target,
             **trusted.arguments(target),  # type: ignore[arg-type]  # named after the parameters
