@@ -91,8 +91,12 @@ def lies_within(blob: Blob, budget: Budget, spans: Iterable[tuple[int, int]]) ->
         return False
     if not directory.entries:
         return False
-    start = min(entry.header_offset for entry in directory.entries)
-    end = max((offset + length for offset, length in directory.spans), default=start)
+    # Every member that a directory names, whichever: one that lies elsewhere in the blob is read only through this
+    # archive. What only the local headers show belongs to archives in other members.
+    named = [entry for entry in directory.everything if entry.loader != "streaming"]
+    start = min(entry.header_offset for entry in named)
+    ends = [offset + length for offset, length in directory.spans]
+    end = max(ends + [entry.data_offset + entry.compressed_size for entry in named])
     return any(offset <= start and end <= offset + length for offset, length in spans)
 
 

@@ -63,11 +63,13 @@ class Archive:
     promised: int | None = None
     """number of entries the end record claims"""
     zip64: bool = False
+    base: int = 0
+    """where the archive will lie in a larger file, for offsets that are absolute there"""
 
     def build(self) -> bytes:
         """Write the archive."""
         out = bytearray()
-        base = len(self.prefix) if self.adjust_prefix else 0
+        base = self.base + (len(self.prefix) if self.adjust_prefix else 0)
         offsets: list[int] = []
         for member in self.members:
             offsets.append(base + len(out))

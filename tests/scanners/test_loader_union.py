@@ -246,6 +246,18 @@ def test_payload_in_the_last_member_of_a_tar_is_found_once() -> None:
     assert len(scan(data, "model.nemo").findings) == 1
 
 
+def test_payload_elsewhere_in_a_tar_that_its_last_archive_lists_is_found() -> None:
+    # Offsets in the directory are absolute to torch: it finds the payload in the middle of another member.
+    hidden = record(b"data.pkl", HOSTILE)
+    local = built(hidden)[: 30 + len(hidden.name) + len(HOSTILE)]
+    first = Entry(name="a.txt", data=b"some text " + local).build()
+    listed = record(b"data.pkl", HOSTILE, header_offset=512 + 10, in_local_headers=False)
+    directory_at = len(first) + 512
+    data = first + Entry(name="b.ckpt", data=built(listed, base=directory_at)).build()
+
+    assert place_of_payload(data, "model.nemo")
+
+
 def test_pickle_that_holds_an_archive_at_its_end_is_no_polyglot() -> None:
     inner = built(GOOD, VERSION)
     report = scan(b"\x80\x03B" + len(inner).to_bytes(4, "little") + inner + b".", "model.pkl")
