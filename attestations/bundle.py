@@ -5,8 +5,9 @@ tolerant, because real bundles differ (no ``tlogEntries`` in key bundles of othe
 type, public keys given as hint or as bytes); judging is left to `attestations.verify`, and is not tolerant.
 """
 
+import base64
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from attestations.envelope import Envelope, decode, encode
@@ -89,7 +90,14 @@ class Bundle:
     @classmethod
     def of_key(cls, envelope: Envelope, *, hint: str, timestamps: Sequence[bytes] = ()) -> "Bundle":
         """Return a bundle for a signature by a key that the reader already has."""
-        return cls._build(envelope, {"publicKey": {"hint": hint}}, timestamps)
+        return cls(
+            document=_document(envelope, {"publicKey": {"hint": hint}}, timestamps),
+            media_type=BUNDLE_V0_3,
+            envelope=envelope,
+            material=Material.PUBLIC_KEY,
+            key_hint=hint,
+            timestamps=tuple(timestamps),
+        )
 
     @classmethod
     def of_chain(
@@ -97,22 +105,14 @@ class Bundle:
     ) -> "Bundle":
         """Return a bundle for a signature by the first of ``certificates`` (DER, leaf first)."""
         chain: list[Json] = [{"rawBytes": encode(certificate)} for certificate in certificates]
-        return cls._build(envelope, {"x509CertificateChain": {"certificates": chain}}, timestamps)
-
-    @classmethod
-    def _build(cls, envelope: Envelope, material: dict[str, Json], timestamps: Sequence[bytes]) -> "Bundle":
-        # model-signing 1.1.1 needs tlogEntries to be there, even when it is empty.
-        material["tlogEntries"] = []
-        if timestamps:
-            material["timestampVerificationData"] = {
-                "rfc3161Timestamps": [{"signedTimestamp": encode(timestamp)} for timestamp in timestamps]
-            }
-        document: dict[str, Json] = {
-            "mediaType": BUNDLE_V0_3,
-            "verificationMaterial": material,
-            "dsseEnvelope": envelope.to_document(),
-        }
-        return cls.parse(write(document))
+        return cls(
+            document=_document(envelope, {"x509CertificateChain": {"certificates": chain}}, timestamps),
+            media_type=BUNDLE_V0_3,
+            envelope=envelope,
+            material=Material.CERTIFICATE_CHAIN,
+            certificates=tuple(certificates),
+            timestamps=tuple(timestamps),
+        )
 
     @property
     def version(self) -> str:
@@ -122,6 +122,21 @@ class Bundle:
     def to_json(self) -> bytes:
         """Return the bundle as one line of JSON, without a line end; unknown fields are kept."""
         return self.document
+
+
+def _document(envelope: Envelope, material: dict[str, Json], timestamps: Sequence[bytes]) -> bytes:
+    # model-signing 1.1.1 needs tlogEntries to be there, even when it is empty.
+    material["tlogEntries"] = []
+    if timestamps:
+        material["timestampVerificationData"] = {
+            "rfc3161Timestamps": [{"signedTimestamp": encode(timestamp)} for timestamp in timestamps]
+        }
+    # The payload of a large manifest has megabytes: its base64 goes in as bytes, not through the encoder's copies.
+    small = replace(envelope, payload=b"").to_document()
+    document = write({"mediaType": BUNDLE_V0_3, "verificationMaterial": material, "dsseEnvelope": small})
+    before, mark, after = document.partition(b'"payload":""')
+    assert mark
+    return b"".join((before, b'"payload":"', base64.b64encode(envelope.payload), b'"', after))
 
 
 def _media_type(document: dict[str, Json]) -> str:

@@ -106,7 +106,7 @@ def _walk(
             if not stat.S_ISREG(status.st_mode):
                 raise NotRegular(f"{root}: neither a regular file nor a directory")
             return [("", _fingerprint(status))], []
-        walker = _Walker(root, frozenset(ignored), allow_symlinks=allow_symlinks, names_only=False)
+        walker = _Walker(root, frozenset(ignored), allow_symlinks=allow_symlinks)
         walker.run()
     except OSError as error:
         raise _unreadable(error, root) from error
@@ -118,8 +118,18 @@ def _walk(
 class _Walker:
     """One pass over a directory tree."""
 
-    def __init__(self, root: Path, ignored: frozenset[str], *, allow_symlinks: bool, names_only: bool) -> None:
+    def __init__(
+        self,
+        root: Path,
+        ignored: frozenset[str],
+        *,
+        allow_symlinks: bool,
+        names_only: bool = False,
+        expected: Mapping[str, Fingerprint] | None = None,
+    ) -> None:
         self._names_only = names_only
+        self._expected = expected
+        self.as_expected = 0
         self._root = root
         self._real_root = os.path.realpath(root)
         self._ignored = ignored
@@ -148,6 +158,11 @@ class _Walker:
                                 self.left_out.append(name)
                             elif self._names_only:
                                 self.names.append(name)
+                            elif self._expected is not None and self._expected.get(name) == _fingerprint(
+                                entry.stat(follow_symlinks=False)
+                            ):
+                                # Nothing to keep: a million files that are as they were need no memory.
+                                self.as_expected += 1
                             else:
                                 self.files.append((name, _fingerprint(entry.stat(follow_symlinks=False))))
                         elif entry.is_dir(follow_symlinks=False):
@@ -206,6 +221,14 @@ def check_same(
 
     Files in ``names`` that have no fingerprint there (they were not opened) must be there, and no more.
     """
+    if root.is_dir():
+        walker = _Walker(root, frozenset(ignored), allow_symlinks=allow_symlinks, expected=before)
+        try:
+            walker.run()
+        except OSError as error:
+            raise _unreadable(error, root) from error
+        if walker.as_expected == len(before) and not walker.files:
+            return
     after = dict(_walk(root, ignored, allow_symlinks=allow_symlinks)[0])
     if after == before:
         return

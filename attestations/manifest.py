@@ -421,11 +421,19 @@ def bytes_to_hash(model: Path, *, ignored: Sequence[str] = (), allow_symlinks: b
 
 def ambiguous_names(manifest: Manifest) -> tuple[tuple[str, ...], ...]:
     """Return groups of names that are one name on systems that fold case or normalise Unicode."""
+    names = manifest.files()
+    if len({_folded(name) for name in names}) == len(names):
+        return ()
     groups: dict[str, list[str]] = {}
-    for name in manifest.files():
-        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
-        groups.setdefault(folded, []).append(name)
-    return tuple(tuple(names) for _, names in sorted(groups.items()) if len(names) > 1)
+    for name in names:
+        groups.setdefault(_folded(name), []).append(name)
+    return tuple(tuple(group) for _, group in sorted(groups.items()) if len(group) > 1)
+
+
+def _folded(name: str) -> str:
+    if name.isascii():
+        return name.lower()
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _settings(

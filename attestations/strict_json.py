@@ -5,7 +5,7 @@ signed bytes could then see different claims. RFC 8259 section 4 leaves duplicat
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NoReturn, TypeAlias
 
 from attestations.errors import EnvelopeError
@@ -14,6 +14,9 @@ Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | Non
 
 # A manifest of a million files takes about 200 MB of JSON; nothing real is larger.
 MAX_BYTES = 256 * 1024 * 1024
+
+_LONG = 64
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def parse(data: bytes, what: str) -> Json:
@@ -49,12 +52,29 @@ def parse_object(data: bytes, what: str) -> dict[str, Json]:
 
 
 def write(value: Mapping[str, Json]) -> bytes:
-    """Return ``value`` as one line of JSON: sorted keys, no spaces, UTF-8; the same bytes on every machine."""
+    """Return ``value`` as one line of JSON: sorted keys, no spaces, UTF-8; the same bytes on every machine.
+
+    Long arrays are written item by item: the standard encoder would hold some ten strings for each of the items of a
+    manifest at once.
+    """
     try:
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-        return text.encode("utf-8")
+        return "".join(_chunks(dict(value))).encode("utf-8")
     except (ValueError, RecursionError) as error:  # lone surrogates, NaN, depth
         raise EnvelopeError(f"a value cannot be written as JSON: {error}") from error
+
+
+def _chunks(value: Json) -> Iterator[str]:
+    if isinstance(value, dict) and value:
+        for number, key in enumerate(sorted(value)):
+            yield f"{',' if number else '{'}{_encode(key)}:"
+            yield from _chunks(value[key])
+        yield "}"
+    elif isinstance(value, list) and len(value) > _LONG:
+        for number, item in enumerate(value):
+            yield f"{',' if number else '['}{_encode(item)}"
+        yield "]"
+    else:
+        yield _encode(value)
 
 
 def text_of(value: Json, what: str) -> str:

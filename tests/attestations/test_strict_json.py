@@ -1,7 +1,11 @@
+import json
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from attestations.errors import EnvelopeError
-from attestations.strict_json import parse, parse_object, text_of, write
+from attestations.strict_json import Json, parse, parse_object, text_of, write
 
 
 @pytest.mark.parametrize(
@@ -41,3 +45,19 @@ def test_same_value_same_bytes() -> None:
 def test_what_json_cannot_hold_is_not_written() -> None:
     with pytest.raises(EnvelopeError, match="cannot be written"):
         write({"a": float("nan")})
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(st.dictionaries(st.text(), json_values | st.lists(json_values, min_size=60, max_size=70)))
+def test_writing_is_what_the_standard_encoder_does(value: dict[str, Json]) -> None:
+    try:
+        written = write(value)
+    except EnvelopeError:
+        return  # lone surrogates
+    assert written == json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    assert parse(written, "it") == value
