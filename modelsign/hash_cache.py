@@ -6,7 +6,6 @@ cache is read again, because its times may not tell a later write apart (git cal
 """
 
 import hashlib
-import json
 import os
 import time
 from collections.abc import Iterable
@@ -15,7 +14,7 @@ from pathlib import Path
 from attestations.errors import AttestationError
 from attestations.files import Hashed
 from attestations.manifest import SINGLE_FILE, Manifest
-from attestations.strict_json import list_of, object_of, parse_object
+from attestations.strict_json import Json, list_of, object_of, parse_object, write
 from modelsign.errors import ModelsignError
 from modelsign.publish import replacing_file
 
@@ -56,14 +55,14 @@ def save(model: Path, hash_type: str, hashed: Iterable[Hashed], *, started_ns: i
         hashed: name, fingerprint and digest of each file.
         started_ns: when the hashing began: what was written after that is not trusted later.
     """
-    files = {item.name: [*item.fingerprint, item.value] for item in hashed}
-    document = {"schema": _SCHEMA, "written_ns": started_ns, "files": files}
+    files: dict[str, Json] = {item.name: [*item.fingerprint, item.value] for item in hashed}
+    document: dict[str, Json] = {"schema": _SCHEMA, "written_ns": started_ns, "files": files}
     try:
         place = _place(model, hash_type)
         place.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with replacing_file(place, force=True, mode=0o600) as file:
-            file.write(json.dumps(document, separators=(",", ":"), sort_keys=True).encode("utf-8", "surrogatepass"))
-    except (OSError, ModelsignError):
+            file.write(write(document))
+    except (OSError, ModelsignError, AttestationError):
         return
 
 

@@ -123,6 +123,7 @@ def sign(
     reused = sum(known.get(item.name) is item for item in hashed)
     if reuse is not None or manifest.size >= _WORTH_CACHING:
         hash_cache.save(model, hash_type, hashed, started_ns=started)
+    del hashed, known  # of a million files, hundreds of megabytes that the sealing below can use
     if name is not None:
         manifest = replace(manifest, name=name)
     if single_file_name != SINGLE_FILE:
