@@ -58,6 +58,7 @@ def attest(
     signature: Path_ | None = None,
     claims: Path_ | None = None,
     name: str | None = None,
+    measured: Manifest | None = None,
     progress: Progress | None = None,
 ) -> Attested:
     """Sign statements about a model and add them to its claims.
@@ -77,6 +78,7 @@ def attest(
         signature: where the signature lies, if not in its usual place.
         claims: the file to add to, if not in its usual place.
         name: what the statements call the model, when it is being built under another name than it will have.
+        measured: the model as it was measured a moment ago in a place of the caller's own, instead of hashing it again.
         progress: told how many bytes have been read since the last call.
 
     Raises:
@@ -95,7 +97,9 @@ def attest(
     if not model.exists():
         raise SourceError(f"{model}: there is no such file or directory")
     sealer = signer_of(key, passphrase, signer)
-    manifest = _measured(model, signature_path(model) if signature is None else Path(signature), progress)
+    manifest = measured
+    if manifest is None:
+        manifest = _measured(model, signature_path(model) if signature is None else Path(signature), progress)
     if name is not None:
         manifest = replace(manifest, name=name)
     subjects = subjects_of(manifest)

@@ -130,8 +130,9 @@ def _sealed(
     if _stops(gate, result):
         raise _Stopped(released)
     signed = sign(building, signer=sealer, name=name, progress=progress)
+    # Not hashed again: a keyless certificate lives ten minutes, and nobody else writes here.
     attested = attest(
-        building, signer=sealer, report=result, conversions=released.conversions, name=name, progress=progress
+        building, signer=sealer, report=result, conversions=released.conversions, measured=signed.manifest
     )
     decision = verify(
         building, verifiers=(judge,), allow_incomplete=gate.allow_incomplete, every=True, progress=progress
