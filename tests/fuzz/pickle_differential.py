@@ -158,7 +158,7 @@ class Unpicklers:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            [sys.executable, "-I", "-S", "-W", "ignore", str(CHILD)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
 
     def ask(self, batch: list[bytes]) -> list[list[dict[str, object]]]:

@@ -1,6 +1,7 @@
 """A child process that runs CPython's two unpicklers on hostile bytes, with nothing to reach.
 
-Started with ``python -I -S unpicklers.py``; reads cases from standard input (length as 4 bytes, then the bytes, zero
+Started with ``python -I -S -W ignore unpicklers.py``.
+Reads cases from standard input (length as 4 bytes, then the bytes, zero
 length ends a batch) and answers one line of JSON per case: for the C and the Python unpickler the names it looked up,
 whether it returned a value, and where it stopped. `find_class` returns inert stubs and imports nothing; resource limits
 and an audit hook stop whatever would get past that.
