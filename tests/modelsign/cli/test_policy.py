@@ -1,12 +1,18 @@
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from modelsign.cli.main import invoke
 from modelsign.policy.file import load
-from tests.builders.models import released
+from tests.builders.models import model, released
 from tests.builders.signatures import write_key
+from tests.sigstore_stack.tsa import PATH
+
+if TYPE_CHECKING:
+    from tests.sigstore_stack.stack import SigstoreStack
 
 
 def test_the_policy_it_begins_with_allows_what_the_key_released(tmp_path: Path) -> None:
@@ -84,3 +90,43 @@ def test_explain_speaks_in_sentences(tmp_path: Path, capsys: pytest.CaptureFixtu
     said = capsys.readouterr().out
     assert "signed complete scan of every file" in said
     assert "\x1b" not in said
+
+
+@pytest.mark.parametrize(
+    ("window", "authorities", "code"),
+    [
+        ("not_after = 2999-01-01", 'timestamps = ["tsa.pem"]', 0),
+        ("not_before = 2020-01-01", 'timestamps = ["tsa.pem"]', 0),
+        ("not_after = 2020-01-01", 'timestamps = ["tsa.pem"]', 12),
+        ("not_before = 2999-01-01", 'timestamps = ["tsa.pem"]', 12),
+        ("not_after = 2999-01-01", "", 12),
+    ],
+)
+def test_a_key_counts_in_its_time_as_a_timestamp_authority_tells_it(
+    sigstore_stack: "SigstoreStack", tmp_path: Path, window: str, authorities: str, code: int
+) -> None:
+    place = model(tmp_path / "model")
+    private, _ = write_key(tmp_path)
+    holders = (sigstore_stack.tsa.root, sigstore_stack.tsa.leaf)
+    certificates = b"".join(holder.certificate.public_bytes(Encoding.PEM) for holder in holders)
+    (tmp_path / "tsa.pem").write_bytes(certificates)
+    stamp = ["--key", str(private), "--timestamp-url", f"{sigstore_stack.tsa.url}{PATH}", "-q"]
+    assert invoke(["sign", str(place), *stamp]) == 0
+    assert invoke(["attest", str(place), "--scan", *stamp]) == 0
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        f"""
+schema = 1
+[trust]
+keys = {{ release = {{ file = "release.pub", {window} }} }}
+{authorities}
+[identities]
+release = {{ key = "release" }}
+[require.signature]
+by = ["release"]
+[require.scan]
+by = ["release"]
+max_age = "1d"
+"""
+    )
+    assert invoke(["verify", str(place), "--policy", str(policy)]) == code
