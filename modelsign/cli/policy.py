@@ -1,4 +1,4 @@
-"""`modelsign policy`: begin a policy, look for mistakes in one, tell what one asks."""
+"""`modelsign policy`: begin a policy, look for mistakes in one, tell what one asks, try it on known models."""
 
 import json
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from modelsign.cli.exits import Exit
-from modelsign.cli.options import Verb, common, quiet, reporting
+from modelsign.cli.options import Verb, common, offline_option, quiet, reporting
 from modelsign.cli.output import Output
 from modelsign.errors import UsageError
 from modelsign.escape import plain
@@ -86,3 +86,29 @@ def explain(file: Path) -> None:
 
     for sentence in sentences(load(file)):
         click.echo(plain(sentence))
+
+
+@policy.command(cls=Verb)
+@click.argument("file", type=_FILE)
+@click.argument("cases", type=_FILE)
+@reporting("human", "json")
+@offline_option
+@common
+def test(file: Path, cases: Path, offline: bool, output: Output) -> int:
+    """Ask a policy about models with known answers (CASES is TOML; docs/policy.md). Exits with 1 when one differs."""
+    from modelsign.policy.cases import load_cases, run
+
+    outcomes = tuple(run(load(file), load_cases(cases), offline=offline))
+    value = {
+        "schema": "modelsign.policy-test/v1",
+        "policy": file.name,
+        "cases": [{"name": one.case.name, "passed": one.problem is None, "problem": one.problem} for one in outcomes],
+    }
+    human = "".join(
+        f"{'ok     ' if one.problem is None else 'FAILED '} {plain(one.case.name)}"
+        f"{'' if one.problem is None else f': {plain(one.problem)}'}\n"
+        for one in outcomes
+        if one.problem is not None or not output.style.quiet
+    )
+    output.publish(lambda form, _: json.dumps(value, indent=2, ensure_ascii=True) + "\n" if form == "json" else human)
+    return Exit.OK if all(one.problem is None for one in outcomes) else Exit.DENIED

@@ -1,7 +1,9 @@
 """The model as it lies here, or as others say it does, held against what was signed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
 
 from attestations.bundle import Bundle
 from attestations.errors import AttestationError, ContentChanged, ManifestError, NotRegular
@@ -63,9 +65,15 @@ def look(request: Request, signed: Manifest) -> Content | Reason:
     if request.claimed is not None:
         return _claimed(signed, request.claimed)
     may_be_unsigned = request.rules.may_be_unsigned
+    signed = held(signed, request.rules)
+    if not signed.entries:
+        message = "the policy lets every signed file change (unsigned_files): nothing would be verified"
+        return Reason(code=Code.CONTENT, message=message, passed=False)
+    exempt = {SIGNATURE_NAME, CLAIMS_NAME}
     ignored: tuple[str, ...] = ()
     if request.model.is_dir():
-        ignored = (*request.ignored, *may_be_unsigned, *_own_files(request), *_other_signatures(request, signed))
+        exempt |= {*may_be_unsigned, *_own_files(request), *_other_signatures(request, signed)}
+        ignored = (*request.ignored, *sorted(exempt))
     try:
         seen = walk(request.model, ignored=ignored_with_defaults(ignored), allow_symlinks=signed.allow_symlinks)
         comparison = measure_against(
@@ -81,13 +89,30 @@ def look(request: Request, signed: Manifest) -> Content | Reason:
         return reason_of(error)
     if request.partial and len(comparison.left) == len(signed.files()):
         raise UsageError(f"no signed file matches {' or '.join(request.partial)}: nothing would be verified")
-    names = set(signed.files())
     left_out = set(comparison.actual.unsigned)
+    below = _below_files(exempt - set(request.ignored), left_out)
+    if below:
+        found = comparison.differences
+        found = replace(found, extra=tuple(sorted({*found.extra, *below})))
+        comparison = replace(comparison, differences=found)
     return Content(
         comparison=comparison,
         seen=seen,
-        allowed_unsigned=tuple(name for name in may_be_unsigned if name in left_out and name not in names),
+        allowed_unsigned=tuple(name for name in may_be_unsigned if name in left_out),
     )
+
+
+def held(signed: Manifest, rules: ModelRules) -> Manifest:
+    """Return the part of ``signed`` that must be as it was signed: without what the policy lets change."""
+    if not rules.may_be_unsigned:
+        return signed
+    free = set(rules.may_be_unsigned)
+    return replace(signed, entries=tuple(entry for entry in signed.entries if signed.file_name(entry) not in free))
+
+
+def _below_files(exempt: AbstractSet[str], left_out: Iterable[str]) -> list[str]:
+    """Return what lies below names that are let pass as files: a directory of that name may hold anything."""
+    return [name for name in left_out if any(str(above) in exempt for above in PurePosixPath(name).parents)]
 
 
 def _claimed(signed: Manifest, claimed: Manifest) -> Content:

@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from attestations.manifest import name_problem
 from attestations.predicates.model_scan import Severity
 from attestations.uris import CONVERT_BUILD_TYPE_V1
 from modelsign.errors import PolicyError, SourceError
@@ -232,6 +233,9 @@ def _model(table: "_Table") -> ModelRules:
     names: tuple[str, ...] = ()
     if table.is_list("unsigned_files"):
         names = table.texts("unsigned_files")
+        for name in names:
+            if problem := name_problem(name):
+                raise table.error("unsigned_files", f"the name {name!r} {problem}; give names below the model's root")
     else:
         unsigned = table.choice("unsigned_files", Level, Level.DENY)
     rules = ModelRules(
