@@ -3,6 +3,7 @@
     AttestationError
     ├── ManifestError            files cannot be listed or hashed as the format asks
     │   ├── ContentChanged       a file changed while it was being hashed
+    │   ├── NoFiles              there is nothing to hash
     │   └── NotRegular           a symbolic link, a pipe or a device lies where only regular files may
     ├── EnvelopeError            a statement, envelope or bundle is malformed
     ├── SigningError             a signature could not be made
@@ -28,6 +29,10 @@ class ManifestError(AttestationError):
 
 class ContentChanged(ManifestError):  # noqa: N818 - it says what happened
     """A file changed, came or went while the model was being hashed."""
+
+
+class NoFiles(ManifestError):  # noqa: N818
+    """A model without files, or with ignored ones only: a signature over nothing would say nothing."""
 
 
 class NotRegular(ManifestError):  # noqa: N818

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attestations.digest import Digest
-from attestations.errors import ManifestError
+from attestations.errors import ManifestError, NoFiles
 from attestations.files import (
     Fingerprint,
     FoundFile,
@@ -229,7 +229,8 @@ def measure(
     Raises:
         ContentChanged: somebody wrote to the model meanwhile.
         NotRegular: a link, a pipe or a device.
-        ManifestError: no files, a name that cannot be signed, or a file that cannot be read.
+        NoFiles: there are none.
+        ManifestError: a name that cannot be signed, or a file that cannot be read.
     """
     settings = _settings(
         model,
@@ -475,7 +476,7 @@ def _base_name(model: Path) -> str:
 
 def _check_names(model: Path, names: Sequence[str]) -> None:
     if not names:
-        raise ManifestError(f"{model}: there are no files to sign or verify")
+        raise NoFiles(f"{model}: there are no files to sign or verify")
     for name in names:
         problem = name_problem(name) if name else None
         if problem:

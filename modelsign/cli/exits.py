@@ -93,6 +93,7 @@ _ERRORS: tuple[tuple[type[Exception], Exit], ...] = (
     (attestation_errors.EnvelopeError, Exit.SIGNATURE_INVALID),
     (attestation_errors.TrustError, Exit.TRUST_EXPIRED),
     (attestation_errors.ContentChanged, Exit.CONTENT_DIFFERS),
+    (attestation_errors.NoFiles, Exit.NOTHING),
     (attestation_errors.ManifestError, Exit.SOURCE),
     (attestation_errors.TrustError, Exit.TRUST_EXPIRED),
     (attestation_errors.SigningError, Exit.SOURCE),

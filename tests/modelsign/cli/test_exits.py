@@ -27,6 +27,7 @@ def test_every_code_has_a_meaning() -> None:
         (attestation_errors.DigestMismatch(), 13),
         (attestation_errors.Unsupported(), 16),
         (attestation_errors.ContentChanged(), 13),
+        (attestation_errors.NoFiles(), 5),
         (attestation_errors.ManifestError(), 4),
         (attestation_errors.TrustError(), 15),
         (FileNotFoundError(), 4),

@@ -91,6 +91,11 @@ def test_mistakes_end_in_one_line_and_a_code(
     assert not (model / "model.sig").exists()
 
 
+def test_model_without_files_has_its_code(tmp_path: Path, key: str) -> None:
+    (tmp_path / "empty").mkdir()
+    assert invoke(["sign", str(tmp_path / "empty"), "--key", key]) == 5
+
+
 def test_passphrase_comes_from_the_environment(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     private, _ = write_key(tmp_path, "locked", PASSPHRASE.encode())
     monkeypatch.setenv("MODELSIGN_KEY_PASSPHRASE", PASSPHRASE)
