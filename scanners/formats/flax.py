@@ -13,7 +13,7 @@ from scanners.reading import Blob, Reading
 
 NAME = "flax-msgpack"
 
-MAXIMUM_VALUES = 20_000_000
+MAXIMUM_VALUES = 5_000_000
 MAXIMUM_DEPTH = 512
 _SCALARS = {0xC0: 0, 0xC2: 0, 0xC3: 0, 0xCA: 4, 0xCB: 8, 0xCC: 1, 0xCD: 2, 0xCE: 4, 0xCF: 8, 0xD0: 1, 0xD1: 2,
             0xD2: 4, 0xD3: 8}  # fmt: skip

@@ -17,7 +17,7 @@ from scanners.reading import Blob, Reading
 NAME = "gguf"
 MAGIC = b"GGUF"
 
-MAXIMUM_ELEMENTS = 20_000_000
+MAXIMUM_ELEMENTS = 5_000_000
 """strings and nested arrays of all metadata arrays together; the largest vocabularies have a million"""
 MAXIMUM_TENSORS = 1_000_000
 MAXIMUM_KEYS = 1_000_000

@@ -29,8 +29,9 @@ ROLE = "chat-template"
 """role of a blob whose parent says that it is a template (a JSON value, GGUF metadata)"""
 
 SUFFIXES = (".jinja", ".jinja2", ".j2", ".template")
-MAXIMUM_TEXT = 4 << 20
-MAXIMUM_NODES = 400_000
+MAXIMUM_TEXT = 512 << 10
+"""the longest chat templates have some tens of kilobytes"""
+MAXIMUM_NODES = 200_000
 MAXIMUM_TOLD = 50
 """constructs of one kind that are told one by one; more tell nothing new"""
 _EXCERPT = 200

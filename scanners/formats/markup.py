@@ -21,8 +21,10 @@ _SUFFIXES = frozenset({"xml", "pmml", "xsd", "xsl", "xslt"})
 _BEGINS = re.compile(rb"\s*(?:<\?xml\s|<PMML[\s>]|<net\s|<!DOCTYPE\s+(?!html))", re.IGNORECASE)
 _ENCODING = re.compile(rb"^[\s\xef\xbb\xbf]*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"']")
 _PIECE = re.compile(
-    r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?(?P<instruction>.*?)\?>|<!DOCTYPE(?P<doctype>(?:[^\[>\"']|\"[^\"]*\"|'[^']*')*)"
-    r"(?P<subset>\[)?|</(?P<close>[^>\s]+)\s*>|<(?P<open>[^\s<>/!?]+)(?P<attributes>(?:[^<>\"']|\"[^\"]*\"|'[^']*')*)>",
+    # Possessive: what does not end here ends nowhere, and a position to come back to for every character is memory.
+    r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?(?P<instruction>.*?)\?>"
+    r"|<!DOCTYPE(?P<doctype>(?:[^\[>\"']++|\"[^\"]*+\"|'[^']*+')*+)(?P<subset>\[)?|</(?P<close>[^>\s]++)\s*+>"
+    r"|<(?P<open>[^\s<>/!?]++)(?P<attributes>(?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*+)>",
     re.DOTALL,
 )
 _ATTRIBUTE = re.compile(r"([\w:.-]{1,200})\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")

@@ -30,8 +30,12 @@ def read(blob: Blob, reading: Reading) -> None:
     size = blob.reader.size
     reading.state(Identified(location=reading.at(), format=NAME))
     cells = _cells(document_of(blob, reading.budget).value)
-    if len(cells) > MAXIMUM_CELLS:
-        raise LimitExceeded("members", f"a notebook of {len(cells)} cells")
+    if len(cells) > MAXIMUM_CELLS or sum(map(len, cells)) > python_source.MAXIMUM_TEXT:
+        raise LimitExceeded(
+            "members", f"a notebook of {len(cells)} cells and {sum(map(len, cells))} characters of code"
+        )
+    if sum(source.count("\n") + 1 for source in cells) > python_source.MAXIMUM_STATEMENTS:
+        raise LimitExceeded("text", f"a notebook of more than {python_source.MAXIMUM_STATEMENTS} lines of code")
     for source in cells:
         _cell(source, reading)
     reading.parsed(0, size)

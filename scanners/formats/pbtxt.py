@@ -17,8 +17,10 @@ NAME = "tensorflow-graph-text"
 
 Message: TypeAlias = "list[tuple[str, str | Message]]"
 
-MAXIMUM_TEXT = 48 << 20
+MAXIMUM_TEXT = 16 << 20
 MAXIMUM_DEPTH = 100
+_LONGEST = 1 << 16
+"""characters kept of adjacent strings: paths are shorter, weights are not read"""
 _BEGINS = re.compile(
     rb"\s*(?:#[^\n]*\n\s*)*(?:saved_model_schema_version\s*:|meta_graphs\s*:?\s*[{<]|meta_info_def\s*:?\s*[{<]"
     rb"|node\s*:?\s*[{<]\s*(?:name|op)\s*:|graph_def\s*:?\s*[{<]|library\s*:?\s*[{<]\s*function|versions\s*:?\s*[{<])"
@@ -89,7 +91,8 @@ def parse(text: str) -> Message:
             value = _unquoted(quoted[1:-1])
             last = stack[-1][-1] if stack[-1] else None
             if not named and last is not None and last[0] == key and isinstance(last[1], str):
-                stack[-1][-1] = (key, last[1] + value)  # adjacent strings are one
+                if len(last[1]) < _LONGEST:
+                    stack[-1][-1] = (key, last[1] + value)  # adjacent strings are one
             else:
                 stack[-1].append((key, value))
             named = False

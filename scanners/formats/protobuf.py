@@ -14,7 +14,7 @@ from scanners.errors import FormatError, LimitExceeded
 from scanners.reader import Reader
 
 VARINT, FIXED64, BYTES, GROUP, GROUP_END, FIXED32 = range(6)
-MAXIMUM_FIELDS = 30_000_000
+MAXIMUM_FIELDS = 8_000_000
 MAXIMUM_DEPTH = 100
 """protobuf's own recursion limit"""
 

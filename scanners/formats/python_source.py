@@ -22,7 +22,9 @@ NAME = "python-source"
 ROLE = "python-source"
 """role of a blob whose parent says that it is Python"""
 
-MAXIMUM_TEXT = 4 << 20
+MAXIMUM_TEXT = 1 << 20
+MAXIMUM_STATEMENTS = 60_000
+"""lines and semicolons, counted before the parser spends memory on them"""
 MAXIMUM_NODES = 1_500_000
 _EXCERPT = 200
 
@@ -152,6 +154,8 @@ def _line_offsets(source: bytes) -> list[int]:
 
 
 def _parse(source: bytes) -> ast.Module:
+    if source.count(b"\n") + source.count(b";") > MAXIMUM_STATEMENTS:
+        raise LimitExceeded("text", f"more than {MAXIMUM_STATEMENTS} lines of Python")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # an odd escape in a string is not this program's business

@@ -15,7 +15,7 @@ from scanners.reading import Blob, Reading
 
 NAME = "r-serialization"
 
-MAXIMUM_ITEMS = 20_000_000
+MAXIMUM_ITEMS = 5_000_000
 _MAGIC = re.compile(rb"(?:RD[XAB][23]\n)?([XAB])\n")
 _SYMBOL, _PAIRS, _CLOSURE, _ENVIRONMENT, _PROMISE, _LANGUAGE = 1, 2, 3, 4, 5, 6
 _SPECIAL, _BUILTIN, _TEXT, _LOGICAL, _INTEGER, _REAL, _COMPLEX = 7, 8, 9, 10, 13, 14, 15

@@ -18,7 +18,7 @@ _SUFFIXES = frozenset(
 _TOKENS = re.compile(
     rb"(?P<huggingface>\bhf_[A-Za-z0-9]{34}\b)|(?P<aws>\b(?:AKIA|ASIA)[0-9A-Z]{16}\b)"
     rb"|(?P<github>\b(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{36}\b|\bgithub_pat_[A-Za-z0-9_]{82}\b)"
-    rb"|(?P<openai>\bsk-(?:proj-)?[A-Za-z0-9_-]{40,}\b)|(?P<slack>\bxox[abprs]-[0-9]{8,}-[0-9A-Za-z-]{20,}\b)"
+    rb"|(?P<openai>\bsk-(?:proj-)?[A-Za-z0-9_-]{40,200}\b)|(?P<slack>\bxox[abprs]-[0-9]{8,20}-[0-9A-Za-z-]{20,100}\b)"
     rb"|(?P<google>\bAIza[0-9A-Za-z_-]{35}\b)|(?P<gitlab>\bglpat-[0-9A-Za-z_-]{20}\b)"
     rb"|(?P<key>-----BEGIN (?:RSA |EC |OPENSSH |DSA |ENCRYPTED |PGP )?PRIVATE KEY(?: BLOCK)?-----)"
 )

@@ -18,6 +18,8 @@ from scanners.reading import Reading
 
 MAXIMUM_NODES = 2_000_000
 MAXIMUM_STATED = 2000
+MAXIMUM_INPUTS = 2000
+"""inputs of one operator that are followed; calls of large functions have some hundreds"""
 _STEPS = 400
 _TEXT = 400
 
@@ -143,6 +145,9 @@ class _Resolver:
     def __init__(self, program: Program) -> None:
         self._program = program
         self._nodes = {id(graph): {node.name: node for node in graph.nodes} for graph in program.graphs}
+        self._arguments = {
+            id(graph): {name: place for place, name in enumerate(graph.arguments)} for graph in program.graphs
+        }
         self._callers: dict[str, list[tuple[Graph, Node]]] = {}
         for graph in program.graphs:
             for node in graph.nodes:
@@ -168,7 +173,7 @@ class _Resolver:
                 for value in values:
                     yield key, value[:_TEXT]
         for place in INTERESTING[node.op]:
-            data = [one for one in node.inputs if not one.startswith("^")]
+            data = _data(node)
             if place < len(data):
                 yield from self._texts(graph, data[place])
 
@@ -201,7 +206,7 @@ class _Resolver:
                 for text in node.texts:
                     found["asset" if asset else "constant", text[:_TEXT]] = None
             elif node.op in _PASSES:
-                pending += [(graph, one) for one in reversed(node.inputs) if not one.startswith("^")]
+                pending += [(graph, one) for one in reversed(_data(node)[:_STEPS])]
             elif f"{name}:0" in self._program.asset_tensors:
                 found["asset", ""] = None
             else:
@@ -210,16 +215,21 @@ class _Resolver:
 
     def _from_callers(self, graph: Graph, name: str, found: dict[tuple[str, str], None]) -> list[tuple[Graph, str]]:
         """Return what callers pass for an argument of a function."""
-        if name not in graph.arguments or not self._callers.get(graph.name):
+        place = self._arguments[id(graph)].get(name)
+        if place is None or not self._callers.get(graph.name):
             found["dynamic", "argument"] = None
             return []
-        place = graph.arguments.index(name)
         passed = []
-        for caller, node in self._callers[graph.name]:
-            data = [one for one in node.inputs if not one.startswith("^")]
+        for caller, node in self._callers[graph.name][:_STEPS]:
+            data = _data(node)
             shift = 1 if node.op in {"If", "StatelessIf"} else 0
             if place + shift < len(data):
                 passed.append((caller, data[place + shift]))
             else:
                 found["dynamic", "argument"] = None
         return passed
+
+
+def _data(node: Node) -> list[str]:
+    """Return the inputs that carry values, without control edges."""
+    return [one for one in node.inputs[:MAXIMUM_INPUTS] if not one.startswith("^")]

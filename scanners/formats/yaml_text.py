@@ -18,11 +18,10 @@ _STANDARD = "tag:yaml.org,2002:"
 _TAG = re.compile(r"(?:^|(?<=[\s\[{,(?:-]))(!<[^>\s]{1,400}>|!\S{0,400})")
 _HANDLE = re.compile(r"^%TAG\s+(!\w*!?)\s+(\S+)")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-_KEY = re.compile(
-    r"""(?:"((?:[^"\\]|\\.){0,400})"|'((?:[^']|''){0,400})'|([^\s"'{}\[\],#&*!|>%@`][^\n#]{0,400}?))\s*:(?:\s+|$)"""
-)
+_QUOTED_KEY = re.compile(r"""(?:"((?:[^"\\]|\\.){0,400})"|'((?:[^']|''){0,400})')\s{0,8}:(?:\s+|$)""")
+_COLON = re.compile(r":(?:\s+|$)")
 _FLOW_PAIR = re.compile(
-    r"""(?:"([^"\\]{0,200})"|'([^']{0,200})'|([\w.$/-]{1,200}))\s*:\s*(?:"([^"\\]{0,400})"|'([^']{0,400})'|([^,{}\[\]"'\s][^,{}\[\]]{0,400}))"""
+    r"""(?:"([^"\\]{0,200})"|'([^']{0,200})'|(?<![\w.$/-])([\w.$/-]{1,200}))\s{0,8}:\s{0,8}(?:"([^"\\]{0,400})"|'([^']{0,400})'|([^,{}\[\]"'\s][^,{}\[\]]{0,400}))"""
 )
 
 
@@ -117,10 +116,9 @@ def entries(text: str) -> Iterator[Entry]:
             content = rest
         while stack and stack[-1][0] >= indent:
             stack.pop()
-        key = _KEY.match(content)
-        value = content if key is None else content[key.end() :]
+        key, value = _split(content)
         if key is not None:
-            stack.append((indent, next(part for part in key.groups() if part is not None).strip()))
+            stack.append((indent, key))
         value = _uncommented(_plain(value)).strip()
         if value[:1] in {"|", ">"}:
             block = indent if key is not None else indent - 1
@@ -133,6 +131,17 @@ def entries(text: str) -> Iterator[Entry]:
             yield Entry(path=tuple(name for _, name in stack), value=_unquoted(value), line=number)
         elif value and stack:
             yield Entry(path=(*(name for _, name in stack), "[]"), value=_unquoted(value), line=number)
+
+
+def _split(content: str) -> tuple[str | None, str]:
+    """Return (key, value) of a line of a mapping, or (None, line)."""
+    if content[0] in "\"'":
+        quoted = _QUOTED_KEY.match(content)
+        return (quoted[1] or quoted[2] or "", content[quoted.end() :]) if quoted else (None, content)
+    colon = _COLON.search(content)
+    if colon is None or colon.start() > 400 or content[0] in "{}[],#&*!|>%@`":
+        return None, content
+    return content[: colon.start()].strip(), content[colon.end() :]
 
 
 def _plain(value: str) -> str:

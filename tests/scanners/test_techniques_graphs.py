@@ -1,0 +1,71 @@
+"""Published techniques in configurations and graphs that have no rule family of their own to be tested in."""
+
+import json
+from typing import Any
+
+from scanners.findings import Verdict
+from tests.builders.gguf import gguf, text_value
+from tests.builders.keras import DENSE, keras_file, layer, sequential
+from tests.builders.templates import HOSTILE, ORDINARY
+from tests.scanners.rules.examples import Files, scan_files
+
+
+def verdict(files: Files) -> Verdict:
+    return scan_files(files).verdict
+
+
+def text(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def test_gguf_chat_template_injection() -> None:
+    bad = gguf([text_value("tokenizer.chat_template", HOSTILE["cycler-globals"])])
+    good = gguf([text_value("tokenizer.chat_template", ORDINARY["gemma"])])
+    assert verdict({"m.gguf": bad}) is Verdict.SUSPICIOUS
+    assert verdict({"m.gguf": good}) is Verdict.CLEAN
+
+
+def test_tokenizer_with_one_hostile_template_among_several() -> None:
+    templates = [{"name": "default", "template": ORDINARY["phi"]}, {"name": "rag", "template": HOSTILE["attr-filter"]}]
+    assert verdict({"tokenizer_config.json": text({"chat_template": templates})}) is Verdict.SUSPICIOUS
+
+
+def test_cve_2026_44513_diffusers_custom_pipeline_of_another_repository() -> None:
+    index = {"_class_name": "StableDiffusionPipeline", "custom_pipeline": "somebody/pipeline"}
+    assert verdict({"model_index.json": text(index)}) is Verdict.SUSPICIOUS
+
+
+def test_cve_2026_44827_diffusers_component_from_a_module_of_the_repository() -> None:
+    index = {"_class_name": "StableDiffusionPipeline", "unet": ["my_unet", "Model"]}
+    hostile = {"model_index.json": text(index), "unet/my_unet.py": b"import os\nos.system('id')\n"}
+    assert verdict(hostile) is Verdict.MALICIOUS
+    assert verdict({"model_index.json": text(index), "README.md": b"x"}) is Verdict.SUSPICIOUS
+
+
+def test_keras_lambda_nested_in_a_wrapper_in_a_model_in_a_model() -> None:
+    inner = layer("TimeDistributed", {"layer": layer("Lambda", {"function": "lambda x: exec(x)"})})
+    nested = layer("Sequential", {"layers": [layer("Functional", {"layers": [DENSE, inner]})]})
+    assert verdict({"m.keras": keras_file(sequential(nested))}) is Verdict.MALICIOUS
+
+
+def test_keras_compile_config_carries_a_lambda() -> None:
+    loss = {"class_name": "__lambda__", "config": {"value": "4wAAAABzeXN0ZW0="}}
+    assert verdict({"m.keras": keras_file(sequential(DENSE, compile_config={"loss": loss}))}) is Verdict.MALICIOUS
+
+
+def test_keras_archive_renamed_to_zip() -> None:
+    assert verdict({"m.zip": keras_file(sequential(layer("Lambda", {"function": "lambda x: eval(x)"})))}) is (
+        Verdict.MALICIOUS
+    )
+
+
+def test_an_executable_that_calls_itself_weights() -> None:
+    assert verdict({"pytorch_model.bin": b"\x7fELF" + bytes(100)}) is Verdict.SUSPICIOUS
+
+
+def test_llamafile_is_named_as_a_program() -> None:
+    assert verdict({"model.llamafile": b"MZqFpD='\n" + bytes(100)}) is Verdict.SUSPICIOUS
+
+
+def test_a_rar_archive_is_incomplete() -> None:
+    assert verdict({"model.rar": b"Rar!\x1a\x07\x01\x00" + bytes(100)}) is Verdict.INCOMPLETE
