@@ -7,7 +7,7 @@ is a fact; whether it keeps the callable harmless is judged elsewhere.
 import re
 from typing import Final
 
-from scanners.knowledge.tables import INTERNALS, Standing, Tables
+from scanners.knowledge.tables import INTERNALS, Tables
 from scanners.pickles.resolve import Called, Resolver
 from scanners.pickles.values import Attribute, Collection, Global, Made, Mapping, Span, TensorValue, Value
 
@@ -24,7 +24,16 @@ _PLAIN_BASES: Final = frozenset(
 
 SHAPES: Final = frozenset(
     {"text-codec", "small-numbers", "no-callables", "one-argument", "plain-base", "named-result", "plain-names"}
-    | {"names-only", "without-constructor", "torch-file", "range-text", "argument-template", "no-formula", "never"}
+    | {
+        "names-only",
+        "without-constructor",
+        "torch-file",
+        "range-text",
+        "argument-template",
+        "no-formula",
+        "never",
+        "paddle-tensor",
+    }
 )
 """every shape that judgement.toml may name; `never` fits no call"""
 
@@ -40,13 +49,11 @@ class Shapes:
         """Return whether nothing about a call of this function depends on its arguments."""
         if self.tables.effect(function) is not None:
             return False
-        return self.tables.judge(function).standing is not Standing.SHAPED
+        return not self.tables.judge(function).shapes
 
     def of(self, called: Called) -> str:
         """Return the shape of a call; empty where its function has none."""
         judgement = self.tables.judge(called.function)
-        if judgement.standing is not Standing.SHAPED:
-            return ""
         for shape in sorted(judgement.shapes):
             if self.fits(shape, called):
                 return shape
@@ -76,6 +83,8 @@ class Shapes:
         if shape == "torch-file":
             head = self._head(arguments[0]) if len(arguments) == 1 else b""
             return head.startswith((b"PK\x03\x04", b"\x80\x02")) or head[257:262] == b"ustar"
+        if shape == "paddle-tensor":
+            return _paddle_tensor(arguments) and called.via == "REDUCE"
         if shape == "range-text":
             return len(arguments) == 1 and isinstance(arguments[0], str) and _RANGE.match(arguments[0]) is not None
         if shape == "argument-template":
@@ -121,6 +130,14 @@ _TEMPLATE: Final = re.compile(
     r"\s*def _parse_args_stats\(self,[\w\s,=.*'+-]*\):\s*return \([\w\s,]*\),[\w\s,.-]*\Z"
 )
 """the source text that scipy.stats makes for each distribution: names, numbers and commas in three fixed functions"""
+
+
+def _paddle_tensor(arguments: tuple[Value, ...]) -> bool:
+    """Whether the arguments of eval are the name of the one value in its namespace, and that namespace."""
+    if len(arguments) != 2 or arguments[0] != "data":
+        return False
+    names = arguments[1]
+    return isinstance(names, Mapping) and len(names.entries) == 1 and names.entries[0][0] == "data"
 
 
 def _scipy_template(value: Value) -> bool:

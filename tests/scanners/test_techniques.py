@@ -313,6 +313,9 @@ TAXONOMY: dict[str, bytes] = {
         new("statsmodels.base.data", "ModelData", state={"restore_design_info": True, "formula": CODE, "frame": 1})
     ),
     "dill eval of a repr": dump(call("dill._dill", "_eval_repr", CODE)),
+    "eval that is almost Paddle's": dump(call("builtins", "eval", "data()", {"data": 1})),
+    "eval with more names than Paddle's": dump(call("builtins", "eval", "data", {"data": 1, "x": 2})),
+    "eval of Paddle's, kept": dump({"f": Global("builtins", "eval")}),
     "from_pretrained": dump(call("transformers", "AutoTokenizer.from_pretrained", "x/y")),
     "from_pretrained of a submodule": dump(
         call("transformers.models.auto.modeling_auto", "AutoModel.from_pretrained", "x")
@@ -483,6 +486,7 @@ HARMLESS = {
     "random bytes that begin like a pickle": dump({"weights": b"\x80\x04" + bytes(range(200, 256)) * 4}),
     "random bytes that begin like gzip": dump({"weights": b"\x1f\x8b" + bytes(range(200, 256)) * 4}),
     "hexadecimal digits": dump({"digest": "8004" + "ab" * 30}),
+    "a tensor of Paddle": dump(call("builtins", "eval", "data", {"data": call("numpy", "ndarray", (1,))})),
     "a path": dump(call("pathlib", "PosixPath", "a", "b")),
 }
 

@@ -142,6 +142,11 @@ _LISTED = 20
 """findings of one rule about one callable"""
 
 
+def _only_called(judgement: Judgement) -> bool:
+    """Whether a callable is harmless only in a call with the right arguments."""
+    return judgement.standing is Standing.SHAPED and not judgement.kept
+
+
 def judge(facts: FileFacts) -> Iterator[Finding]:
     """Judge calls first, then what is only named: a callable that is called is not reported a second time."""
     return iter(_Judge(facts).findings())
@@ -197,6 +202,8 @@ class _Judge:
         judgement = self.standing(fact.function)
         if judgement.standing is Standing.DANGEROUS:
             self.settle(fact, fact.function)
+            if fact.shape and fact.shape in judgement.shapes:
+                return
             through = "" if fact.via.isupper() else f", through {fact.via}"
             message = f"calls {fact.function}{through}: {judgement.reason}"
             self.report(DANGEROUS_CALL, fact, message, fact.text)
@@ -233,7 +240,7 @@ class _Judge:
             return
         judgement = self.standing(function)
         how = where or "imported"
-        if judgement.standing is Standing.DANGEROUS:
+        if judgement.standing is Standing.DANGEROUS or (judgement.nature == "code" and _only_called(judgement)):
             if (fact.location.members, function) in self.settled:
                 return
             self.settle(fact, function)
@@ -241,7 +248,7 @@ class _Judge:
         elif judgement.standing is Standing.CODE:
             self.settle(fact, function)
             self.report(CODE_TRAVELS, fact, f"{function} is {how}: {judgement.reason}", text)
-        elif judgement.standing is Standing.UNKNOWN or (judgement.standing is Standing.SHAPED and not judgement.kept):
+        elif judgement.standing is Standing.UNKNOWN or _only_called(judgement):
             self.settle(fact, function)
             self.report(UNKNOWN_STORED, fact, f"{function} is {how}, and nothing is known about it", text)
 

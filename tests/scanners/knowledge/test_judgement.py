@@ -82,7 +82,7 @@ def test_every_entry_says_why(entry: dict[str, str]) -> None:
     assert set(entry) <= KEYS
     assert len(entry["reason"]) > 6
     assert entry["standing"].upper() in Standing.__members__
-    assert ("shapes" in entry) == (entry["standing"] == "shaped")
+    assert ("shapes" in entry) == (entry["standing"] == "shaped") or entry["standing"] == "dangerous"
     assert set(entry.get("shapes", "").split()) <= SHAPES
     assert entry["standing"] != "dangerous" or entry.get("nature")
 
