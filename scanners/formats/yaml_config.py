@@ -8,7 +8,6 @@ and its `_load_pyfunc` called, `code` goes onto the import path first).
 from scanners import detect
 from scanners.errors import LimitExceeded
 from scanners.facts import Identified, Reference
-from scanners.formats import yaml_text
 from scanners.reading import Blob, Reading
 
 NAME = "yaml"
@@ -30,6 +29,8 @@ def _is_mlmodel(blob: Blob) -> bool:
 
 def read(blob: Blob, reading: Reading) -> None:
     """State tags that name Python objects, and entries that name code."""
+    from scanners.formats import yaml_text  # its patterns take a millisecond to compile
+
     size = blob.reader.size
     if size > reading.budget.limits.text:
         raise LimitExceeded("text", f"{size} bytes of YAML")
