@@ -33,7 +33,10 @@ def resolve_ignored(model: Path, patterns: Iterable[str]) -> tuple[str, ...]:
         if problem:
             raise ManifestError(f"cannot ignore {given!r}: it {problem}; give a path relative to the model's root")
         if _PATTERN.search(name):
-            expressions[given] = _expression(name)
+            try:
+                expressions[given] = _expression(name)
+            except re.error as error:
+                raise ManifestError(f"cannot ignore {given!r}: the pattern is malformed: {error}") from error
         else:
             plain.add(name)
     if not expressions:

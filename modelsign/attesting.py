@@ -201,4 +201,7 @@ def _record(conversion: Path_ | Conversion) -> tuple[Conversion, datetime]:
 
 def _written(path: Path) -> datetime:
     """Return when a file was written: reports and records carry no time of their own."""
-    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    try:
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+    except (OSError, OverflowError, ValueError) as error:
+        raise SourceError(f"{path}: nothing tells when it was written: {error}") from error

@@ -29,10 +29,13 @@ def read_regular(path: Path, limit: int, *, what: str, follow: bool = True) -> b
         if not follow and path.is_symlink():
             raise SourceError(f"{path}: {what} is a symbolic link, which could lead anywhere") from error
         raise SourceError(f"{path}: {what} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise SourceError(f"{str(path)!r}: no path has a NUL in it") from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise SourceError(f"{path}: {what} is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise SourceError(f"{path}: {what} is not a regular file")
         if status.st_size > limit:
             raise SourceError(f"{path}: {what} is larger than {limit} bytes")
         try:

@@ -39,7 +39,7 @@ from modelsign.policy.evaluate import current, evaluate, symlinks, unsigned_file
 from modelsign.policy.evidence import Evidence, SignedClaim, signer_of
 from modelsign.policy.failure import reason_of
 from modelsign.policy.request import Progress, Request
-from modelsign.policy.rules import Policy
+from modelsign.policy.rules import ModelRules, Policy
 from modelsign.policy.trust import Proven, Verifiers, policy_verifiers
 from modelsign.regular import read_regular
 
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 
 _MAX_SIGNATURE_BYTES = 256 * 1024 * 1024
+_SIGNATURES = frozenset({OMS_SIGNATURE_V1, OMS_DIGESTS_V0_1})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,8 +276,8 @@ def _judged(request: Request, signed: _Signed, found: Content, decision: Decisio
     )
     evidence = Evidence(
         manifest=whole,
-        signatures=(signature, *(claim for claim in claims if _is_signature(claim))),
-        statements=tuple(claim for claim in claims if not _is_signature(claim)),
+        signatures=(signature, *(claim for claim in claims if _is_signature(claim, signed.manifest, request.rules))),
+        statements=tuple(claim for claim in claims if claim.bound.verified.statement.predicate_type not in _SIGNATURES),
         unsigned=unsigned,
         report=report,
         now=request.now,
@@ -400,9 +401,15 @@ def _claims(request: Request, whole: Manifest) -> tuple[tuple[SignedClaim, ...],
     return tuple(claims), tuple(notes)
 
 
-def _is_signature(claim: SignedClaim) -> bool:
+def _is_signature(claim: SignedClaim, signed: Manifest, rules: ModelRules) -> bool:
+    """Return whether a claim signs the very files that the model's own signature does.
+
+    One that signs more is of another model: whoever takes files away must not keep the signature over all of them.
+    """
     statement = claim.bound.verified.statement
-    return statement.predicate_type in {OMS_SIGNATURE_V1, OMS_DIGESTS_V0_1} and claim.bound.covers_all
+    if statement.predicate_type != OMS_SIGNATURE_V1 or not claim.bound.covers_all:
+        return False
+    return content.held(manifest_of(statement), rules).files() == content.held(signed, rules).files()
 
 
 def _claim(claim: SignedClaim) -> Claim:

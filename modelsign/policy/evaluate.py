@@ -221,7 +221,7 @@ def _digests(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 def _scanner_problems(rule: ScanRule, scan: ModelScan) -> Iterator[str]:
     if rule.scanner:
-        from packaging.version import InvalidVersion, Version
+        from packaging.version import Version
 
         versions = rule.scanner.get(scan.scanner.uri)
         if versions is None:
@@ -229,7 +229,7 @@ def _scanner_problems(rule: ScanRule, scan: ModelScan) -> Iterator[str]:
         else:
             try:
                 fits = versions.contains(Version(scan.scanner.version), prereleases=True)
-            except InvalidVersion:
+            except ValueError:  # also a number of more digits than Python turns into one
                 fits = False
             if not fits:
                 yield f"was made with version {scan.scanner.version} of the scanner; the policy wants {versions}"
@@ -253,7 +253,8 @@ def _age_problems(
     # The scanner's own clock can only make a statement older than its seal, never younger.
     oldest = scan.finished if signed is None else min(signed, scan.finished)
     youngest = scan.finished if signed is None else max(signed, scan.finished)
-    if youngest > now + rule.clock_skew or (signed is not None and scan.finished > signed + rule.clock_skew):
+    # Differences, because sums of times can leave the calendar.
+    if youngest - now > rule.clock_skew or (signed is not None and scan.finished - signed > rule.clock_skew):
         yield f"is dated in the future ({youngest:%Y-%m-%d %H:%M} UTC)"
     elif now - oldest > max_age:
         yield f"is from {oldest:%Y-%m-%d %H:%M} UTC, older than {_span(max_age)}; scan again"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_CALVER = re.compile(r"[0-9]{4}\.[0-9]{1,2}(\.[0-9]+)?")
+_CALVER = re.compile(r"[0-9]{4}\.[0-9]{1,2}(\.[0-9]{1,6})?")
 
 
 class Mode(Enum):

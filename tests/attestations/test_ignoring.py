@@ -54,3 +54,8 @@ def test_pattern_outside_of_the_model_is_refused(model: Path, pattern: str) -> N
 def test_brackets_never_break_the_search(model: Path, pattern: str) -> None:
     with pytest.raises(ManifestError, match="matches no file"):
         resolve_ignored(model, [f"{pattern}nothing-has-this-name"])
+
+
+def test_a_pattern_that_makes_no_sense_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="malformed"):
+        resolve_ignored(tmp_path, ["[z-a]*"])

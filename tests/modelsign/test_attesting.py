@@ -1,4 +1,5 @@
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -226,3 +227,19 @@ def test_a_killed_attest_leaves_the_claims_old_or_new(place: Path, key: Path, af
     assert all(line.bundle is not None for line in store.read(place / "claims.jsonl"))
     attest(place, key=key, scan=True)
     assert sorted(path.name for path in place.iterdir()) == ["README.md", "claims.jsonl", "config.json", "weights"]
+
+
+def test_a_report_dated_beyond_the_calendar_is_refused(
+    place: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_report(tmp_path / "report.json", place)
+    stat = Path.stat
+
+    def far(self: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        found = stat(self, follow_symlinks=follow_symlinks)
+        # Not every file system keeps such a time; tmpfs does.
+        return os.stat_result((*found[:8], 10**15, found[9])) if self == path else found
+
+    monkeypatch.setattr(Path, "stat", far)
+    with pytest.raises(SourceError, match="when it was written"):
+        attest(place, key=key, report=path)

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from attestations import manifest
+from attestations.bundle import Bundle
 from attestations.errors import ManifestError
 from attestations.predicates.model_scan import ModelScan
 from attestations.signers.key import KeySigner
-from attestations.statement import Statement
+from attestations.statement import Statement, Subject
+from attestations.uris import OMS_DIGESTS_V0_1
 from modelsign import scanning
 from modelsign.attesting import attest
 from modelsign.claims import store
@@ -25,7 +27,7 @@ from modelsign.policy import content, observed
 from modelsign.policy.decision import Code, Decision
 from modelsign.signing import sign
 from modelsign.verification import verify
-from tests.builders.models import CONFIG, model, released, rewrite, rewrite_payload
+from tests.builders.models import CONFIG, HOSTILE, model, released, rewrite, rewrite_payload
 from tests.builders.signatures import write_key
 from tests.builders.statements import Says
 
@@ -691,3 +693,85 @@ threshold = 2
     store.append(place / "claims.jsonl", [made.bundle])
     (place / "config.json").write_bytes(CONFIG + b" ")
     assert exit_of_decision(verify(place, policy=policy(tmp_path, both))) is Exit.CONTENT_DIFFERS
+
+
+LOW = """
+schema = 1
+[trust]
+keys = { release = "release.pub", low = "low.pub" }
+[identities]
+release = { key = "release" }
+low = { key = "low" }
+"""
+
+
+def test_a_signature_over_more_files_does_not_bless_the_rest(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    place, _, _ = signed
+    low, _ = write_key(tmp_path, "low")
+    by_release = Bundle.parse((place / "model.sig").read_bytes())
+    (place / "config.json").unlink()
+    (place / "claims.jsonl").unlink()
+    sign(place, key=low, force=True)
+    store.append(place / "claims.jsonl", [by_release])
+
+    wanted = policy(tmp_path, LOW + '[require.signature]\nby = ["release"]')
+    assert denied(verify(place, policy=wanted)) == [Code.SIGNER_TRUSTED]
+    both = policy(tmp_path, LOW + '[require.signature]\nby = ["release", "low"]\nthreshold = 2')
+    assert denied(verify(place, policy=both)) == [Code.SIGNER_THRESHOLD]
+
+
+def test_an_old_statement_in_the_claims_is_no_second_signature(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    place, _, _ = signed
+    low, _ = write_key(tmp_path, "low")
+    subjects = [Subject(name=entry.name, digests=(entry.digest,)) for entry in manifest.measure(place).entries]
+    old = Statement.build(predicate_type=OMS_DIGESTS_V0_1, subjects=subjects, predicate={})
+    store.append(place / "claims.jsonl", [KeySigner.load(low, None).sign(old)])
+
+    both = policy(tmp_path, LOW + '[require.signature]\nby = ["release", "low"]\nthreshold = 2')
+    assert denied(verify(place, policy=both)) == [Code.SIGNER_THRESHOLD]
+
+
+@pytest.mark.parametrize("name", ["README.md", "claims.jsonl", "model.sig"])
+def test_a_directory_is_not_let_pass_under_the_name_of_a_file(
+    signed: tuple[Path, Path, Path], tmp_path: Path, name: str
+) -> None:
+    place, private, _ = signed
+    write_key(tmp_path, "low")
+    (place / "README.md").unlink()
+    sign(place, key=private, force=True)
+    (place / "model.sig").rename(tmp_path / "model.sig")
+    (place / "claims.jsonl").rename(tmp_path / "claims.jsonl")
+    (place / name).mkdir()
+    (place / name / "pytorch_model.bin").write_bytes(HOSTILE)
+
+    rules = policy(tmp_path, LOW + '[model]\nunsigned_files = ["README.md"]')
+    decision = verify(place, policy=rules, signature=tmp_path / "model.sig", claims=tmp_path / "claims.jsonl")
+    assert denied(decision) == [Code.FILE_UNSIGNED]
+
+
+def test_a_signed_file_that_may_change_may_change(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    place, _, _ = signed
+    write_key(tmp_path, "low")
+    rules = policy(tmp_path, LOW + '[model]\nunsigned_files = ["README.md"]')
+    assert verify(place, policy=rules).allowed
+    (place / "README.md").write_bytes(b"# Another text\n")
+    assert verify(place, policy=rules).allowed
+    (place / "config.json").write_bytes(CONFIG + b" ")
+    assert denied(verify(place, policy=rules))[0] is Code.FILE_CHANGED
+
+
+def test_a_policy_that_lets_every_file_change_verifies_nothing(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    place, _, _ = signed
+    write_key(tmp_path, "low")
+    names = '["README.md", "config.json", "weights/model.safetensors"]'
+    rules = policy(tmp_path, LOW + f"[model]\nunsigned_files = {names}")
+    assert denied(verify(place, policy=rules)) == [Code.CONTENT]
+
+
+@pytest.mark.parametrize("name", ["/", "no\0path"])
+def test_what_is_no_file_is_no_claims_file(signed: tuple[Path, Path, Path], name: str) -> None:
+    place, _, public = signed
+    with pytest.raises(SourceError):
+        verify(place, keys=[public], claims=name)
+    with pytest.raises(SourceError):
+        verify(place, keys=[public], signature=name)

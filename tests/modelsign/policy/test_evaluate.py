@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from attestations.manifest import Manifest
-from attestations.predicates.model_scan import Outcome, Result, ScannedFile, Severity
+from attestations.predicates.model_scan import Outcome, Result, ScannedFile, Scanner, Severity
 from attestations.predicates.provenance import Provenance, Resource
 from attestations.statement import Statement
 from attestations.uris import CONVERT_BUILD_TYPE_V1, MODEL_SCAN_V0_1, SLSA_PROVENANCE_V1
@@ -170,6 +170,10 @@ def test_a_renamed_file_is_not_the_file_that_was_scanned() -> None:
     assert codes(asked(policy(SCANNED), [scan_statement(renamed)])) == [Code.SCAN_ATTESTED]
 
 
+def scanner(*, version: str = "0.3.1", ruleset: str = "2026.11.0") -> Scanner:
+    return Scanner(uri="pkg:pypi/modelsign-suite", version=version, ruleset=ruleset, ruleset_sha256="ab" * 32)
+
+
 @pytest.mark.parametrize(
     ("rule", "changes", "says"),
     [
@@ -178,6 +182,12 @@ def test_a_renamed_file_is_not_the_file_that_was_scanned() -> None:
         ("", {"result": Result.WARNED, "complete": False}, "not complete"),
         ('max_severity = "info"', {"findings": (finding(Severity.LOW),)}, "severity low"),
         ('ruleset_min = "2026.12"', {}, "rule set 2026.11.0"),
+        ('ruleset_min = "2026.11"', {"scanner": scanner(ruleset="2026.11." + "9" * 5000)}, "rule set 2026"),
+        (
+            'scanner = { "pkg:pypi/modelsign-suite" = ">=0.3" }',
+            {"scanner": scanner(version="9" * 5000)},
+            "of the scanner",
+        ),
         ('scanner = { "pkg:pypi/other" = ">=1" }', {}, "pkg:pypi/other"),
         ('scanner = { "pkg:pypi/modelsign-suite" = ">=0.10" }', {}, "version 0.3.1"),
         ('max_age = "7d"', {"finished": NOW - timedelta(days=8), "started": NOW - timedelta(days=8)}, "older than 7"),
@@ -197,6 +207,7 @@ def test_a_scan_that_does_not_satisfy_the_rule_is_refused(rule: str, changes: di
         ("complete = false", {"result": Result.WARNED, "complete": False}),
         ('ruleset_min = "2026.11"', {}),
         ('ruleset_min = "2026.9"', {}),
+        ('max_age = "7d"\nclock_skew = "999999w"', {}),
         ('scanner = { "pkg:pypi/modelsign-suite" = ">=0.3,<0.10" }', {}),
         ('max_age = "7d"', {"finished": NOW - timedelta(days=6), "started": NOW - timedelta(days=6)}),
     ],

@@ -121,6 +121,7 @@ def test_a_trusted_root_lies_beside_the_policy() -> None:
         ("schema = 1\n[modell]", "modell: unknown key; did you mean 'model'?"),
         ("schema = 1\n[model]\nformat = []", "model.format: unknown key; did you mean 'formats'?"),
         ("schema = 1\n[model]\nformats = 'gguf'", "model.formats: must be a list"),
+        ("schema = 1\n[model]\nunsigned_files = ['../x']", "model.unsigned_files: the name '../x' has a '.' or '..'"),
         ("schema = 1\n[model]\nformats = [1]", "model.formats: must be a list of strings"),
         ("schema = 1\n[model]\nremote_code = 'no'", "model.remote_code: must be one of 'deny', 'warn', not 'no'"),
         ("schema = 1\n[require]\nscans = {}", "require.scans: unknown key; did you mean 'scan'?"),
