@@ -26,10 +26,10 @@ ReadAt = Callable[[int, int], bytes]
 
 def is_row_major(shape: tuple[int, ...], stride: tuple[int, ...]) -> bool:
     """Return whether a view reads its items one after the other."""
+    if 0 in shape:
+        return True
     expected = 1
     for length, step in zip(reversed(shape), reversed(stride), strict=True):
-        if length == 0:
-            return True
         if length != 1 and step != expected:
             return False
         expected *= length

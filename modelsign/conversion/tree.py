@@ -19,6 +19,7 @@ from modelsign.conversion.plan import Json
 from modelsign.conversion.record import LeftOut
 from modelsign.conversion.refusals import NoTensorsError
 from modelsign.errors import ConversionError
+from scanners.pickles.machine import KEPT
 from scanners.pickles.values import (
     Attribute,
     Collection,
@@ -271,6 +272,9 @@ class Tree:
             if below is None or not relevant:
                 self._leave_out(collected, path, value)
                 continue
+            if isinstance(value, list) and len(value) > KEPT:
+                # The machine drops plain values of very long lists, so positions are not what they were.
+                raise ConversionError(f"the list {path!r} has tensors among more than {KEPT} values; save a dictionary")
             if len(path) > _NAME_LIMIT:
                 raise ConversionError(f"the name of a tensor would be longer than {_NAME_LIMIT} characters")
             self._leave_out_hidden(collected, f"{path}.", below)

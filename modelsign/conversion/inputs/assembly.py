@@ -1,6 +1,6 @@
 """From a pickle's tree and the storages it names to a plan: what all torch formats have in common."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from modelsign.conversion.danger import refuse_dangerous
@@ -14,7 +14,8 @@ from modelsign.errors import ConversionError
 from scanners.limits import Budget
 from scanners.pickles.machine import PickleRun, run
 from scanners.pickles.tensors import ITEMSIZE, refusal
-from scanners.pickles.values import Attribute, Global, Made, Mapping, Span, TensorValue, Value
+from scanners.pickles.values import Attribute, Global, Made, Span, TensorValue, Value
+from scanners.pickles.values import Mapping as PickledMapping
 from scanners.reader import Reader
 
 _OTHER = Meaning(kind=LeafKind.OTHER)
@@ -54,15 +55,15 @@ class Stores:
         return len(self.all) - 1
 
 
-def checked_run(reader: Reader, what: str, budget: Budget, *, start: int = 0) -> PickleRun:
+def checked_run(reader: Reader, what: str, budget: Budget, *, start: int = 0, inline_arrays: bool = False) -> PickleRun:
     """Run a pickle and refuse it where a loader would stop, do something dangerous, or change tensors it has made.
 
     Raises:
         ConversionError: as said.
     """
-    result = run(reader, start=start, budget=budget)
+    result = run(reader, start=start, budget=budget, inline_arrays=inline_arrays)
+    refuse_dangerous(result, reader, what)
     check_run(result, what)
-    refuse_dangerous(result, what)
     for call in result.calls:
         if isinstance(call.function, Attribute) and isinstance(call.function.value, TensorValue):
             raise ConversionError(
@@ -149,6 +150,7 @@ def plan_tree(
     format_name: str,
     notes: Iterable[str] = (),
     resolve: Callable[[Value], TensorValue | None] = tensor_of,
+    inline: Mapping[int, tuple[int, int]] | None = None,
 ) -> Plan:
     """Flatten a tree and describe its tensors.
 
@@ -163,6 +165,7 @@ def plan_tree(
         format_name: of the source.
         notes: what is already known about the source.
         resolve: returns the tensor a value stands for.
+        inline: (offset, length) of joblib's arrays by the id of what stands for them.
     """
 
     def meaning(value: Value) -> Meaning:
@@ -181,7 +184,7 @@ def plan_tree(
             tensors.append(describe(name, tensor, storage(tensor), big_endian=big_endian))
         elif isinstance(value, Made):
             known = arrays.get(id(value))
-            tensors.append(array_of(name, value, reader, stores.add, pickle_store, known))
+            tensors.append(array_of(name, value, reader, stores.add, pickle_store, known, inline or {}))
             arrays[id(value)] = tensors[-1]
     return finished(flat, tensors, stores, format_name, [*notes, *([_hooks(hooked)] if hooked else [])])
 
@@ -261,7 +264,7 @@ def _lazy_bits(name: str, tensor: TensorValue) -> tuple[bool, bool]:
     """Return (conj, neg): what torch would apply when somebody reads the numbers."""
     bits = {"conj": False, "neg": False}
     metadata = tensor.metadata
-    entries = metadata.entries if isinstance(metadata, Mapping | Made) else ()
+    entries = metadata.entries if isinstance(metadata, PickledMapping | Made) else ()
     if metadata is not None and not entries:
         raise ConversionError(f"tensor {name!r}: carries metadata that is not understood")
     for key, value in entries:

@@ -5,14 +5,16 @@ text that `_codecs.encode` turns back), `_frombuffer` (protocol 5), each under n
 Source: numpy/_core/src/multiarray/methods.c (`array_reduce`, `array_setstate`), descriptor.c (`arraydescr_reduce`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import prod
 
 from modelsign.conversion.dtypes import DTYPES, FROM_NAME, FROM_NUMPY, WHAT_INSTEAD, DType
 from modelsign.conversion.gather import is_row_major
 from modelsign.conversion.plan import Encoding, PlannedTensor, Store
 from modelsign.errors import ConversionError
+from scanners.pickles.inline_arrays import is_wrapper
 from scanners.pickles.values import Global, Made, Span, Value
+from scanners.pickles.values import Mapping as PickledMapping
 from scanners.reader import Reader
 
 _MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numeric", "numpy._core.numeric")
@@ -21,11 +23,14 @@ _FROM_BUFFER = frozenset({f"{module}._frombuffer" for module in _MODULES})
 _BYTES = frozenset(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("bytes", "bytearray"))
 _CODECS = frozenset({"latin1", "latin-1", "iso-8859-1", "iso8859-1", "l1"})
 _MAX_RANK = 64
+_NO_INLINE: Mapping[int, tuple[int, int]] = {}
 
 
 def is_array(made: Made) -> bool:
-    """Return whether a call makes a numpy array."""
-    return isinstance(made.function, Global) and made.function.dotted in _RECONSTRUCT | _FROM_BUFFER
+    """Return whether a call makes a numpy array, or stands for one that joblib keeps between the opcodes."""
+    if not isinstance(made.function, Global):
+        return False
+    return made.function.dotted in _RECONSTRUCT | _FROM_BUFFER or is_wrapper(made)
 
 
 def array_of(
@@ -35,6 +40,7 @@ def array_of(
     add_store: Callable[[Store], int],
     pickle_store: Callable[[], int],
     known: PlannedTensor | None,
+    inline: Mapping[int, tuple[int, int]] = _NO_INLINE,
 ) -> PlannedTensor:
     """Return what to copy for an array.
 
@@ -45,12 +51,13 @@ def array_of(
         add_store: adds a store to the plan.
         pickle_store: gives the store that is the pickle's input.
         known: the same array under another name, whose data it shares.
+        inline: (offset, length) of joblib's arrays by the id of what stands for them.
 
     Raises:
         ConversionError: it is not a plain array of numbers.
     """
     where = f"array {name!r}"
-    shape, dtype_value, fortran, data = _parts(where, made)
+    shape, dtype_value, fortran, data = _wrapped(where, made, inline) if is_wrapper(made) else _parts(where, made)
     dtype, big_endian = dtype_of(where, dtype_value)
     size = prod(shape) * dtype.itemsize
     store = known.store if known is not None else add_store(_store(where, name, data, size, reader, pickle_store))
@@ -95,6 +102,24 @@ def _parts(where: str, made: Made) -> tuple[tuple[int, ...], Value, bool, Value]
     if not isinstance(fortran, bool | int):
         raise ConversionError(f"{where}: is not rebuilt in the way numpy writes arrays")
     return _shape(where, shape), dtype, bool(fortran), data
+
+
+def _wrapped(
+    where: str, made: Made, inline: Mapping[int, tuple[int, int]]
+) -> tuple[tuple[int, ...], Value, bool, Value]:
+    """Return the same of an array that lies behind its wrapper (joblib/numpy_pickle.py, `NumpyArrayWrapper`)."""
+    place = inline.get(id(made))
+    state = made.states[-1] if len(made.states) == 1 else None
+    if place is None or not isinstance(state, PickledMapping):
+        raise ConversionError(f"{where}: is kept by joblib in a way that is not read; save it with numpy.savez")
+    fields = {key: value for key, value in state.entries if isinstance(key, str)}
+    kind = fields.get("subclass")
+    if not isinstance(kind, Global) or kind.dotted != "numpy.ndarray":
+        named = kind.dotted if isinstance(kind, Global) else "an unknown class"
+        raise ConversionError(f"{where}: is of the class {named}; save `numpy.asarray(array)`")
+    if fields.get("order") not in {"C", "F"}:
+        raise ConversionError(f"{where}: has no order of its elements")
+    return _shape(where, fields.get("shape")), fields.get("dtype"), fields["order"] == "F", Span("bytes", *place)
 
 
 def _shape(where: str, value: Value) -> tuple[int, ...]:

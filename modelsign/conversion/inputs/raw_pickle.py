@@ -1,4 +1,4 @@
-"""A bare pickle of numpy arrays, and PaddlePaddle's `.pdparams`, which is one.
+"""A bare pickle of numpy arrays, joblib's with arrays between the opcodes, and PaddlePaddle's `.pdparams`.
 
 Paddle splits arrays of a gigabyte and more when it writes pickle protocol 2 or 3: the parts lie beside each other under
 names of their own, and `UnpackBigParamInfor@@` says how they belong together (paddle/framework/io_utils.py,
@@ -19,6 +19,8 @@ from modelsign.conversion.inputs.assembly import (
 from modelsign.conversion.inputs.request import Request
 from modelsign.conversion.plan import Encoding, Plan, PlannedTensor, Store
 from modelsign.errors import ConversionError
+from scanners.pickles.inline_arrays import is_wrapper
+from scanners.pickles.machine import PickleRun, run
 from scanners.pickles.values import Mapping, Span, TensorValue, Value
 from scanners.reader import Reader
 
@@ -42,7 +44,9 @@ def parse(reader: Reader, request: Request) -> Plan:
         ConversionError: it is refused.
         ScanError: it is malformed.
     """
-    result = checked_run(reader, "the pickle", request.budget)
+    first = run(reader, budget=request.budget)
+    joblib = any(name.name.rpartition(".")[2] == "NumpyArrayWrapper" for name in first.imports)
+    result = checked_run(reader, "the pickle", request.budget, inline_arrays=joblib)
     if result.stop != reader.size:
         raise ConversionError(f"{reader.size - (result.stop or 0)} bytes follow the pickle; split the file first")
     stores = Stores()
@@ -59,6 +63,7 @@ def parse(reader: Reader, request: Request) -> Plan:
         )
 
     paddle = _paddle(result.root, reader)
+    kind = "joblib" if joblib else "numpy-pickle"
     plan = plan_tree(
         result.root,
         request=request,
@@ -67,7 +72,8 @@ def parse(reader: Reader, request: Request) -> Plan:
         pickle_store=pickle_store,
         storage=storage,
         big_endian=False,
-        format_name="numpy-pickle" if paddle is None else "paddle",
+        format_name=kind if paddle is None else "paddle",
+        inline=_inline(result) if joblib else None,
     )
     if paddle is None:
         return plan
@@ -76,6 +82,14 @@ def parse(reader: Reader, request: Request) -> Plan:
         note = "PaddlePaddle writes bfloat16 as uint16 and does not say so: U16 tensors may hold bfloat16"
         plan = replace(plan, notes=(*plan.notes, note))
     return plan
+
+
+def _inline(result: PickleRun) -> dict[int, tuple[int, int]]:
+    """Return where joblib's arrays lie. Wrappers are completed in the order they are made, none inside another."""
+    wrappers = [made for made in result.calls if is_wrapper(made)]
+    if result.inner or len(wrappers) != len(result.arrays):
+        raise ConversionError("holds arrays of objects, which are no numbers; save its arrays with numpy.savez")
+    return {id(made): place for made, place in zip(wrappers, result.arrays, strict=True)}
 
 
 def _paddle(root: Value, reader: Reader) -> dict[str, tuple[tuple[int, ...], tuple[str, ...]]] | None:

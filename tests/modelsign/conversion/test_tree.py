@@ -182,3 +182,8 @@ def test_a_memo_bomb_of_tensors_is_refused() -> None:
         value = [value, value]
     with pytest.raises(ConversionError, match="exhaust"):
         flatten(value)
+
+
+def test_tensors_in_a_list_that_the_machine_cuts_are_refused() -> None:
+    with pytest.raises(ConversionError, match="save a dictionary"):
+        flatten(mapping(("w", tensor()), ("long", [*range(70_000), tensor()])))

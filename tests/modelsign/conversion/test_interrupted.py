@@ -1,0 +1,101 @@
+"""Every step fails once: a full disk, an interrupt, a source that changes; nothing is left and the error is ours."""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from modelsign import convert
+from modelsign.conversion import copying
+from modelsign.errors import ConversionError, SourceError
+from tests.builders.checkpoints import floats, tensor, torch_zip
+from tests.modelsign.conversion.reading import read
+
+COUNT = 300_000
+
+
+@pytest.fixture(name="source")
+def made_source(tmp_path: Path) -> Path:
+    path = tmp_path / "m.pt"
+    value = {"a": tensor("0", (COUNT,)), "t": tensor("1", (3, 2), stride=(1, 3), numel=6)}
+    path.write_bytes(torch_zip(value, {"0": floats(COUNT), "1": floats(6)}))
+    return path
+
+
+def only_the_source_is_there(source: Path) -> bool:
+    return [entry.name for entry in source.parent.iterdir()] == [source.name]
+
+
+def failing(number: int) -> Callable[..., NoReturn]:
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+@pytest.mark.parametrize("step", ["copy_file_range", "pwrite", "fsync", "link"])
+def test_a_full_disk_leaves_nothing(source: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    if step == "link":
+        monkeypatch.setattr(Path, "rename", failing(errno.ENOSPC))
+    monkeypatch.setattr(os, step, failing(errno.ENOSPC))
+    with pytest.raises(SourceError, match="No space left"):
+        convert(source)
+    assert only_the_source_is_there(source)
+
+
+@pytest.mark.parametrize("number", [errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP])
+def test_a_kernel_without_range_copies_is_no_obstacle(
+    source: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "copy_file_range", failing(number))
+    convert(source)
+    assert read(source.with_suffix(".safetensors")).tensors["a"][2] == floats(COUNT)
+
+
+def test_an_interrupt_leaves_nothing(source: Path) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, progress=interrupt)
+    assert only_the_source_is_there(source)
+
+
+def test_a_source_that_changes_meanwhile_is_refused(source: Path) -> None:
+    def change(_: int) -> None:
+        with source.open("r+b") as file:
+            file.seek(0, os.SEEK_END)
+            file.write(b"x")
+
+    with pytest.raises(ConversionError, match=r"changed|differs"):
+        convert(source, progress=change)
+    assert only_the_source_is_there(source)
+
+
+def test_a_source_that_shrinks_meanwhile_is_refused(source: Path) -> None:
+    with pytest.raises(ConversionError, match=r"shorter|changed|differs|checksum"):
+        convert(source, progress=lambda _: os.truncate(source, 100))
+    assert only_the_source_is_there(source)
+
+
+@pytest.mark.parametrize("place", [0, 5, COUNT * 4 - 1, COUNT * 4 + 3])
+def test_a_byte_that_arrives_wrong_is_noticed(source: Path, monkeypatch: pytest.MonkeyPatch, place: int) -> None:
+    advance = copying.Copier._advance
+    done: list[int] = []
+
+    def corrupt(copier: copying.Copier, ready: int, *, report: bool) -> None:
+        # The followers hear of the whole file at once, after one of its bytes was changed.
+        if ready == copier._layout.size and not done:
+            done.append(place)
+            start = copier._layout.offsets[0] + place
+            byte = os.pread(copier._target, 1, start)
+            os.pwrite(copier._target, bytes([byte[0] ^ 1]), start)
+            advance(copier, ready, report=report)
+
+    monkeypatch.setattr(copying.Copier, "_advance", corrupt)
+    with pytest.raises(ConversionError, match="differs from the source"):
+        convert(source)
+    assert only_the_source_is_there(source)
