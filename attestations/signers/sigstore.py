@@ -7,6 +7,7 @@ is imported where it is used.
 """
 
 import logging
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -142,10 +143,12 @@ def root_of(file: TrustFile) -> "TrustedRoot":
 
 def _root_from(data: bytes, name: str | Path) -> "TrustedRoot":
     from sigstore.models import TrustedRoot
-    from sigstore_models.trustroot import v1
 
-    with _trust_errors(name):
-        return TrustedRoot(v1.TrustedRoot.from_json(data))
+    # sigstore-python reads a trusted root from a file only.
+    with _trust_errors(name), tempfile.NamedTemporaryFile() as file:
+        file.write(data)
+        file.flush()
+        return TrustedRoot.from_file(file.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

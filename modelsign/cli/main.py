@@ -32,7 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "attest": ("modelsign.cli.attest", "Attach signed statements: scan results, conversions."),
     "verify": ("modelsign.cli.verify", "Verify signature, content and claims before loading."),
     "release": ("modelsign.cli.release", "Scan, convert, sign, attest and verify in one go."),
-    "policy": ("modelsign.cli.policy", "Begin a policy, look for mistakes in one, tell what one asks, try it on known models."),
+    "policy": ("modelsign.cli.policy", "Begin a policy, look for mistakes in one, explain it, try it."),
     "trust": ("modelsign.cli.trust", "Show, fetch and carry the roots of Sigstore instances."),
     "keys": ("modelsign.cli.keys", "Make a local key pair to start with."),
     "inspect": ("modelsign.cli.inspect", "Show what is inside a file: members, opcodes, imports, tensors."),
