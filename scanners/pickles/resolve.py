@@ -491,7 +491,7 @@ class Resolver:
 def full_name(value: Value) -> str:
     """Return the name a loader of today looks up for a `Global`."""
     assert isinstance(value, Global)
-    module, name = value.module, value.name
+    module, name = value.module.strip(), value.name.strip()
     if value.protocol < 3:
         module, name = python3_name(module, name)
     module, name = anchored(module, name)
@@ -499,8 +499,11 @@ def full_name(value: Value) -> str:
 
 
 def written_name(value: Global) -> str:
-    """Return a name as the file writes it, in today's modules: whatever it walks through, its module is imported."""
-    module, name = value.module, value.name
+    """Return a name as the file writes it, in today's modules: whatever it walks through, its module is imported.
+
+    White space around it (a carriage return in a text pickle) names nothing that exists, and hides nothing either.
+    """
+    module, name = value.module.strip(), value.name.strip()
     if value.protocol < 3:
         module, name = python3_name(module, name)
     return f"{module}.{name}" if name else module

@@ -77,7 +77,7 @@ class Shapes:
         if shape == "named-result":
             return self._named_result(called)
         if shape == "plain-names":
-            return all(isinstance(name, str) and not INTERNALS.intersection(name.split(".")) for name in arguments)
+            return all(isinstance(name, str) and not _TELLING.intersection(name.split(".")) for name in arguments)
         if shape == "without-constructor":
             return called.via in _BY_NEW or (called.via in {"INST", "OBJ"} and not arguments)
         if shape == "torch-file":
@@ -123,6 +123,19 @@ _BY_NEW: Final = frozenset(
     | {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"}
 )
 """ways to an object that go by __new__ alone"""
+_TELLING: Final = INTERNALS | {
+    "system",
+    "popen",
+    "Popen",
+    "eval",
+    "exec",
+    "execv",
+    "execve",
+    "spawn",
+    "fork",
+    "modules",
+}
+"""attributes that nobody keeps the name of for later in a model"""
 _RANGE: Final = re.compile(r"(?:range\(-?[0-9]+(?:, -?[0-9]+){0,2}\)|Ellipsis|NotImplemented)\Z")
 _TEMPLATE: Final = re.compile(
     r"\s*def _parse_args\(self,[\w\s,=.*+-]*\):\s*return \([\w\s,]*\),[\w\s,.-]*"

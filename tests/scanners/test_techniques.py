@@ -369,6 +369,7 @@ TAXONOMY: dict[str, bytes] = {
         )
     ),
     "C integer that pickletools refuses": b"I0x10\n0cos\nsystem\n(S'echo x'\ntR.",
+    "names that end in a carriage return": b"cos\r\nsystem\r\n(I1\r\ntR.",
     "second stream": dump(1) + p.system(),
     "second stream behind junk": dump(1) + b"\0\0\0junk" + p.system(),
     "protocol byte in the middle": p.proto(2) + p.proto(4) + value(call("os", "system", "x")) + p.STOP,
