@@ -68,8 +68,10 @@ def _cell(source: str, reading: Reading) -> None:
         if command:
             _shell(command[1], reading)
         kept.append("" if command or line.lstrip().startswith(("%", "?")) else line.removesuffix("?"))
+    from scanners.formats.python_tree import read_source  # few scans meet a notebook
+
     try:
-        python_source.read_source("\n".join(kept).encode("utf-8", "replace"), reading, runs="never")
+        read_source("\n".join(kept).encode("utf-8", "replace"), reading, runs="never")
     except ScanError:
         return  # half a line of Python in a cell is ordinary, and no loader runs it
 

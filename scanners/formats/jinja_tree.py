@@ -1,0 +1,477 @@
+"""The syntax tree of a Jinja template, and the ways out of it (see `jinja.py`, which reads such files)."""
+
+import re
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from scanners.errors import FormatError, LimitExceeded
+from scanners.facts import Template
+from scanners.reading import Reading
+
+if TYPE_CHECKING:
+    from jinja2 import nodes
+
+MAXIMUM_NODES = 200_000
+MAXIMUM_TOLD = 50
+"""constructs of one kind that are told one by one; more tell nothing new"""
+_EXCERPT = 200
+
+_LEADS_OUT = frozenset(
+    "__class__ __mro__ __base__ __bases__ __subclasses__ __globals__ __builtins__ __import__ __init__ __getattribute__"
+    " __getattr__ __dict__ __code__ __closure__ __reduce__ __reduce_ex__ __getitem__ __call__ __doc__ __module__"
+    " __func__ __self__ __wrapped__ __loader__ __spec__ __file__ __name__ __qualname__ __new__ __del__ __enter__"
+    " __exit__ __init_subclass__ __subclasshook__ __set_name__ __get__ __set__ __annotations__ __defaults__"
+    " __kwdefaults__ __weakref__ __slots__ __dir__ __format__ __setattr__ __delattr__ __eq__ __hash__ __repr__ __str__"
+    " __iter__ __next__ __len__ __contains__ __instancecheck__ __main__ __package__ __path__ __cached__".split()
+)
+_INTERNALS = frozenset(
+    "mro func_globals func_code func_closure f_globals f_locals f_builtins f_back gi_frame gi_code gi_yieldfrom"
+    " cr_frame cr_code ag_frame ag_code tb_frame tb_next im_func im_self im_class co_code co_consts _module"
+    " _TemplateReference__context".split()
+)
+_PROGRAM_OBJECTS = frozenset(
+    "cycler joiner namespace lipsum self request config application app current_app g session get_flashed_messages"
+    " url_for range dict __builtins__ __globals__ os sys subprocess builtins importlib".split()
+)
+_PYTHON_FUNCTIONS = frozenset(
+    "eval exec compile open getattr setattr delattr globals locals vars __import__ __builtins__ breakpoint input"
+    " import_module".split()
+)
+_RUNNERS = frozenset("popen Popen system check_output check_call import_module load_module urlopen fork execv".split())
+_BUILDERS = frozenset("join format reverse replace lower upper trim string urlize title capitalize".split())
+_FORMAT_FIELD = re.compile(r"\{[^{}]*(?:\.|\[)_?_?[A-Za-z_]*__[^{}]*\}")
+_DOTTED = re.compile(r"[A-Za-z_0-9]+(?:\.[A-Za-z_0-9]+)*")
+_LONG_LOOP = 10_000_000
+_LONG_RANGE = 1_000_000
+_HUGE_POWER = 10_000
+
+# One node of a syntax tree whose value is known while it is read; None for "not known".
+_Literal = str | int | float | tuple[object, ...] | None
+
+
+def read_template(text: str, reading: Reading, offset: int | None = None) -> None:
+    """State the facts of template ``text``, which lies at ``offset`` of the blob that is read.
+
+    A text that Jinja's parser refuses is stated as `unparsable` and leaves the reading incomplete: nobody knows what
+    another renderer makes of it.
+
+    Raises:
+        LimitExceeded: the syntax tree is too large or too deep.
+    """
+    try:
+        tree = _parse(text)
+    except FormatError as error:
+        reading.state(Template(location=reading.at(offset), construct="unparsable", text=str(error)[:_EXCERPT]))
+        reading.unread("a template could not be parsed")
+        return
+    walk = _Walk(tree)
+    seen: dict[str, list[str]] = {}
+    for construct, evidence in walk.constructs():
+        told = seen.setdefault(construct, [])
+        # The outermost expression comes first and shows its parts: `a.__class__` inside `a.__class__.__mro__`.
+        if len(told) < MAXIMUM_TOLD and not any(evidence in longer for longer in told):
+            told.append(evidence)
+            reading.state(Template(location=reading.at(offset), construct=construct, text=evidence[:_EXCERPT]))
+
+
+def _parse(text: str) -> "nodes.Template":
+    from jinja2 import Environment, TemplateSyntaxError, nodes
+    from jinja2.parser import Parser
+
+    def generation(parser: Parser) -> nodes.Node:
+        """`{% generation %}`: transformers' own tag around what the assistant says."""
+        line = next(parser.stream).lineno
+        return nodes.Scope(parser.parse_statements(("name:endgeneration",), drop_needle=True), lineno=line)
+
+    environment = Environment(  # noqa: S701 - nothing is rendered here
+        extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do"], trim_blocks=True, lstrip_blocks=True
+    )
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an odd escape in a string is not this program's business
+            # `Environment.parse` rewrites tracebacks by compiling code on a syntax error; the parser alone does not.
+            parser = Parser(environment, text)
+            parser.extensions["generation"] = generation
+            return parser.parse()
+    except TemplateSyntaxError as error:
+        raise FormatError(f"line {error.lineno}: not Jinja: {error.message}") from error
+    except RecursionError as error:
+        raise LimitExceeded("depth", "the template's expressions are nested too deeply to parse") from error
+    except (ValueError, OverflowError, MemoryError, AssertionError) as error:
+        raise FormatError(f"not Jinja: {error}") from error
+
+
+class _Walk:
+    """One pass over a syntax tree, with the names it assigns and the constants it knows."""
+
+    def __init__(self, tree: "nodes.Template") -> None:
+        from jinja2 import nodes
+
+        self._nodes = nodes
+        self._order: list[nodes.Node] = []
+        self._bound: set[str] = set()
+        self._constants: dict[str, _Literal] = {}
+        self._loops: dict[int, int] = {}
+        stack: list[tuple[nodes.Node, int]] = [(tree, 1)]
+        while stack:
+            node, repeats = stack.pop()
+            self._order.append(node)
+            if len(self._order) > MAXIMUM_NODES:
+                raise LimitExceeded("nodes", f"the template has more than {MAXIMUM_NODES} syntax nodes")
+            if isinstance(node, nodes.For):
+                repeats = min(repeats * self._times(node.iter), 1 << 62)
+                self._loops[id(node)] = repeats
+            if isinstance(node, nodes.Name) and node.ctx in {"store", "param"}:
+                self._bound.add(node.name)
+            if isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name):
+                value = self._fold(node.node)
+                if value is not None:
+                    self._constants[node.target.name] = value
+            if isinstance(node, (nodes.Macro, nodes.Import)):
+                self._bound.add(node.name if isinstance(node, nodes.Macro) else node.target)
+            stack.extend((child, repeats) for child in reversed(list(node.iter_child_nodes())))
+
+    def constructs(self) -> Iterator[tuple[str, str]]:
+        """Yield (construct, text) in the order of the template."""
+        nodes = self._nodes
+        for node in self._order:
+            match node:
+                case nodes.Getattr():
+                    yield from self._attribute(node)
+                case nodes.Getitem():
+                    yield from self._subscript(node)
+                case nodes.Filter():
+                    yield from self._filter(node)
+                case nodes.Call():
+                    yield from self._call(node)
+                case nodes.Const() if isinstance(node.value, str):
+                    yield from _string(node.value)
+                case nodes.Name() if node.name in {"__builtins__", "__import__", "__globals__"}:
+                    yield "dunder-attribute", node.name
+                case nodes.For() if self._loops[id(node)] >= _LONG_LOOP:
+                    yield "loop-bomb", f"for over {self._source(node.iter)}: {self._loops[id(node)]} rounds in all"
+                case nodes.Include() | nodes.Import() | nodes.FromImport() | nodes.Extends():
+                    yield "file-inclusion", self._source(node.template)
+                case nodes.Mul() | nodes.Pow():
+                    yield from self._arithmetic(node)
+                case nodes.Add() | nodes.Concat() | nodes.Mod():
+                    yield from self._built(node)
+                case _:
+                    pass
+
+    def _attribute(self, node: "nodes.Getattr") -> Iterator[tuple[str, str]]:
+        if (node.attr.startswith("__") and node.attr.endswith("__")) or node.attr in _INTERNALS:
+            yield "dunder-attribute", self._source(node)
+        elif isinstance(node.node, self._nodes.Name) and self._foreign(node.node.name):
+            yield "escape-object", self._source(node)
+
+    def _foreign(self, name: str) -> bool:
+        return name in _PROGRAM_OBJECTS and name not in self._bound
+
+    def _subscript(self, node: "nodes.Getitem") -> Iterator[tuple[str, str]]:
+        key = self._fold(node.arg)
+        if isinstance(key, str):
+            if key in _LEADS_OUT or key in _INTERNALS:
+                yield "dunder-attribute", self._source(node)
+            elif isinstance(node.node, self._nodes.Name) and self._foreign(node.node.name):
+                yield "escape-object", self._source(node)
+        elif key is None and self._assembled(node.arg) and self._underscores(node.arg):
+            yield "string-building", self._source(node)
+
+    def _filter(self, node: "nodes.Filter") -> Iterator[tuple[str, str]]:
+        if node.name == "attr":
+            name = self._fold(node.args[0]) if node.args else None
+            if not isinstance(name, str):
+                yield "attr-filter", self._source(node)
+            elif name.startswith("_") or name in _INTERNALS:
+                yield "dunder-attribute", self._source(node)
+            elif name in {"format", "format_map"}:
+                yield "attr-filter", self._source(node)  # CVE-2025-27516: a way round the sandbox's own str.format
+        elif node.name in _BUILDERS:
+            yield from self._built(node)
+        for keyword in node.kwargs:
+            value = self._fold(keyword.value)
+            if (
+                keyword.key == "attribute"
+                and isinstance(value, str)
+                and any(part.startswith("__") for part in value.split("."))
+            ):
+                yield "dunder-attribute", self._source(node)
+
+    def _call(self, node: "nodes.Call") -> Iterator[tuple[str, str]]:
+        nodes = self._nodes
+        function = node.node
+        if isinstance(function, nodes.Name):
+            if function.name in _PYTHON_FUNCTIONS and function.name not in self._bound:
+                yield "python-function", self._source(node)
+            if function.name == "range" and self._times(node) >= _LONG_RANGE:
+                yield "loop-bomb", self._source(node)
+        elif isinstance(function, nodes.Getattr):
+            if function.attr in _RUNNERS:
+                yield "python-function", self._source(node)
+            elif function.attr in {"format", "format_map", "join", "replace"}:
+                yield from self._built(node)
+
+    def _arithmetic(self, node: "nodes.Mul | nodes.Pow") -> Iterator[tuple[str, str]]:
+        left, right = self._fold(node.left), self._fold(node.right)
+        if isinstance(node, self._nodes.Pow):
+            if isinstance(right, (int, float)) and abs(right) >= _HUGE_POWER:
+                yield "loop-bomb", self._source(node)
+            return
+        for one, other in ((left, right), (right, left)):
+            if isinstance(one, int) and one >= _LONG_RANGE and not isinstance(other, (int, float)):
+                sequence = isinstance(other, (str, tuple)) or self._is_text(node)
+                if sequence:
+                    yield "loop-bomb", self._source(node)
+        yield from self._built(node)
+
+    def _is_text(self, node: "nodes.BinExpr") -> bool:
+        nodes = self._nodes
+        return any(isinstance(side, (nodes.List, nodes.Tuple, nodes.Concat)) for side in (node.left, node.right))
+
+    def _built(self, node: "nodes.Node") -> Iterator[tuple[str, str]]:
+        """Report a string that becomes a way out only when its pieces are joined."""
+        value = self._fold(node)
+        if isinstance(value, str) and (value in _LEADS_OUT or value in _INTERNALS):
+            yield "string-building", f"{self._source(node)} -> {value}"
+
+    def _assembled(self, node: "nodes.Node") -> bool:
+        nodes = self._nodes
+        if isinstance(node, (nodes.Add, nodes.Concat, nodes.Mod, nodes.Mul)):
+            return True
+        if isinstance(node, nodes.Filter):
+            return node.name in _BUILDERS
+        return (
+            isinstance(node, nodes.Call)
+            and isinstance(node.node, nodes.Getattr)
+            and node.node.attr in {"join", "format", "replace"}
+        )
+
+    def _underscores(self, node: "nodes.Node") -> bool:
+        """Return whether pieces of a built name hold underscores, or characters by number."""
+        nodes = self._nodes
+        pending = [node]
+        while pending:
+            piece = pending.pop()
+            if isinstance(piece, nodes.Const) and isinstance(piece.value, str):
+                text = piece.value
+                if text.strip() and set(text) <= {"_", "%", "c", "s"} and ("_" in text or "%c" in text):
+                    return True
+                if text.startswith("__") or text.endswith("__"):
+                    return True
+            if isinstance(piece, nodes.Name) and piece.name in {"chr", "ord"}:
+                return True
+            pending.extend(piece.iter_child_nodes())
+        return False
+
+    def _times(self, node: "nodes.Node") -> int:
+        """Return how often a loop over ``node`` runs, 1 where that is not a constant."""
+        nodes = self._nodes
+        if not (isinstance(node, nodes.Call) and isinstance(node.node, nodes.Name) and node.node.name == "range"):
+            return 1
+        bounds = [self._fold(argument) for argument in node.args]
+        numbers = [bound for bound in bounds if isinstance(bound, int)]
+        if not numbers or len(numbers) != len(bounds) or len(numbers) > 3:
+            return 1
+        start, stop, step = (
+            (0, numbers[0], 1)
+            if len(numbers) == 1
+            else (numbers[0], numbers[1], numbers[2] if len(numbers) == 3 else 1)
+        )
+        return max(0, (stop - start) // step) if step else 1
+
+    def _fold(self, node: "nodes.Node", depth: int = 0) -> _Literal:
+        """Return the value of a constant expression, as far as names are built that way."""
+        nodes = self._nodes
+        if depth > 60:
+            return None
+        match node:
+            case nodes.Const():
+                return node.value if isinstance(node.value, (str, int, float)) else None
+            case nodes.TemplateData():
+                return str(node.data)
+            case nodes.Name():
+                return self._constants.get(node.name)
+            case nodes.List() | nodes.Tuple():
+                return tuple(self._fold(item, depth + 1) for item in node.items[:256])
+            case nodes.Concat():
+                return _joined(tuple(self._fold(item, depth + 1) for item in node.nodes[:256]), "")
+            case nodes.Add():
+                left, right = self._fold(node.left, depth + 1), self._fold(node.right, depth + 1)
+                if isinstance(left, str) and isinstance(right, str):
+                    return _capped(left + right)
+                if isinstance(left, int) and isinstance(right, int):
+                    return left + right
+                return None
+            case nodes.Mul():
+                return _times(self._fold(node.left, depth + 1), self._fold(node.right, depth + 1))
+            case nodes.Pow():
+                left, right = self._fold(node.left, depth + 1), self._fold(node.right, depth + 1)
+                small = isinstance(left, int) and isinstance(right, int) and abs(left) <= 1 << 16 and 0 <= right <= 64
+                return int(left**right) if small and isinstance(left, int) and isinstance(right, int) else None
+            case nodes.Neg():
+                value = self._fold(node.node, depth + 1)
+                return -value if isinstance(value, (int, float)) else None
+            case nodes.Mod():
+                return _percent(self._fold(node.left, depth + 1), self._fold(node.right, depth + 1))
+            case nodes.Filter():
+                return self._filtered(node, depth)
+            case nodes.Call():
+                return self._called(node, depth)
+            case nodes.Getitem():
+                return self._sliced(node, depth)
+            case _:
+                return None
+
+    def _filtered(self, node: "nodes.Filter", depth: int) -> _Literal:
+        value = self._fold(node.node, depth + 1) if node.node is not None else None
+        arguments = [self._fold(argument, depth + 1) for argument in node.args]
+        first = arguments[0] if arguments else ""
+        if node.name == "join" and isinstance(value, (tuple, str)) and isinstance(first, str):
+            return _joined(tuple(value), first)
+        if not isinstance(value, str):
+            return None
+        match node.name:
+            case "reverse":
+                return value[::-1]
+            case "lower":
+                return value.lower()
+            case "upper":
+                return value.upper()
+            case "trim":
+                return value.strip()
+            case "string" | "list" | "safe":
+                return value
+            case "replace":
+                return _replaced(value, arguments)
+            case "format":
+                return _percent(value, tuple(arguments))
+            case _:
+                return None
+
+    def _called(self, node: "nodes.Call", depth: int) -> _Literal:
+        nodes = self._nodes
+        arguments = [self._fold(argument, depth + 1) for argument in node.args]
+        if isinstance(node.node, nodes.Name) and node.node.name == "chr" and arguments:
+            code = arguments[0]
+            return chr(code) if isinstance(code, int) and 0 <= code < 0x110000 else None
+        if not isinstance(node.node, nodes.Getattr):
+            return None
+        value = self._fold(node.node.node, depth + 1)
+        if not isinstance(value, str):
+            return None
+        match node.node.attr:
+            case "join" if arguments and isinstance(arguments[0], tuple):
+                return _joined(arguments[0], value)
+            case "replace":
+                return _replaced(value, arguments)
+            case "lower" | "upper" | "strip":
+                return (
+                    value.lower()
+                    if node.node.attr == "lower"
+                    else value.upper()
+                    if node.node.attr == "upper"
+                    else value.strip()
+                )
+            case "format" if all(isinstance(argument, (str, int)) for argument in arguments):
+                pieces = iter(str(argument) for argument in arguments)
+                return _capped(re.sub(r"\{\w*\}", lambda _: next(pieces, ""), value))
+            case _:
+                return None
+
+    def _sliced(self, node: "nodes.Getitem", depth: int) -> _Literal:
+        nodes = self._nodes
+        value = self._fold(node.node, depth + 1)
+        if not isinstance(value, str) or not isinstance(node.arg, nodes.Slice):
+            return None
+        bounds: list[int | None] = []
+        for bound in (node.arg.start, node.arg.stop, node.arg.step):
+            folded = None if bound is None else self._fold(bound, depth + 1)
+            if bound is not None and not isinstance(folded, int):
+                return None
+            bounds.append(folded if isinstance(folded, int) else None)
+        return str(value[bounds[0] : bounds[1] : bounds[2]]) if bounds[2] != 0 else None
+
+    def _source(self, node: "nodes.Node", depth: int = 0) -> str:
+        """Return ``node`` as a person would write it, shortened."""
+        nodes = self._nodes
+        if depth > 12:
+            return "…"
+        match node:
+            case nodes.Name():
+                return str(node.name)
+            case nodes.Const():
+                return repr(node.value)[:80]
+            case nodes.TemplateData():
+                return repr(node.data)[:80]
+            case nodes.Getattr():
+                return f"{self._source(node.node, depth + 1)}.{node.attr}"
+            case nodes.Getitem():
+                return f"{self._source(node.node, depth + 1)}[{self._source(node.arg, depth + 1)}]"
+            case nodes.Call():
+                inside = ", ".join(self._source(argument, depth + 1) for argument in node.args[:4])
+                return f"{self._source(node.node, depth + 1)}({inside})"
+            case nodes.Filter():
+                inside = ", ".join(self._source(argument, depth + 1) for argument in node.args[:4])
+                value = self._source(node.node, depth + 1) if node.node is not None else ""
+                return f"{value}|{node.name}" + (f"({inside})" if inside else "")
+            case nodes.Concat():
+                return " ~ ".join(self._source(item, depth + 1) for item in node.nodes[:6])
+            case nodes.BinExpr():
+                return f"{self._source(node.left, depth + 1)} {node.operator} {self._source(node.right, depth + 1)}"
+            case nodes.List() | nodes.Tuple():
+                return "[" + ", ".join(self._source(item, depth + 1) for item in node.items[:4]) + "]"
+            case _:
+                return type(node).__name__.lower()
+
+
+def _string(text: str) -> Iterator[tuple[str, str]]:
+    """Judge the shape of a string constant: a dunder path, or a format field that walks attributes."""
+    if "__" not in text:
+        return
+    if _DOTTED.fullmatch(text) and any(part in _LEADS_OUT for part in text.split(".")):
+        yield "dunder-attribute", repr(text)
+    elif _FORMAT_FIELD.search(text):
+        yield "string-building", repr(text[:120])
+    elif "__import__" in text or "__builtins__" in text or "__globals__" in text:
+        yield "python-function", repr(text[:120])
+
+
+def _capped(text: str) -> str | None:
+    return text if len(text) <= 4096 else None
+
+
+def _joined(items: tuple[object, ...], separator: str) -> str | None:
+    texts = [str(item) for item in items if isinstance(item, (str, int))]
+    return _capped(separator.join(texts)) if len(texts) == len(items) else None
+
+
+def _times(left: _Literal, right: _Literal) -> _Literal:
+    if isinstance(left, int) and isinstance(right, int):
+        return left * right if abs(left) < 1 << 64 and abs(right) < 1 << 64 else None
+    for text, count in ((left, right), (right, left)):
+        if isinstance(text, str) and isinstance(count, int) and 0 <= count * len(text) <= 4096:
+            return text * count
+    return None
+
+
+def _percent(text: _Literal, values: _Literal) -> str | None:
+    if not isinstance(text, str) or len(text) > 1024:
+        return None
+    pieces = iter(values if isinstance(values, tuple) else (values,))
+
+    def piece(match: re.Match[str]) -> str:
+        value = next(pieces, None)
+        if match.group() == "%c" and isinstance(value, int) and 0 <= value < 0x110000:
+            return chr(value)
+        return str(value) if isinstance(value, (str, int)) else "\0"
+
+    built = re.sub(r"%[csd]", piece, text)
+    return None if "\0" in built else _capped(built)
+
+
+def _replaced(value: str, arguments: list[_Literal]) -> str | None:
+    if len(arguments) < 2 or not isinstance(arguments[0], str) or not isinstance(arguments[1], str):
+        return None
+    return _capped(value.replace(arguments[0], arguments[1])) if arguments[0] else None
