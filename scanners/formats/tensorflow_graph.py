@@ -9,8 +9,6 @@ chooses it.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 
 from scanners.errors import LimitExceeded
 from scanners.facts import Operator
@@ -109,15 +107,10 @@ class Program:
         graph.nodes.append(node)
 
 
-@cache
-def registered() -> frozenset[str]:
-    """Return the operators TensorFlow itself brings."""
-    table = Path(__file__).parents[1] / "knowledge" / "tensorflow_operators.txt"
-    return frozenset(line for line in table.read_text(encoding="ascii").split("\n") if line and line[0] != "#")
-
-
 def state(program: Program, reading: Reading) -> None:
     """State the operators worth judging, and custom ones once each."""
+    from scanners.knowledge.tensorflow_operators import REGISTERED  # a large table, for few files
+
     resolver = _Resolver(program)
     custom: set[str] = set()
     stated = 0
@@ -128,7 +121,7 @@ def state(program: Program, reading: Reading) -> None:
                 if stated > MAXIMUM_STATED:
                     raise LimitExceeded("facts", f"more than {MAXIMUM_STATED} operators that touch files")
                 _operator(reading, node, tuple(resolver.arguments(graph, node)))
-            elif node.op and node.op not in registered() and node.op not in program.defined and node.op not in custom:
+            elif node.op and node.op not in REGISTERED and node.op not in program.defined and node.op not in custom:
                 custom.add(node.op)
                 _operator(reading, node, (("custom", "yes"), ("node", node.name[:_TEXT])))
 
