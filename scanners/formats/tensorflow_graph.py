@@ -8,11 +8,12 @@ chooses it.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from scanners.errors import LimitExceeded
 from scanners.facts import Operator
 from scanners.reading import Reading
+from scanners.records import dataclass
 
 MAXIMUM_NODES = 2_000_000
 MAXIMUM_STATED = 2000
@@ -107,10 +108,15 @@ class Program:
         graph.nodes.append(node)
 
 
-def state(program: Program, reading: Reading) -> None:
-    """State the operators worth judging, and custom ones once each."""
+def registered() -> frozenset[str]:
+    """Return the operators TensorFlow itself brings."""
     from scanners.knowledge.tensorflow_operators import REGISTERED  # a large table, for few files
 
+    return REGISTERED
+
+
+def state(program: Program, reading: Reading) -> None:
+    """State the operators worth judging, and custom ones once each."""
     resolver = _Resolver(program)
     custom: set[str] = set()
     stated = 0
@@ -121,7 +127,7 @@ def state(program: Program, reading: Reading) -> None:
                 if stated > MAXIMUM_STATED:
                     raise LimitExceeded("facts", f"more than {MAXIMUM_STATED} operators that touch files")
                 _operator(reading, node, tuple(resolver.arguments(graph, node)))
-            elif node.op and node.op not in REGISTERED and node.op not in program.defined and node.op not in custom:
+            elif node.op and node.op not in registered() and node.op not in program.defined and node.op not in custom:
                 custom.add(node.op)
                 _operator(reading, node, (("custom", "yes"), ("node", node.name[:_TEXT])))
 
