@@ -7,10 +7,10 @@ and the working directory's own file when a target lies below that directory, ar
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from modelsign.errors import UsageError
+from scanners.records import dataclass
 
 CONFIG_NAME = "modelsign.toml"
 

@@ -5,11 +5,12 @@ gate only, stays visible in every form of the report, and never reaches a malici
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from typing import assert_never
 
 from scanners.findings import FileReport, Finding, Report, Severity, Verdict
+from scanners.records import dataclass
 
 
 class FailOn(Enum):

@@ -6,7 +6,7 @@ adds up where the bytes went: parsed, inert, unread. What was not analysed is ne
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from scanners import detect, registry
 from scanners.containers import zip as zip_container
@@ -29,6 +29,7 @@ from scanners.limits import Budget, Limits
 from scanners.neighbours import raw_weights
 from scanners.reader import BytesReader, FileReader, Reader, Window
 from scanners.reading import INERT, Blob, FileFacts, Format, Reading
+from scanners.records import dataclass
 from scanners.rules.file.coverage import READER_CRASHED
 
 _SMALL = 1 << 16

@@ -4,9 +4,8 @@
 `knowledge/semantics.toml`): a registry re-reads what was read under an older one.
 """
 
-from dataclasses import dataclass
-
 from scanners.findings import Location
+from scanners.records import dataclass
 
 FACTS_SCHEMA = 1
 

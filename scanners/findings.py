@@ -5,9 +5,9 @@ the report writers escape it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
 
+from scanners.records import dataclass
 from scanners.uris import RULE_PAGES
 
 

@@ -4,9 +4,10 @@ Counts decide verdicts, wall time never does: the same file gets the same verdic
 design/scanning.md, "Limits to hold".
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from scanners.errors import LimitExceeded
+from scanners.records import dataclass
 
 MEBIBYTE = 1 << 20
 

@@ -5,13 +5,14 @@ children, judges the facts and accounts for the bytes.
 """
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 
 from scanners.facts import Anomaly, Fact, Import
 from scanners.findings import Finding, Location, Rule
 from scanners.limits import Budget
 from scanners.reader import Reader
+from scanners.records import dataclass
 
 INERT = "inert"
 """the role of a member that no loader interprets: its bytes are weights"""

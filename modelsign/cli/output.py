@@ -3,12 +3,12 @@
 import stat
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
 from modelsign.config import holds, is_local
 from modelsign.errors import SourceError, UsageError
+from scanners.records import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,13 @@
 """One question to one worker: a function over an open file, its answer bytes."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from modelsign.isolation.confinement import Bounds, Sandbox
 from modelsign.isolation.preparing import pickle_data, prepare
 from modelsign.isolation.workers import results
 from scanners.reader import FileReader, Reader
+from scanners.records import dataclass
 
 
 class WorkerError(Exception):

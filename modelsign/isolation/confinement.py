@@ -10,12 +10,12 @@
 
 import os
 import sys
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import assert_never
 
 from modelsign.errors import UsageError
+from scanners.records import dataclass
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_DUMPABLE = 4

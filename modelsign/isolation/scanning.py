@@ -3,7 +3,7 @@
 import codecs
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from modelsign.isolation import wire
 from modelsign.isolation.confinement import Bounds, Sandbox
@@ -14,6 +14,7 @@ from scanners.findings import Confidence, Coverage, FileReport, Finding, Locatio
 from scanners.limits import Limits
 from scanners.reader import FileReader
 from scanners.reading import FileFacts
+from scanners.records import dataclass
 from scanners.registry import TREE_FACTS
 from scanners.rules.file.coverage import READER_CRASHED
 

@@ -12,7 +12,8 @@ import errno
 import os
 import struct
 import sys
-from dataclasses import dataclass
+
+from scanners.records import dataclass
 
 _PR_GET_SECCOMP = 21
 _PR_SET_SECCOMP = 22

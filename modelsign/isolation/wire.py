@@ -20,6 +20,7 @@ from scanners.engine import ScannedFile
 from scanners.facts import Fact
 from scanners.findings import Confidence, Coverage, FileReport, Finding, Location, Severity, Verdict
 from scanners.reading import FileFacts
+from scanners.records import dataclass
 
 E = TypeVar("E", bound=Enum)
 Check: TypeAlias = Callable[[object], object]
@@ -211,7 +212,7 @@ def _check_of(annotation: object) -> Check:
     raise TypeError(f"a fact with a value of type {annotation} cannot leave a worker")
 
 
-@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Kind:
     type: Callable[..., Fact]
     columns: tuple[tuple[str, Check], ...]

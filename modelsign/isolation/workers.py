@@ -19,12 +19,13 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Generic, NoReturn, Protocol, TypeVar
 
 from modelsign.errors import UsageError
 from modelsign.isolation.confinement import Bounds, NotConfinedError, Sandbox, active_layers, confine, die_with_parent
 from modelsign.isolation.imports import NeededModuleError, Provider, Stop
+from scanners.records import dataclass
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -6,11 +6,11 @@ what an attacker controls, and prints nothing.
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol, cast
 
 from modelsign.gate import Gate
 from scanners.findings import Report
+from scanners.records import dataclass
 
 FORMS: dict[str, str] = {
     "human": "modelsign.report.human",

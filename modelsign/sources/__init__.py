@@ -5,11 +5,11 @@ A source lists what a target holds and opens regular files, one descriptor each;
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from modelsign.errors import UsageError
+from scanners.records import dataclass
 
 
 class Links(Enum):

@@ -9,7 +9,7 @@ Source: 7-Zip, `DOC/7zFormat.txt` and `DOC/Methods.txt` (21.07).
 
 import bz2
 import lzma
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Final
 
@@ -20,6 +20,7 @@ from scanners.facts import Identified
 from scanners.limits import MEBIBYTE
 from scanners.reader import Reader, Window
 from scanners.reading import Blob, Reading
+from scanners.records import dataclass
 
 NAME = "7z"
 

@@ -8,13 +8,12 @@ Sources: POSIX.1-2017 pax "ustar Interchange Format"; GNU tar manual "Basic Tar 
 CVE-2007-4559 (names), CVE-2025-62518 (pax sizes).
 """
 
-from dataclasses import dataclass
-
 from scanners.errors import FormatError
 from scanners.facts import Identified
 from scanners.limits import Budget
 from scanners.reader import Reader, Window
 from scanners.reading import INERT, Blob, Reading
+from scanners.records import dataclass
 
 NAME = "tar"
 

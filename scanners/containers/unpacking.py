@@ -7,13 +7,13 @@ promises; work done twice counts twice (`Limits.unpacking`).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from scanners.containers.deflate import Inflate
 from scanners.errors import FormatError, LimitExceeded, ScanError
 from scanners.limits import MEBIBYTE, Budget
 from scanners.reader import Reader
+from scanners.records import dataclass
 
 CHUNK = 1 << 16
 HEAD = MEBIBYTE

@@ -6,12 +6,13 @@ because parsers disagree on which one counts.
 """
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypeAlias
 
 from scanners.errors import FormatError, LimitExceeded
 from scanners.limits import Budget
 from scanners.reading import Blob
+from scanners.records import dataclass
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
 

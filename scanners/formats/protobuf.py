@@ -6,12 +6,12 @@ parsers merge messages and let the last scalar win, and what one of them overloo
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from scanners.cursor import Cursor
 from scanners.errors import FormatError, LimitExceeded
 from scanners.reader import Reader
+from scanners.records import dataclass
 
 VARINT, FIXED64, BYTES, GROUP, GROUP_END, FIXED32 = range(6)
 MAXIMUM_FIELDS = 8_000_000

@@ -6,12 +6,13 @@ containers). A promise that is not yet forced evaluates its expression as soon a
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from scanners.cursor import Cursor
 from scanners.errors import FormatError, LimitExceeded, Unsupported
 from scanners.facts import Identified, Operator
 from scanners.reading import Blob, Reading
+from scanners.records import dataclass
 
 NAME = "r-serialization"
 

@@ -8,9 +8,11 @@ them takes a third as long as a whole scan. A test holds that `tomllib` reads th
 import functools
 from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from pathlib import Path
+
+from scanners.records import dataclass
 
 
 class Standing(Enum):
