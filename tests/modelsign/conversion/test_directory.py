@@ -9,6 +9,7 @@ from modelsign.conversion.sharding import size_of
 from modelsign.errors import ConversionError, NothingToDo, SourceError, UsageError
 from tests.builders.checkpoints import Call, Name, floats, pickled, tensor, torch_zip
 from tests.modelsign.conversion.reading import read
+from tests.peers import run_peer
 
 
 def checkpoint(**sizes: int) -> bytes:
@@ -262,3 +263,43 @@ def test_sizes_are_read(text: str, size: int) -> None:
 def test_what_is_no_size_is_a_usage_error(text: str) -> None:
     with pytest.raises(UsageError, match="--max-shard-size"):
         size_of(text)
+
+
+MAKE = """
+import json, sys, torch
+from pathlib import Path
+folder = Path(sys.argv[1])
+folder.mkdir()
+shared = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3))
+parts = [{"embed": shared, "head": shared, "a": torch.ones(2, dtype=torch.bfloat16)}, {"b": torch.arange(4).t()}]
+names = [f"pytorch_model-{n:05d}-of-00002.bin" for n in (1, 2)]
+for name, part in zip(names, parts):
+    torch.save(part, folder / name)
+index = {"metadata": {}, "weight_map": {key: name for name, part in zip(names, parts) for key in part}}
+(folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+(folder / "config.json").write_text("{}")
+"""
+LOAD = """
+import json, sys, torch
+from pathlib import Path
+from safetensors.torch import load_file
+folder, out = map(Path, sys.argv[1:])
+index = json.loads((out / "model.safetensors.index.json").read_text())
+found = {}
+for file in set(index["weight_map"].values()):
+    found |= load_file(out / file)
+assert found.keys() == index["weight_map"].keys()
+expected = {}
+for file in folder.glob("*.bin"):
+    expected |= torch.load(file, weights_only=True)
+for name, tensor in expected.items():
+    kept = index["metadata"].get(name, name)
+    assert torch.equal(found[kept], tensor) and found[kept].dtype == tensor.dtype, name
+"""
+
+
+@pytest.mark.interop
+def test_a_directory_of_torchs_shards_loads_from_its_index(tmp_path: Path) -> None:
+    run_peer("torch", "-c", MAKE, tmp_path / "model")
+    convert(tmp_path / "model", tmp_path / "out")
+    run_peer("torch", "-c", LOAD, tmp_path / "model", tmp_path / "out")
