@@ -19,6 +19,9 @@ from attestations.envelope import encode
 from attestations.errors import SigningError
 
 MAX_BYTES = 64 * 1024
+_MAX_PREAMBLE = 100
+"""lines of text that other programs write above a key"""
+_MAX_LINE = 1024
 
 # 128 * N * r bytes are 16 MiB: OpenSSL refuses more than 32. With p = 5 this is one of OWASP's equivalent choices.
 _N, _R, _P = 1 << 14, 8, 5
@@ -48,6 +51,24 @@ def read_key_file(path: Path) -> bytes:
     if len(data) > MAX_BYTES:
         raise SigningError(f"{path}: too large to be a key")
     return data
+
+
+def read_label(path: Path) -> str:
+    """Return what a PEM file says it holds: ``ENCRYPTED PRIVATE KEY``. Nothing behind that line is read.
+
+    Raises:
+        SigningError: it cannot be read, or is no PEM file.
+    """
+    try:
+        # Without a buffer, so that a private key does not come into memory with its label.
+        with path.open("rb", buffering=0) as file:
+            for _ in range(_MAX_PREAMBLE):
+                line = file.readline(_MAX_LINE).strip()
+                if line.startswith(b"-----BEGIN ") and line.endswith(b"-----"):
+                    return line[11:-5].decode("ascii", "replace")
+    except OSError as error:
+        raise SigningError(f"{path}: the key cannot be read: {error.strerror}") from error
+    raise SigningError(f"{path}: not a private key in PEM form")
 
 
 def is_encrypted(pem: bytes) -> bool:

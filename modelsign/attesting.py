@@ -21,10 +21,11 @@ from modelsign.claims.subjects import subjects_of
 from modelsign.claims.test_result import result_of
 from modelsign.conversion.record import Conversion, read_record
 from modelsign.errors import SourceError, UsageError
+from modelsign.isolation import Sandbox
 from modelsign.regular import read_regular
 from modelsign.report import json as json_report
 from modelsign.scanning import scan as scan_target
-from modelsign.signing import signer_of
+from modelsign.signing import late_signer_of
 from scanners.findings import Report
 
 Path_ = str | os.PathLike[str]
@@ -59,6 +60,7 @@ def attest(
     claims: Path_ | None = None,
     name: str | None = None,
     measured: Manifest | None = None,
+    sandbox: Sandbox = Sandbox.AUTO,
     progress: Progress | None = None,
 ) -> Attested:
     """Sign statements about a model and add them to its claims.
@@ -79,6 +81,7 @@ def attest(
         claims: the file to add to, if not in its usual place.
         name: what the statements call the model, when it is being built under another name than it will have.
         measured: the model as it was measured a moment ago in a place of the caller's own, instead of hashing it again.
+        sandbox: which layers of isolation the scan's workers get.
         progress: told how many bytes have been read since the last call.
 
     Raises:
@@ -96,7 +99,7 @@ def attest(
         raise UsageError("a test result is made of a scan: give --scan or --report FILE as well")
     if not model.exists():
         raise SourceError(f"{model}: there is no such file or directory")
-    sealer = signer_of(key, passphrase, signer)
+    sealer = late_signer_of(key, passphrase, signer)
     manifest = measured
     if manifest is None:
         manifest = _measured(model, signature_path(model) if signature is None else Path(signature), progress)
@@ -105,7 +108,7 @@ def attest(
     subjects = subjects_of(manifest)
     found = None
     if scan:
-        found = _scanned(model, manifest, progress)
+        found = _scanned(model, manifest, sandbox, progress)
     elif report is not None:
         found = _reported(report, manifest)
     statements: list[Statement] = []
@@ -174,9 +177,9 @@ def _signed(signature: Path) -> Manifest | None:
     return manifest_of(Statement.parse(Bundle.parse(data).envelope.payload))
 
 
-def _scanned(model: Path, manifest: Manifest, progress: Progress | None) -> ModelScan:
+def _scanned(model: Path, manifest: Manifest, sandbox: Sandbox, progress: Progress | None) -> ModelScan:
     started = datetime.now(UTC)
-    report = scan_target(model, digest=True, progress=progress)
+    report = scan_target(model, digest=True, sandbox=sandbox, progress=progress)
     return scan_of(report, manifest, started=started, finished=datetime.now(UTC))
 
 

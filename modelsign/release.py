@@ -23,10 +23,12 @@ from modelsign.conversion.record import Conversion
 from modelsign.conversion.refusals import UnknownFormatError
 from modelsign.errors import NothingToDo, SourceError, UsageError
 from modelsign.gate import Gate
+from modelsign.isolation import Sandbox
+from modelsign.late_signer import LateSigner, LateVerifier
 from modelsign.policy.decision import Decision
 from modelsign.publish import is_leftover, replacing_directory
 from modelsign.scanning import scan
-from modelsign.signing import Signed, sign, signer_of
+from modelsign.signing import Signed, late_signer_of, sign
 from modelsign.sources import Entry, Source, source_of
 from modelsign.verification import verify
 from scanners.findings import Report
@@ -78,6 +80,7 @@ def release(
     leave_out: Sequence[str] = (),
     allow_incomplete: bool = False,
     force: bool = False,
+    sandbox: Sandbox = Sandbox.AUTO,
     progress: Progress | None = None,
 ) -> Released:
     """Make a signed, scanned, pickle-free release of a model, and verify it.
@@ -92,6 +95,7 @@ def release(
         leave_out: shell patterns of files of the source that shall not be in the release.
         allow_incomplete: go on where something could not be analysed.
         force: replace the target.
+        sandbox: which layers of isolation the workers get that parse the model.
         progress: told how many bytes have been read since the last call.
 
     Returns:
@@ -107,25 +111,31 @@ def release(
     _refuse_places(origin, place, force=force)
     sealer, judge = _signer(key, passphrase, signer, verifier)
     gate = Gate(allow_incomplete=allow_incomplete)
-    found = scan(origin, progress=progress)
+    found = scan(origin, sandbox=sandbox, progress=progress)
     released = Released(target=place, source=found)
     if _stops(gate, _kept(found, leave_out)):
         return released
     try:
         with replacing_directory(place, force=force) as building:
-            released = _built(released, origin, building, leave_out, progress)
-            released = _sealed(released, building, gate, sealer, judge, progress)
+            released = _built(released, origin, building, leave_out, sandbox, progress)
+            released = _sealed(released, building, gate, sealer, judge, sandbox, progress)
     except _Stopped as stopped:
         return stopped.released
     return released
 
 
 def _sealed(
-    released: Released, building: Path, gate: Gate, sealer: Signer, judge: Verifier, progress: Progress | None
+    released: Released,
+    building: Path,
+    gate: Gate,
+    sealer: Signer,
+    judge: Verifier,
+    sandbox: Sandbox,
+    progress: Progress | None,
 ) -> Released:
     """Scan, sign, attest and verify what was built; raise `_Stopped` where it must not be published."""
     name = released.target.absolute().name
-    result = replace(scan(building, digest=True, progress=progress), target=name)
+    result = replace(scan(building, digest=True, sandbox=sandbox, progress=progress), target=name)
     released = replace(released, result=result)
     if _stops(gate, result):
         raise _Stopped(released)
@@ -134,8 +144,15 @@ def _sealed(
     attested = attest(
         building, signer=sealer, report=result, conversions=released.conversions, measured=signed.manifest
     )
+    if isinstance(sealer, LateSigner):
+        sealer.let_go()
     decision = verify(
-        building, verifiers=(judge,), allow_incomplete=gate.allow_incomplete, every=True, progress=progress
+        building,
+        verifiers=(judge,),
+        allow_incomplete=gate.allow_incomplete,
+        every=True,
+        sandbox=sandbox,
+        progress=progress,
     )
     released = replace(
         released,
@@ -165,11 +182,13 @@ def _refuse_places(source: Path, target: Path, *, force: bool) -> None:
 def _signer(
     key: PathLike | None, passphrase: str | bytes | None, signer: Signer | None, verifier: Verifier | None
 ) -> tuple[Signer, Verifier]:
-    sealer = signer_of(key, passphrase, signer)
+    sealer = late_signer_of(key, passphrase, signer)
     if verifier is not None:
         return sealer, verifier
+    if isinstance(sealer, LateSigner):
+        return sealer, LateVerifier(sealer)
     if isinstance(sealer, KeySigner):
-        return sealer, sealer.verifier(name="the release key" if key is None else Path(key).name)
+        return sealer, sealer.verifier(name="the release key")
     raise UsageError("a release verifies itself: give the verifier for what the signer signs")
 
 
@@ -186,13 +205,18 @@ def _stops(gate: Gate, report: Report) -> bool:
 
 
 def _built(
-    released: Released, origin: Path, building: Path, leave_out: Sequence[str], progress: Progress | None
+    released: Released,
+    origin: Path,
+    building: Path,
+    leave_out: Sequence[str],
+    sandbox: Sandbox,
+    progress: Progress | None,
 ) -> Released:
     """Fill ``building``: checkpoints converted, everything else copied, signatures of the source left behind."""
     source = source_of(origin)
     names = {entry.path for entry in source.entries() if not entry.is_directory}
     unwanted = (*leave_out, *(glob.escape(name) for name in sorted(names) if _is_seal(name)))
-    conversion = _converted(origin, building, unwanted, progress)
+    conversion = _converted(origin, building, unwanted, Options(digest=True, sandbox=sandbox, progress=progress))
     if conversion is None:
         kept = {name for name in names if not _matches(name, unwanted)}
         for entry in source.entries():
@@ -211,9 +235,8 @@ def _built(
     )
 
 
-def _converted(origin: Path, building: Path, unwanted: Sequence[str], progress: Progress | None) -> Conversion | None:
+def _converted(origin: Path, building: Path, unwanted: Sequence[str], options: Options) -> Conversion | None:
     """Convert the checkpoints of ``origin`` and copy what belongs to them; None where there is no checkpoint."""
-    options = Options(digest=True, progress=progress)
     if origin.is_file():
         try:
             return convert_file(origin, building / default_target(origin).name, options).conversion

@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attestations.bundle import Bundle
-from attestations.errors import AttestationError, ManifestError
+from attestations.errors import AttestationError, ManifestError, SigningError
 from attestations.files import Hashed
 from attestations.ignoring import resolve_ignored
+from attestations.key_files import read_label
 from attestations.manifest import (
     FILES,
     SHARDS,
@@ -22,9 +23,10 @@ from attestations.manifest import (
 from attestations.predicates.oms_signature import manifest_of, manifest_statement
 from attestations.signers.key import KeySigner, KeyVerifier
 from attestations.statement import Statement
-from attestations.verify import Signer, verify_bundle
+from attestations.verify import Signer, Verifier, verify_bundle
 from modelsign import hash_cache
 from modelsign.errors import SourceError, UsageError
+from modelsign.late_signer import LateSigner
 from modelsign.publish import refuse_existing, replacing_file, sweep
 
 _MAX_SIGNATURE_BYTES = 256 * 1024 * 1024
@@ -191,6 +193,31 @@ def signer_of(key: str | os.PathLike[str] | None, passphrase: str | bytes | None
     if key is None:
         raise UsageError("nothing to sign with: give a key (`modelsign keys generate` makes one) or a signer")
     return KeySigner.load(Path(key), passphrase.encode() if isinstance(passphrase, str) else passphrase)
+
+
+def late_signer_of(key: str | os.PathLike[str] | None, passphrase: str | bytes | None, signer: Signer | None) -> Signer:
+    """Return the same as `signer_of`, but a key is only loaded when there is something to sign.
+
+    Raises:
+        UsageError: neither a key nor a signer is given, or both.
+        SigningError: the key's file does not begin as one.
+    """
+    if signer is not None or key is None:
+        return signer_of(key, passphrase, signer)
+    label = read_label(Path(key))
+    if not label.endswith("PRIVATE KEY") and "PARAMETERS" not in label:
+        raise SigningError(f"{key}: not a private key in PEM form, but a {label.lower()}")
+    if label.startswith("ENCRYPTED") and not passphrase:
+        raise SigningError(f"{key}: the key is encrypted and needs its passphrase")
+    return LateSigner(
+        lambda: signer_of(key, passphrase, None),
+        verifier_of=lambda made: _verifier_of(made, Path(key).name),
+    )
+
+
+def _verifier_of(made: Signer, name: str) -> Verifier:
+    assert isinstance(made, KeySigner)
+    return made.verifier(name=name)
 
 
 def _ignored(model: Path, place: Path, patterns: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:

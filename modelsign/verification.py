@@ -31,6 +31,7 @@ from attestations.verify import Verifier, bind
 from modelsign.claims import store
 from modelsign.claims.summary import summary_of
 from modelsign.errors import SourceError, UsageError
+from modelsign.isolation import Sandbox
 from modelsign.policy import content
 from modelsign.policy.caller import Trusted
 from modelsign.policy.content import Content
@@ -89,6 +90,7 @@ def verify(
     claimed_digests: PathLike | None = None,
     accept_claimed_digests: bool = False,
     offline: bool = False,
+    sandbox: Sandbox = Sandbox.AUTO,
     progress: Progress | None = None,
     now: datetime | None = None,
 ) -> Decision:
@@ -124,6 +126,7 @@ def verify(
             compare with the signed ones; nothing is measured, and ``target`` need not hold the files.
         accept_claimed_digests: be content with that.
         offline: open no connection.
+        sandbox: which layers of isolation the scan's workers get.
         progress: told how many bytes have been read since the last call.
         now: the time to hold statements and the policy against; the clock's unless given.
 
@@ -162,6 +165,7 @@ def verify(
         partial=tuple(partial),
         every=every,
         scan=scan and claimed_digests is None,
+        sandbox=sandbox,
         legacy=legacy,
         allow_incomplete=allow_incomplete,
         allow_unsigned=allow_unsigned,
@@ -311,6 +315,7 @@ def _scanned(request: Request, found: Content, unsigned: Sequence[str]) -> "Repo
         found.comparison.actual,
         unsigned=unsigned,
         left=found.comparison.left,
+        sandbox=request.sandbox,
         progress=request.progress,
     )
 

@@ -10,11 +10,13 @@ from modelsign.attesting import Attested
 from modelsign.attesting import attest as attest_model
 from modelsign.cli.exits import Exit
 from modelsign.cli.hashing import hashing_bar
-from modelsign.cli.options import TARGET, Verb, common, reporting
+from modelsign.cli.options import TARGET, Verb, common, reporting, sandbox_option
 from modelsign.cli.output import Output, Style
+from modelsign.cli.progress import step_aside
 from modelsign.cli.signer import SignerChoice, signer_options
 from modelsign.errors import UsageError
 from modelsign.escape import plain
+from modelsign.isolation import Sandbox
 
 
 @click.command(
@@ -57,6 +59,7 @@ from modelsign.escape import plain
     metavar="FILE",
     help="Add to FILE instead of claims.jsonl in the model (or NAME.claims.jsonl beside a file).",
 )
+@sandbox_option
 @reporting("human", "json", files=False)
 @common
 def attest(
@@ -69,6 +72,7 @@ def attest(
     compat: str | None,
     signature: Path | None,
     claims: Path | None,
+    sandbox: str,
     output: Output,
 ) -> int:
     """Attach signed statements to a model: what a scan found, what a conversion did.
@@ -83,13 +87,14 @@ def attest(
     with hashing_bar(Path(target), label="Attesting", passes=2 if scan else 1) as progress:
         attested = attest_model(
             target,
-            signer=signer.make(),
+            signer=signer.later(step_aside(progress)),
             scan=scan,
             report=report_file,
             conversions=conversions,
             test_result=compat == "test-result",
             signature=signature,
             claims=claims,
+            sandbox=Sandbox(sandbox),
             progress=progress,
         )
     output.publish(lambda form, style: _json(attested) if form == "json" else _human(target, attested, style))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from modelsign.cli.options import TARGET, Verb, common, quiet
+from modelsign.cli.options import TARGET, Verb, common, quiet, sandbox_option
 from modelsign.cli.progress import progress_bar
 from modelsign.conversion.converting import Converted, Options, convert_file
 from modelsign.conversion.directory import convert_directory, convert_to_shards
@@ -19,6 +19,7 @@ from modelsign.conversion.record import Conversion, FileIdentity, LeftOut
 from modelsign.conversion.sharding import size_of
 from modelsign.conversion.tying import Tied
 from modelsign.escape import plain
+from modelsign.isolation import Sandbox
 from modelsign.publish import refuse_existing, replacing_file
 
 _LISTED = 20
@@ -73,6 +74,7 @@ _LISTED = 20
 @click.option("--dtype-report", is_flag=True, help="Add a table of element types.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; list what would be written.")
 @click.option("--json", "as_json", is_flag=True, help="Print the conversion record instead of a summary.")
+@sandbox_option
 @common
 def convert(
     source: str,
@@ -91,6 +93,7 @@ def convert(
     dtype_report: bool,
     dry_run: bool,
     as_json: bool,
+    sandbox: str,
 ) -> None:
     """Convert a checkpoint to safetensors without torch and without executing it.
 
@@ -114,6 +117,7 @@ def convert(
         digest=digest or record is not None,
         dry_run=dry_run,
         with_values=sidecar is not None,
+        sandbox=Sandbox(sandbox),
     )
     limit = None if max_shard_size is None else size_of(max_shard_size)
     if sidecar is not None and (limit is not None or path.is_dir()):

@@ -2,18 +2,19 @@
 
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+from attestations.errors import ManifestError
 from attestations.manifest import bytes_to_hash
 from modelsign.cli.options import quiet
-from modelsign.cli.progress import progress_bar
+from modelsign.cli.progress import Bar, progress_bar
 
 
 @contextlib.contextmanager
 def hashing_bar(
     model: Path, *, label: str = "Hashing", passes: int = 1, allow_symlinks: bool = False
-) -> Iterator[Callable[[int], None] | None]:
+) -> Iterator[Bar | None]:
     """Give a function that is told how many bytes were read; None where nothing is shown.
 
     Args:
@@ -24,6 +25,10 @@ def hashing_bar(
     """
     # The directory is listed once more to know the total, but only for somebody who is watching.
     watched = sys.stderr.isatty() and model.exists()
-    total = passes * bytes_to_hash(model, allow_symlinks=allow_symlinks) if watched else None
+    total = None
+    if watched:
+        # What cannot be hashed is told by whoever hashes it, with its own exit code.
+        with contextlib.suppress(ManifestError):
+            total = passes * bytes_to_hash(model, allow_symlinks=allow_symlinks)
     with progress_bar(label, total=total, quiet=quiet()) as progress:
         yield progress

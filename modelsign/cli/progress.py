@@ -13,7 +13,7 @@ _PATIENCE = 1.0
 
 
 @contextlib.contextmanager
-def progress_bar(label: str, *, total: int | None, quiet: bool) -> Iterator[Callable[[int], None] | None]:
+def progress_bar(label: str, *, total: int | None, quiet: bool) -> "Iterator[Bar | None]":
     """Give a function that is told the number of further bytes that are done; None where nothing is shown.
 
     Args:
@@ -24,14 +24,16 @@ def progress_bar(label: str, *, total: int | None, quiet: bool) -> Iterator[Call
     if quiet or os.environ.get("CI") or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield None
         return
-    bar = _Bar(label, total)
+    bar = Bar(label, total)
     try:
-        yield bar.advance
+        yield bar
     finally:
         bar.close()
 
 
-class _Bar:
+class Bar:
+    """Told the number of further bytes that are done; shows them once it takes long."""
+
     def __init__(self, label: str, total: int | None) -> None:
         self._label = label
         self._total = total
@@ -40,7 +42,7 @@ class _Bar:
         self._show: Callable[[int], None] | None = None
         self._stop: Callable[[], None] | None = None
 
-    def advance(self, count: int) -> None:
+    def __call__(self, count: int) -> None:
         self._done += count
         if self._show is not None:
             self._show(self._done)
@@ -69,5 +71,12 @@ class _Bar:
         self._stop = progress.stop
 
     def close(self) -> None:
+        """Take the bar off the terminal; the next call brings it back."""
         if self._stop is not None:
             self._stop()
+        self._show = self._stop = None
+
+
+def step_aside(bar: Bar | None) -> Callable[[], None]:
+    """Return what takes the bar off the terminal, so that a question can be asked there."""
+    return bar.close if bar is not None else lambda: None

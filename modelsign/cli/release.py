@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -10,14 +11,16 @@ from attestations.signers.key import KeySigner
 from attestations.verify import Signer, Verifier
 from modelsign import report as forms
 from modelsign.cli.exits import Exit, exit_of_decision, worst
-from modelsign.cli.options import TARGET, Verb, common, quiet, reporting
+from modelsign.cli.options import TARGET, Verb, common, quiet, reporting, sandbox_option
 from modelsign.cli.output import Output, Style
-from modelsign.cli.progress import progress_bar
+from modelsign.cli.progress import progress_bar, step_aside
 from modelsign.cli.signer import SignerChoice, signer_options
 from modelsign.conversion.record import Conversion
 from modelsign.errors import UsageError
 from modelsign.escape import plain
 from modelsign.gate import Gate
+from modelsign.isolation import Sandbox
+from modelsign.late_signer import LateVerifier
 from modelsign.release import Released
 from modelsign.release import release as release_model
 from modelsign.report.decision import document, write_human
@@ -52,6 +55,7 @@ from scanners.findings import Report
 )
 @click.option("--allow-incomplete", is_flag=True, help="Go on where something could not be analysed (otherwise 3).")
 @click.option("--force", is_flag=True, help="Replace DST.")
+@sandbox_option
 @reporting("human", "json", files=False)
 @common
 def release(
@@ -62,6 +66,7 @@ def release(
     leave_out: tuple[str, ...],
     allow_incomplete: bool,
     force: bool,
+    sandbox: str,
     output: Output,
 ) -> int:
     """Scan, convert, sign, attest and verify a model in one go.
@@ -70,17 +75,18 @@ def release(
     safetensors without being executed, everything else is copied; the result is scanned, signed and verified before it
     appears as DST. Nothing is uploaded.
     """
-    sealer = signer.make()
     gate = Gate(allow_incomplete=allow_incomplete)
     with progress_bar("Releasing", total=None, quiet=quiet()) as progress:
+        sealer = signer.later(step_aside(progress), verifier_of=partial(_verifier, choice=signer))
         released = release_model(
             source,
             target,
             signer=sealer,
-            verifier=_verifier(sealer, signer),
+            verifier=LateVerifier(sealer),
             leave_out=leave_out,
             allow_incomplete=allow_incomplete,
             force=force,
+            sandbox=Sandbox(sandbox),
             progress=progress,
         )
     output.publish(lambda form, style: _json(released) if form == "json" else _human(source, released, gate, style))

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from attestations.key_files import is_encrypted, read_key_file
+from attestations.errors import SigningError
+from attestations.key_files import is_encrypted, read_key_file, read_label
 from attestations.signers.key import KeySigner
-from attestations.verify import Signer
+from attestations.verify import Signer, Verifier
 from modelsign.errors import SourceError, UsageError
 from modelsign.escape import plain
+from modelsign.late_signer import LateSigner
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -57,11 +59,7 @@ class SignerChoice:
             UsageError: no method, or two.
             SigningError: the key or the identity cannot be used.
         """
-        keyless = self.keyless or self.staging or self.trust_config is not None or self.token_file is not None
-        if [self.key is not None, self.pkcs11_uri is not None, self.kms is not None, keyless].count(True) > 1:
-            raise UsageError("--key, --pkcs11-uri, --kms and keyless signing exclude each other; give one of them")
-        if self.certificate is None and self.chain:
-            raise UsageError("--certificate-chain goes with --signing-certificate")
+        keyless = self._refuse_contradictions()
         if self.pkcs11_uri is not None:
             return self._token(self.pkcs11_uri)
         if self.kms is not None:
@@ -80,16 +78,50 @@ class SignerChoice:
             )
         if self.key is not None:
             return KeySigner.load(self.key, passphrase_for(self.key), timestamp_url=self.timestamp_url)
-        if self.certificate is not None:
+        assert keyless
+        return self._keyless()
+
+    def later(
+        self, pause: Callable[[], None], *, verifier_of: Callable[[Signer], Verifier] | None = None
+    ) -> LateSigner:
+        """Return a signer that is made when there is something to sign; what can be refused now is.
+
+        Args:
+            pause: called before the user may be asked for something.
+            verifier_of: what verifies the signatures of the signer.
+
+        Raises:
+            UsageError: no method, two, or an encrypted key and nobody to ask for its passphrase.
+            SigningError: the file of the key is none.
+        """
+        self._refuse_contradictions()
+        if self.key is not None:
+            refuse_no_key(self.key)
+
+        def make() -> Signer:
+            pause()
+            return self.make()
+
+        return LateSigner(make, verifier_of=verifier_of)
+
+    def _refuse_contradictions(self) -> bool:
+        """Refuse what makes no sense; return whether it is to be signed with an identity."""
+        keyless = self.keyless or self.staging or self.trust_config is not None or self.token_file is not None
+        chosen = [self.key is not None, self.pkcs11_uri is not None, self.kms is not None, keyless].count(True)
+        if chosen > 1:
+            raise UsageError("--key, --pkcs11-uri, --kms and keyless signing exclude each other; give one of them")
+        if self.certificate is None and self.chain:
+            raise UsageError("--certificate-chain goes with --signing-certificate")
+        if self.certificate is not None and (keyless or not chosen):
             raise UsageError("--signing-certificate needs the key of that certificate: --key, --pkcs11-uri or --kms")
         if keyless and self.timestamp_url is not None:
             raise UsageError("a keyless signature gets its time from its Sigstore instance; leave out --timestamp-url")
-        if keyless:
-            return self._keyless()
-        raise UsageError(
-            "how shall it be signed? Give --key FILE (`modelsign keys generate` makes a pair), or --keyless to sign "
-            "with an identity through Sigstore, which makes that identity public"
-        )
+        if not chosen:
+            raise UsageError(
+                "how shall it be signed? Give --key FILE (`modelsign keys generate` makes a pair), or --keyless to "
+                "sign with an identity through Sigstore, which makes that identity public"
+            )
+        return keyless
 
     def _token(self, text: str) -> Signer:
         from attestations.signers.pkcs11 import TokenSigner, TokenUri
@@ -220,6 +252,26 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+def refuse_no_key(key: Path) -> None:
+    """Refuse a file that is no private key, as far as its first line tells; the key itself is not read.
+
+    Raises:
+        UsageError: it is encrypted, and nobody can be asked for the passphrase.
+        SigningError: it is no private key.
+    """
+    label = read_label(key)
+    if "PUBLIC KEY" in label:
+        raise SigningError(f"{key}: this is a public key; signing needs the private one")
+    if "CERTIFICATE" in label:
+        raise SigningError(f"{key}: this is a certificate; signing needs the private key")
+    if label.startswith("ENCRYPTED") and not os.environ.get(PASSPHRASE_VARIABLE) and not sys.stdin.isatty():
+        raise _nobody_to_ask(key)
+
+
+def _nobody_to_ask(key: Path) -> UsageError:
+    return UsageError(f"{key}: the key is encrypted; set {PASSPHRASE_VARIABLE}, or run this at a terminal")
+
+
 def passphrase_for(key: Path) -> bytes | None:
     """Return the passphrase of a key file: none, from the environment, or by asking."""
     if not is_encrypted(read_key_file(key)):
@@ -228,7 +280,7 @@ def passphrase_for(key: Path) -> bytes | None:
     if given is None and sys.stdin.isatty():
         given = click.prompt(f"Passphrase of {plain(str(key))}", hide_input=True, err=True)
     if not given:
-        raise UsageError(f"{key}: the key is encrypted; set {PASSPHRASE_VARIABLE}, or run this at a terminal")
+        raise _nobody_to_ask(key)
     return given.encode()
 
 

@@ -3,22 +3,19 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from modelsign.cli.exits import exit_of_decision
 from modelsign.cli.hashing import hashing_bar
-from modelsign.cli.options import TARGET, Verb, common, offline_option, reporting
+from modelsign.cli.options import TARGET, Verb, common, offline_option, reporting, sandbox_option
 from modelsign.cli.output import Output
 from modelsign.cli.trust_options import TrustChoice, trust_options
 from modelsign.config import refuse_inside
+from modelsign.isolation import Sandbox
 from modelsign.policy.decision import Decision
 from modelsign.report.decision import write_human, write_json
 from modelsign.verification import verify as verify_model
-
-if TYPE_CHECKING:
-    from attestations.signers.key import KeySigner
 
 
 @click.command(
@@ -92,6 +89,7 @@ if TYPE_CHECKING:
     help="Private key of the gate that signs the summary; nobody who made the model may hold it.",
 )
 @click.option("--resource-uri", metavar="URI", help="Under which name the summary's readers will ask for the model.")
+@sandbox_option
 @reporting("human", "json")
 @common
 def verify(
@@ -114,6 +112,7 @@ def verify(
     vsa_key: Path | None,
     resource_uri: str | None,
     ignore_unsigned_files: bool,
+    sandbox: str,
     output: Output,
 ) -> int:
     """Verify signature, content and claims of a model, and scan it, before anything is loaded.
@@ -144,6 +143,7 @@ def verify(
             signed_before=_utc(signed_before),
             claimed_digests=claimed_digests,
             accept_claimed_digests=accept_claimed_digests,
+            sandbox=Sandbox(sandbox),
             progress=progress,
         )
     if gate is not None and decision.allowed:
@@ -161,14 +161,18 @@ class _Gate:
     """Who sums an allowed decision up, and where to."""
 
     file: Path
-    key: "KeySigner"
+    key: Path
     resource: str
 
     def write(self, decision: Decision) -> None:
+        from attestations.signers.key import KeySigner
         from modelsign.claims.verification_summary import summary_bundle
+        from modelsign.cli.signer import passphrase_for
         from modelsign.publish import replacing_file
 
-        bundle = summary_bundle(decision, self.key, resource=self.resource, verified=datetime.now(UTC))
+        # Not before: the scan's workers begin with our memory.
+        signer = KeySigner.load(self.key, passphrase_for(self.key))
+        bundle = summary_bundle(decision, signer, resource=self.resource, verified=datetime.now(UTC))
         with replacing_file(self.file, force=True) as file:
             file.write(bundle.to_json() + b"\n")
 
@@ -182,10 +186,10 @@ def _gate(vsa: Path | None, key: Path | None, resource: str | None, trusted: Tru
         raise click.UsageError(
             "a summary says who verified what against which policy: give --vsa-key, --resource-uri and --policy"
         )
-    from attestations.signers.key import KeySigner
-    from modelsign.cli.signer import passphrase_for
+    from modelsign.cli.signer import refuse_no_key
 
-    return _Gate(file=vsa, key=KeySigner.load(key, passphrase_for(key)), resource=resource)
+    refuse_no_key(key)
+    return _Gate(file=vsa, key=key, resource=resource)
 
 
 def _utc(time: datetime | None) -> datetime | None:

@@ -56,6 +56,7 @@ def convert(
     dry_run: bool = False,
     max_shard_size: int | str | None = None,
     exclude: Sequence[str] = (),
+    sandbox: Sandbox = Sandbox.AUTO,
     progress: Callable[[int], None] | None = None,
 ) -> Conversion:
     """Convert a checkpoint to safetensors without torch and without executing anything.
@@ -75,6 +76,7 @@ def convert(
         dry_run: write nothing, return what would be written.
         max_shard_size: write shards of at most this size (bytes, or text such as "5GB") and an index, into a directory.
         exclude: for a directory, patterns of relative names to leave out.
+        sandbox: which layers of isolation the parser gets.
         progress: told how many further bytes of the output are done.
 
     Returns:
@@ -93,6 +95,7 @@ def convert(
         verify=verify,
         digest=digest,
         dry_run=dry_run,
+        sandbox=sandbox,
         progress=progress,
     )
     source = Path(source)

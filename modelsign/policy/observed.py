@@ -12,6 +12,7 @@ from attestations.uris import MODEL_SCAN_V0_1
 from modelsign.claims.model_scan import again
 from modelsign.claims.ruleset import ruleset_digest
 from modelsign.ignoring import parse as parse_ignore
+from modelsign.isolation import Sandbox
 from modelsign.policy.decision import Code, Level, Reason
 from modelsign.policy.evidence import Evidence
 from modelsign.policy.rules import Policy
@@ -27,6 +28,7 @@ def scan_here(
     *,
     unsigned: Sequence[str],
     left: Sequence[str],
+    sandbox: Sandbox,
     progress: Callable[[int], None] | None,
 ) -> Report:
     """Scan what was measured, and what lies there unsigned; nothing else is opened.
@@ -36,12 +38,13 @@ def scan_here(
         manifest: what was measured.
         unsigned: files that nobody signed and that are let pass.
         left: signed files that a partial verification leaves.
+        sandbox: which layers of isolation the workers get.
         progress: told how many bytes are done.
     """
     wanted = set(manifest.files()) | set(unsigned)
     skipped = [name for name in (*manifest.ignored, *manifest.unsigned, *left) if name not in wanted]
     ignore = parse_ignore([f"/{_literal(name)}" for name in skipped]) if skipped and model.is_dir() else None
-    report = scan(os.fspath(model), ignore=ignore, progress=progress)
+    report = scan(os.fspath(model), ignore=ignore, sandbox=sandbox, progress=progress)
     looked_at = [file for file in report.files if file.path in wanted]
     # Whatever keeps the scanner from a file that was measured, it must not pass for clean.
     missed = [_not_scanned(name) for name in wanted.difference(file.path for file in looked_at)]

@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from attestations.manifest import Manifest
+from modelsign.isolation import Sandbox
 from modelsign.policy.decision import Level
 from modelsign.policy.rules import ModelRules, Policy
 from modelsign.policy.trust import Verifiers
@@ -25,6 +26,7 @@ class Request:
     partial: tuple[str, ...]
     every: bool
     scan: bool
+    sandbox: Sandbox
     legacy: bool
     """whether signatures of model-signing v0.2.0 are read"""
     allow_incomplete: bool

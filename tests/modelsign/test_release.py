@@ -4,11 +4,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from attestations.errors import SigningError
 from attestations.uris import MODEL_SCAN_V0_1, SLSA_PROVENANCE_V1
+from modelsign import signing
 from modelsign.errors import ConversionError, SourceError, UsageError
+from modelsign.late_signer import LateSigner
 from modelsign.publish import is_leftover
 from modelsign.release import release
 from modelsign.verification import verify
@@ -17,6 +21,8 @@ from tests.builders.checkpoints import floats, pickled, tensor, torch_zip
 from tests.builders.models import CHECKPOINT, CONFIG, HOSTILE, WEIGHTS
 from tests.builders.signatures import write_key, write_model
 from tests.peers import run_peer
+
+releasing = sys.modules[release.__module__]
 
 STRICT = """
 schema = 1
@@ -268,3 +274,36 @@ def test_model_signing_accepts_a_release_with_claims(source: Path, key: Path, tm
     assert "Verification succeeded" in done.stdout
     (place / "config.json").write_bytes(CONFIG + b" ")
     assert run_peer("model-signing", *command, "--public_key", key.with_suffix(".pub"), check=False).returncode
+
+
+def test_no_worker_begins_with_the_key_in_memory(
+    source: Path, key: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+
+    def telling(what: str, function: Any) -> Any:
+        def told(*arguments: Any, **options: Any) -> Any:
+            happened.append(what)
+            return function(*arguments, **options)
+
+        return told
+
+    monkeypatch.setattr(releasing, "scan", telling("scan", releasing.scan))
+    monkeypatch.setattr(releasing, "convert_directory", telling("convert", releasing.convert_directory))
+    monkeypatch.setattr(signing, "signer_of", telling("key", signing.signer_of))
+    monkeypatch.setattr(LateSigner, "let_go", telling("gone", LateSigner.let_go))
+    monkeypatch.setattr(releasing, "verify", telling("verify", releasing.verify))
+
+    assert release(source, tmp_path / "out", key=key).published
+    assert [what for what in happened if what != "key"] == ["scan", "convert", "scan", "gone", "verify"]
+    assert happened.index("key") == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"no key", b"-----BEGIN PUBLIC KEY-----\n"])
+def test_what_is_no_key_is_refused_before_anything_is_scanned(
+    source: Path, tmp_path: Path, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "no.key").write_bytes(content)
+    monkeypatch.delattr(releasing, "scan")
+    with pytest.raises(SigningError, match=r"no\.key"):
+        release(source, tmp_path / "out", key=tmp_path / "no.key")

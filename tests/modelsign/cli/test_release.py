@@ -1,17 +1,23 @@
 import json
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from modelsign.cli.main import invoke
+from modelsign.isolation import Sandbox, confinement
+from modelsign.release import release
 from tests.builders.certificates import CODE_SIGNING, issue
 from tests.builders.models import CHECKPOINT, CONFIG, HOSTILE
 from tests.builders.signatures import write_key, write_model
 
 if TYPE_CHECKING:
     from tests.sigstore_stack.stack import SigstoreStack
+
+
+releasing = sys.modules[release.__module__]
 
 
 @pytest.fixture
@@ -147,3 +153,47 @@ def test_a_release_can_be_signed_with_a_certificate(source: Path, tmp_path: Path
     assert invoke(["verify", str(tmp_path / "out"), "--policy", str(policy)]) == 0
     policy.write_text(policy.read_text().replace("subject = 'release'", "subject = 'other'"))
     assert invoke(["verify", str(tmp_path / "out"), "--policy", str(policy)]) == 12
+
+
+@pytest.mark.parametrize(("name", "code"), [("missing.key", 4), ("release.pub", 4), ("locked.key", 2)])
+def test_a_key_that_cannot_sign_is_refused_before_the_scan(
+    source: Path, tmp_path: Path, key: str, name: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del key
+    write_key(tmp_path, "locked", b"secret")
+    monkeypatch.delenv("MODELSIGN_KEY_PASSPHRASE", raising=False)
+    monkeypatch.delattr(releasing, "scan")
+    assert invoke(["release", str(source), "-o", str(tmp_path / "out"), "--key", str(tmp_path / name)]) == code
+
+
+def test_an_encrypted_key_signs_a_release(source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked, _ = write_key(tmp_path, "locked", b"secret")
+    monkeypatch.setenv("MODELSIGN_KEY_PASSPHRASE", "secret")
+    assert invoke(["release", str(source), "-o", str(tmp_path / "out"), "--key", str(locked)]) == 0
+    monkeypatch.setenv("MODELSIGN_KEY_PASSPHRASE", "wrong")
+    assert invoke(["release", str(source), "-o", str(tmp_path / "other"), "--key", str(locked)]) == 4
+    assert not (tmp_path / "other").exists()
+
+
+def test_every_verb_that_parses_hands_its_sandbox_on(
+    source: Path, tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sandbox] = []
+    layers = confinement.active_layers
+
+    def told(sandbox: Sandbox) -> Any:
+        asked.append(sandbox)
+        return layers(sandbox)
+
+    monkeypatch.setattr("modelsign.isolation.workers.active_layers", told)
+    out, public = str(tmp_path / "out"), key.replace(".key", ".pub")
+    for arguments in (
+        ["release", str(source), "-o", out, "--key", key],
+        ["attest", out, "--scan", "--key", key],
+        ["verify", out, "--key", public],
+        ["convert", str(source / "pytorch_model.bin"), str(tmp_path / "m.safetensors")],
+    ):
+        asked.clear()
+        assert invoke([*arguments, "--sandbox", "off"]) == 0
+        assert asked
+        assert set(asked) == {Sandbox.OFF}
