@@ -40,6 +40,13 @@ class TimeSource(StrEnum):
     AUTHORITY = "timestamp authority"
 
 
+class Unproven(StrEnum):
+    """What a verifier did not look at, because its caller said so."""
+
+    LOG = "transparency log"
+    TIME = "time"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignedBy:
     """Who signed, as proven by a verifier.
@@ -68,12 +75,16 @@ class SignedBy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What a verifier found: the payload that was signed, by whom, and when where somebody trusted says so."""
+    """What a verifier found: the payload that was signed, by whom, and when where somebody trusted says so.
+
+    What the caller had opted out of, and was not there to look at, is ``unproven``.
+    """
 
     payload: bytes
     signed_by: SignedBy
     time: datetime | None = None
     time_source: TimeSource | None = None
+    unproven: tuple[Unproven, ...] = ()
 
 
 class Verifier(Protocol):
@@ -117,6 +128,7 @@ class VerifiedStatement:
         time: when it was signed, None where nobody but the signer says so.
         time_source: who vouches for the time.
         bundle: the seal, to keep or to show.
+        unproven: what was not looked at, because the caller had said so; nothing unless asked for.
     """
 
     statement: Statement
@@ -124,6 +136,7 @@ class VerifiedStatement:
     time: datetime | None
     time_source: TimeSource | None
     bundle: Bundle
+    unproven: tuple[Unproven, ...] = ()
     mint: InitVar[object]
 
     def __post_init__(self, mint: object) -> None:
@@ -179,6 +192,7 @@ def verify_bundle(bundle: Bundle, verifiers: Sequence[Verifier]) -> VerifiedStat
             time=proof.time,
             time_source=proof.time_source,
             bundle=bundle,
+            unproven=proof.unproven,
             mint=_MINT,
         )
     if not failures:

@@ -27,7 +27,7 @@ from attestations.legacy import LegacyVerifier, is_legacy, legacy_manifest_of
 from attestations.manifest import Manifest, claims_path, signature_path
 from attestations.predicates.oms_signature import manifest_of
 from attestations.uris import OMS_DIGESTS_V0_1, OMS_SIGNATURE_V1
-from attestations.verify import Verifier, bind
+from attestations.verify import Unproven, VerifiedStatement, Verifier, bind
 from modelsign.claims import store
 from modelsign.claims.summary import summary_of
 from modelsign.errors import SourceError, UsageError
@@ -35,7 +35,7 @@ from modelsign.isolation import Sandbox
 from modelsign.policy import content
 from modelsign.policy.caller import Trusted
 from modelsign.policy.content import Content
-from modelsign.policy.decision import AppliedPolicy, Claim, Code, Decision, LocalScan, Reason, Signer
+from modelsign.policy.decision import AppliedPolicy, Claim, Code, Decision, Level, LocalScan, Reason, Signer
 from modelsign.policy.evaluate import current, evaluate, symlinks, unsigned_files
 from modelsign.policy.evidence import Evidence, SignedClaim, signer_of
 from modelsign.policy.failure import reason_of
@@ -87,6 +87,8 @@ def verify(
     signed_after: datetime | None = None,
     signed_before: datetime | None = None,
     legacy: bool = False,
+    insecure_ignore_log: bool = False,
+    insecure_ignore_time: bool = False,
     claimed_digests: PathLike | None = None,
     accept_claimed_digests: bool = False,
     offline: bool = False,
@@ -122,6 +124,9 @@ def verify(
         signed_after: let a signature count only when somebody trusted says that it was made after this.
         signed_before: the same for before.
         legacy: read signatures of model-signing v0.2.0, which are weaker than today's.
+        insecure_ignore_log: accept what ``identity`` signed although no entry of a transparency log proves it. A reason
+            of level "warn" says so. No policy is satisfied by such a signature, so the two exclude each other.
+        insecure_ignore_time: accept, besides, what nobody trusted gives a time to.
         claimed_digests: a file with digests that others claim (`modelsign digest --json`, or lines of `sha256sum`) to
             compare with the signed ones; nothing is measured, and ``target`` need not hold the files.
         accept_claimed_digests: be content with that.
@@ -144,6 +149,11 @@ def verify(
         raise SourceError(f"{model}: there is no such file or directory")
     if claimed_digests is not None and partial:
         raise UsageError("--partial measures files, and --manifest measures none; give one of them")
+    if policy is not None and insecure_ignore_log:
+        raise UsageError(
+            "a policy is not satisfied by what no transparency log proves; --insecure-ignore-tlog and --policy exclude "
+            "each other"
+        )
     loaded = policy if policy is None or isinstance(policy, Policy) else _load(Path(policy))
     trusted = Trusted(
         keys=tuple(Path(key) for key in keys),
@@ -154,6 +164,8 @@ def verify(
         claims=certificate_claims or {},
         signed_after=signed_after,
         signed_before=signed_before,
+        insecure_ignore_log=insecure_ignore_log,
+        insecure_ignore_time=insecure_ignore_time,
         sigstore=sigstore or _default_instance(offline, max_trust_age, needed=identity or identity_regexp),
     )
     ignored = _ignored(model, ignore)
@@ -297,6 +309,16 @@ def _judged(request: Request, signed: _Signed, found: Content, decision: Decisio
         reasons += _scan_reasons(request, report, evidence)
     decision = replace(
         decision,
+        reasons=(
+            *decision.reasons,
+            *(
+                reason
+                for claim in claims
+                for reason in _unlogged(
+                    claim.bound.verified, f"the claim {claim.bound.verified.statement.predicate_type}"
+                )
+            ),
+        ),
         claims=tuple(_claim(claim) for claim in claims),
         scan=None if report is None else _scan_in_brief(report),
         notes=(*decision.notes, *notes),
@@ -315,6 +337,7 @@ def _scanned(request: Request, found: Content, unsigned: Sequence[str]) -> "Repo
         found.comparison.actual,
         unsigned=unsigned,
         left=found.comparison.left,
+        seen=found.seen,
         sandbox=request.sandbox,
         progress=request.progress,
     )
@@ -380,7 +403,27 @@ def _signature_reasons(request: Request, signed: _Signed) -> list[Reason]:
     trusted = Reason(
         code=Code.SIGNER_TRUSTED, message=f"signed by {signed.signer.name}", passed=True, subject=signed.signer.name
     )
-    return [valid, trusted] if signed.proven.by_caller else [valid]
+    unlogged = _unlogged(signed.proven.verified, "the signature")
+    return [valid, *unlogged, trusted] if signed.proven.by_caller else [valid, *unlogged]
+
+
+def _unlogged(verified: VerifiedStatement, what: str) -> tuple[Reason, ...]:
+    """Return the warning that goes with a statement that was let pass without proof of a log."""
+    if not verified.unproven:
+        return ()
+    missing = "no proof of a transparency log was looked at (--insecure-ignore-tlog): nobody could notice a misuse of "
+    missing += f"{verified.signed_by.name}"
+    if Unproven.TIME in verified.unproven:
+        missing += "; nor does anybody trusted say when it was signed (--insecure-ignore-time): an expired key would do"
+    return (
+        Reason(
+            code=Code.LOG_PROOF,
+            message=f"for {what} {missing}",
+            passed=False,
+            subject=verified.signed_by.name,
+            level=Level.WARN,
+        ),
+    )
 
 
 def _claims(request: Request, whole: Manifest) -> tuple[tuple[SignedClaim, ...], tuple[str, ...]]:

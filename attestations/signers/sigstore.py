@@ -31,11 +31,12 @@ from attestations.errors import (
     Unsupported,
 )
 from attestations.signers.certificate_names import fulcio_claims, issuer_of, load_certificate, subject_names
+from attestations.signers.unlogged import judge_certificate
 from attestations.statement import Statement
 from attestations.strict_json import Json, object_of, parse_object, text_of, write
 from attestations.timestamps import TimestampAuthority, proven_time
 from attestations.trust_file import TrustFile, is_trust_file
-from attestations.verify import Method, Proof, SignedBy, TimeSource
+from attestations.verify import Method, Proof, SignedBy, TimeSource, Unproven
 
 if TYPE_CHECKING:
     from sigstore import oidc as sigstore_oidc
@@ -234,6 +235,9 @@ class SigstoreVerifier:
         issuer: the exact OIDC issuer.
         accepts: instead of the two, decides about a proven signer; for patterns and several identities.
         expected: how to call in messages whom ``accepts`` takes.
+        insecure_ignore_log: accept what no log entry proves, or one that is only promised or of a kind not judged; an
+            entry that can be judged and does not hold is refused all the same.
+        insecure_ignore_time: accept, besides, what nobody trusted gives a time to.
     """
 
     def __init__(
@@ -244,7 +248,11 @@ class SigstoreVerifier:
         issuer: str | None = None,
         accepts: Accepts | None = None,
         expected: str | None = None,
+        insecure_ignore_log: bool = False,
+        insecure_ignore_time: bool = False,
     ) -> None:
+        if insecure_ignore_time and not insecure_ignore_log:
+            raise TypeError("without a time no log entry can be judged: insecure_ignore_log is needed as well")
         if accepts is None:
             if not identity or not issuer:
                 raise TypeError("a SigstoreVerifier needs an identity and an issuer, or `accepts`")
@@ -254,6 +262,8 @@ class SigstoreVerifier:
             self._accepts = accepts
             self._expected = expected or "an identity that is trusted"
         self._trust = trust or SigstoreTrust()
+        self._ignore_log = insecure_ignore_log
+        self._ignore_time = insecure_ignore_time
         self._root: TrustedRoot | None = None
 
     def handles(self, bundle: Bundle) -> bool:
@@ -263,16 +273,48 @@ class SigstoreVerifier:
         )
 
     def verify(self, bundle: Bundle) -> Proof:
-        _check_judgeable(bundle)
+        logged = self._is_logged(bundle)
         certificate = load_certificate(bundle.certificates[0])
         key = certificate.public_key()
         if not isinstance(key, ec.EllipticCurvePublicKey):
             raise Unsupported("the Sigstore certificate's key is not an ECDSA key")
         verify(key, bundle.envelope.signatures[0].signature, bundle.envelope.pae())
         signed_by = _signed_by(certificate, key)
+        if not logged:
+            return self._verify_unlogged(bundle, certificate, signed_by)
         payload = self._verify_with_sigstore(bundle, signed_by)
         time, source = self._time(bundle)
         return Proof(payload=payload, signed_by=signed_by, time=time, time_source=source)
+
+    def _is_logged(self, bundle: Bundle) -> bool:
+        """Return whether there are a log entry and a time to judge; what is missing is refused unless it is ignored."""
+        try:
+            _check_judgeable(bundle)
+        except (LogProofInvalid, Unsupported):
+            if not self._ignore_log:
+                raise
+            return False
+        return _has_time(bundle) or not self._ignore_time
+
+    def _verify_unlogged(self, bundle: Bundle, certificate: x509.Certificate, signed_by: SignedBy) -> Proof:
+        root = self._trusted_root()
+        time = judge_certificate(
+            bundle,
+            certificate,
+            root=root,
+            authorities=timestamp_authorities(root),
+            without_time=self._ignore_time,
+        )
+        if not self._accepts(signed_by):
+            raise IdentityMismatch(_other(signed_by, self._expected))
+        # The signature over exactly these bytes has been verified with the certificate's key.
+        return Proof(
+            payload=bundle.envelope.payload,
+            signed_by=signed_by,
+            time=time,
+            time_source=None if time is None else TimeSource.AUTHORITY,
+            unproven=(Unproven.LOG,) if time is not None else (Unproven.LOG, Unproven.TIME),
+        )
 
     def _verify_with_sigstore(self, bundle: Bundle, signed_by: SignedBy) -> bytes:
         from sigstore import errors, models
@@ -376,10 +418,17 @@ class _Policy:
         self.asked = True
         if cert.public_bytes(Encoding.DER) != self._signed_by.certificate or not self._accepts(self._signed_by):
             self.refused = True
-            raise VerificationError(
-                f"signed by {self._signed_by.name} (issuer {self._signed_by.issuer or 'unknown'}), "
-                f"expected was {self._expected}"
-            )
+            raise VerificationError(_other(self._signed_by, self._expected))
+
+
+def _other(signed_by: SignedBy, expected: str) -> str:
+    return f"signed by {signed_by.name} (issuer {signed_by.issuer or 'unknown'}), expected was {expected}"
+
+
+def _has_time(bundle: Bundle) -> bool:
+    """Return whether anything tells a time: a timestamp, or the log where its promise covers it."""
+    entry = object_of(bundle.log_entries[0], "a log entry")
+    return bool(bundle.timestamps) or bool(entry.get("inclusionPromise") and entry.get("integratedTime"))
 
 
 def _check_judgeable(bundle: Bundle) -> None:

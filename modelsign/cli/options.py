@@ -36,7 +36,8 @@ from modelsign.escape import plain
 R = TypeVar("R")
 
 # Options that a configuration file cannot set: they choose the file, or they belong to one call.
-_NOT_CONFIGURABLE = frozenset({"config", "help", "as_json"})
+_NOT_CONFIGURABLE = frozenset({"config", "help", "as_json", "insecure_ignore_tlog", "insecure_ignore_time"})
+"""what is about the configuration itself, and what must be said aloud each time"""
 
 
 class Target(click.Path):

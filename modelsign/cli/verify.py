@@ -56,6 +56,17 @@ from modelsign.verification import verify as verify_model
 @click.option("--legacy", is_flag=True, help="Also judge signatures of model-signing v0.2.0 (weaker; see the docs).")
 @click.option("--ignore-unsigned-files", is_flag=True, help="Warn about files that nobody signed, do not deny.")
 @click.option(
+    "--insecure-ignore-tlog",
+    is_flag=True,
+    help="INSECURE: with --identity, accept what no transparency log proves; a timestamp is still needed. Never from a "
+    "configuration file.",
+)
+@click.option(
+    "--insecure-ignore-time",
+    is_flag=True,
+    help="INSECURE: with --insecure-ignore-tlog, accept what nobody trusted gives a time to, even by expired keys.",
+)
+@click.option(
     "--signed-after",
     type=click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"]),
     metavar="DATE",
@@ -104,6 +115,8 @@ def verify(
     no_scan: bool,
     allow_incomplete: bool,
     legacy: bool,
+    insecure_ignore_tlog: bool,
+    insecure_ignore_time: bool,
     signed_after: datetime | None,
     signed_before: datetime | None,
     claimed_digests: Path | None,
@@ -139,6 +152,8 @@ def verify(
             allow_incomplete=allow_incomplete,
             allow_unsigned=ignore_unsigned_files,
             legacy=legacy,
+            insecure_ignore_log=insecure_ignore_tlog,
+            insecure_ignore_time=insecure_ignore_time,
             signed_after=_utc(signed_after),
             signed_before=_utc(signed_before),
             claimed_digests=claimed_digests,

@@ -34,6 +34,10 @@ class Trusted:
     signed_before: datetime | None = None
     sigstore: "SigstoreTrust | None" = None
     """the instance to believe; None for public good"""
+    insecure_ignore_log: bool = False
+    """accept keyless signatures that no log entry proves"""
+    insecure_ignore_time: bool = False
+    """accept, besides, those that nobody trusted gives a time to"""
 
     def verifiers(self, others: Sequence[Verifier] = ()) -> tuple[Verifier, ...]:
         """Return the verifiers for this trust, none where nobody is trusted.
@@ -64,6 +68,12 @@ class Trusted:
     def _identities(self) -> list[Verifier]:
         identity = _either(self.identity, self.identity_regexp, "identity")
         issuer = _either(self.issuer, self.issuer_regexp, "issuer")
+        if self.insecure_ignore_time and not self.insecure_ignore_log:
+            raise UsageError(
+                "without a time no log entry can be judged; --insecure-ignore-time goes with --insecure-ignore-tlog"
+            )
+        if self.insecure_ignore_log and identity is None:
+            raise UsageError("--insecure-ignore-tlog is about keyless signatures; it goes with --identity")
         if identity is None and issuer is None:
             if self.claims:
                 raise UsageError("what a certificate must say besides needs --identity and --issuer")
@@ -84,7 +94,15 @@ class Trusted:
             )
         except ValueError as error:
             raise UsageError(f"the expression {error}") from error
-        return [identity_verifier(self._instance(), [pattern], expected=pattern.describe())]
+        return [
+            identity_verifier(
+                self._instance(),
+                [pattern],
+                expected=pattern.describe(),
+                insecure_ignore_log=self.insecure_ignore_log,
+                insecure_ignore_time=self.insecure_ignore_time,
+            )
+        ]
 
     def _instance(self) -> "SigstoreTrust":
         from attestations.signers.sigstore import SigstoreTrust

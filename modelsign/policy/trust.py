@@ -183,14 +183,27 @@ def _rooted(
         raise PolicyError(f"the policy's certificates: {error}") from error
 
 
-def identity_verifier(trust: "SigstoreTrust", patterns: Sequence[CertificateIdentity], *, expected: str) -> Verifier:
+def identity_verifier(
+    trust: "SigstoreTrust",
+    patterns: Sequence[CertificateIdentity],
+    *,
+    expected: str,
+    insecure_ignore_log: bool = False,
+    insecure_ignore_time: bool = False,
+) -> Verifier:
     """Return a verifier for keyless signatures by whoever fits one of ``patterns``."""
     from attestations.signers.sigstore import SigstoreVerifier
 
     def accepts(signer: SignedBy) -> bool:
         return any(pattern.matches(signer) for pattern in patterns)
 
-    return SigstoreVerifier(trust=trust, accepts=accepts, expected=expected)
+    return SigstoreVerifier(
+        trust=trust,
+        accepts=accepts,
+        expected=expected,
+        insecure_ignore_log=insecure_ignore_log,
+        insecure_ignore_time=insecure_ignore_time,
+    )
 
 
 def _key_verifier(key: TrustedKey, authorities: "tuple[TimestampAuthority, ...]") -> Verifier:

@@ -1,8 +1,10 @@
 import base64
 import json
 import logging
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -26,7 +28,7 @@ from attestations.signers.sigstore import (
     token_identity,
 )
 from attestations.statement import Statement
-from attestations.verify import Method, TimeSource, VerifiedStatement, verify_bundle
+from attestations.verify import Method, TimeSource, Unproven, VerifiedStatement, verify_bundle
 from tests.builders.signatures import altered, oms_payload, resource, sealed
 from tests.sigstore_stack import client
 from tests.sigstore_stack.stack import Fault
@@ -251,6 +253,151 @@ def test_any_field_replaced_by_nonsense_ends_in_our_errors(sigstore_stack: "Sigs
             # What may be changed without harm: hints that nobody believes.
             assert proven.statement == STATEMENT
             assert path[-1] in HARMLESS, (path, nonsense)
+
+
+# Without a log, or without a time, for those who say so
+
+MATERIAL = "verificationMaterial"
+STAMPS = "verificationMaterial.timestampVerificationData"
+
+
+def let_pass(
+    stack: "SigstoreStack",
+    bundle: Bundle,
+    changes: Mapping[str, Any] = MappingProxyType({}),
+    *,
+    time: bool = False,
+    identity: str = "dev@example.com",
+) -> VerifiedStatement:
+    verifier = SigstoreVerifier(
+        identity=identity,
+        issuer=stack.issuer,
+        trust=SigstoreTrust(source=stack.trusted_root),
+        insecure_ignore_log=True,
+        insecure_ignore_time=time,
+    )
+    return verify_bundle(Bundle.parse(altered(bundle, **changes)), [verifier])
+
+
+@pytest.mark.parametrize("time", [False, True])
+def test_opt_out_lets_a_stripped_log_entry_pass_with_its_timestamp(
+    sigstore_stack: "SigstoreStack", bundle: Bundle, time: bool
+) -> None:
+    proven = let_pass(sigstore_stack, bundle, {ENTRY: []}, time=time)
+    assert (proven.statement, proven.signed_by.identity) == (STATEMENT, "dev@example.com")
+    assert (proven.unproven, proven.time_source) == ((Unproven.LOG,), TimeSource.AUTHORITY)
+
+
+def test_time_has_an_opt_out_of_its_own(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    with pytest.raises(LogProofInvalid, match="nobody trusted says when"):
+        let_pass(sigstore_stack, bundle, {ENTRY: [], STAMPS: ...})
+    proven = let_pass(sigstore_stack, bundle, {ENTRY: [], STAMPS: ...}, time=True)
+    assert (proven.unproven, proven.time) == ((Unproven.LOG, Unproven.TIME), None)
+
+
+def test_entry_without_a_time_needs_both_opt_outs(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    with pytest.raises(LogProofInvalid):
+        let_pass(sigstore_stack, bundle, {STAMPS: ...})
+    assert let_pass(sigstore_stack, bundle, {STAMPS: ...}, time=True).unproven == (Unproven.LOG, Unproven.TIME)
+
+
+@pytest.mark.parametrize("changes", [{"inclusionProof": ...}, {"kindVersion": {"kind": "intoto", "version": "0.0.2"}}])
+def test_opt_out_lets_a_mere_promise_and_an_unknown_entry_pass(
+    sigstore_stack: "SigstoreStack", bundle: Bundle, changes: dict[str, Any]
+) -> None:
+    assert let_pass(sigstore_stack, with_entry(bundle, **changes)).unproven == (Unproven.LOG,)
+
+
+def test_complete_bundle_is_judged_in_full_despite_the_opt_out(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
+    assert let_pass(sigstore_stack, bundle, time=True).unproven == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inclusionProof.rootHash": base64.b64encode(bytes(32)).decode()},
+        {"inclusionProof.checkpoint": ...},
+        {"canonicalizedBody": base64.b64encode(b"{}").decode()},
+    ],
+)
+def test_log_entry_that_does_not_hold_is_refused_despite_the_opt_out(
+    sigstore_stack: "SigstoreStack", bundle: Bundle, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(LogProofInvalid):
+        let_pass(sigstore_stack, with_entry(bundle, **changes), time=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"dsseEnvelope.payload": "e30="}, SignatureInvalid),
+        ({"dsseEnvelope.signatures": [{"sig": "AAAA"}]}, SignatureInvalid),
+        ({STAMPS: {"rfc3161Timestamps": [{"signedTimestamp": "AAAA"}]}}, LogProofInvalid),
+        ({"verificationMaterial.certificate": {"rawBytes": "AAAA"}}, SignatureInvalid),
+    ],
+)
+def test_opt_out_lets_nothing_else_pass(
+    sigstore_stack: "SigstoreStack", bundle: Bundle, changes: dict[str, Any], error: type[AttestationError]
+) -> None:
+    with pytest.raises(error):
+        let_pass(sigstore_stack, bundle, {ENTRY: [], **changes}, time=True)
+
+
+def test_identity_and_instance_are_judged_despite_the_opt_out(
+    sigstore_stack: "SigstoreStack", other_sigstore_stack: "SigstoreStack", bundle: Bundle
+) -> None:
+    with pytest.raises(IdentityMismatch, match=r"signed by dev@example\.com .* expected was boss@example\.com"):
+        let_pass(sigstore_stack, bundle, {ENTRY: []}, time=True, identity="boss@example.com")
+    with pytest.raises(IdentityMismatch, match="not issued by the trusted"):
+        let_pass(other_sigstore_stack, bundle, {ENTRY: [], STAMPS: ...}, time=True)
+
+
+def test_timestamp_of_another_signature_is_refused_despite_the_opt_out(
+    sigstore_stack: "SigstoreStack", bundle: Bundle
+) -> None:
+    other = json.loads(signed(sigstore_stack).to_json())[MATERIAL]["timestampVerificationData"]
+    with pytest.raises(LogProofInvalid, match="no timestamp of the bundle is by"):
+        let_pass(sigstore_stack, bundle, {ENTRY: [], STAMPS: other}, time=True)
+
+
+def test_timestamp_after_the_certificate_expired_is_refused_despite_the_opt_out(
+    sigstore_stack: "SigstoreStack",
+) -> None:
+    with sigstore_stack.fault(Fault.TSA_LATE):
+        late = signed(sigstore_stack)
+    with pytest.raises(LogProofInvalid, match="not valid when it signed"):
+        let_pass(sigstore_stack, late, {ENTRY: []}, time=True)
+
+
+def test_promise_of_a_strange_certificate_log_is_refused_despite_the_opt_out(
+    sigstore_stack: "SigstoreStack", tmp_path: Path
+) -> None:
+    config = sigstore_stack.trust_config_document()
+    config["trustedRoot"]["ctlogs"] = [sigstore_stack.certificate_log_document(stranger=True)]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with sigstore_stack.fault(Fault.SCT_BY_STRANGER):
+        signer = SigstoreSigner(token=sigstore_stack.token(), trust=SigstoreTrust(source=tmp_path / "config.json"))
+        made = signer.sign(STATEMENT)
+    with pytest.raises(LogProofInvalid, match="the certificate log's promise"):
+        let_pass(sigstore_stack, made, {ENTRY: []}, time=True)
+
+
+def test_no_time_without_no_log_cannot_be_asked_for() -> None:
+    with pytest.raises(TypeError, match="insecure_ignore_log is needed"):
+        SigstoreVerifier(identity="dev@example.com", issuer="https://x", insecure_ignore_time=True)
+
+
+@needs_vectors
+def test_real_signature_without_its_entry_passes_with_both_opt_outs_only() -> None:
+    sample = Bundle.parse((VECTORS / "oms" / "model-transparency" / "v1.0.0-sigstore" / "model.sig").read_bytes())
+    stripped = Bundle.parse(altered(sample, **{ENTRY: []}))
+    asked: dict[str, Any] = {"accepts": lambda _: True, "trust": PUBLIC_GOOD}
+    with pytest.raises(LogProofInvalid, match="no transparency log entry"):
+        verify_bundle(stripped, [SigstoreVerifier(**asked)])
+    with pytest.raises(LogProofInvalid, match="nobody trusted says when"):
+        verify_bundle(stripped, [SigstoreVerifier(**asked, insecure_ignore_log=True)])
+    proven = verify_bundle(stripped, [SigstoreVerifier(**asked, insecure_ignore_log=True, insecure_ignore_time=True)])
+    assert (proven.signed_by.name, proven.time) == ("stefanb@us.ibm.com", None)
 
 
 # Signing that goes wrong

@@ -264,6 +264,84 @@ def test_a_wrong_issuer_is_not_trusted(
     assert f"signed by {IDENTITY}" in capsys.readouterr().out
 
 
+def strip(place: Path, *parts: str) -> None:
+    """Take log entries, and whatever else is named, from the signature of a model and from its claims."""
+    for path in (place / "model.sig", place / "claims.jsonl"):
+        documents = [json.loads(line) for line in path.read_text().splitlines()]
+        for document in documents:
+            for part in ("tlogEntries", *parts):
+                document["verificationMaterial"].pop(part)
+        path.write_text("".join(json.dumps(document) + "\n" for document in documents))
+
+
+def test_what_no_log_proves_passes_only_when_that_is_said_aloud(
+    keyless: Path, sigstore_stack: "SigstoreStack", capsys: pytest.CaptureFixture[str]
+) -> None:
+    trust = believe(sigstore_stack, "--identity", IDENTITY, "--issuer", sigstore_stack.issuer, "--json")
+    strip(keyless)
+    assert invoke(["verify", str(keyless), *trust]) == 11
+    assert [reason["code"] for reason in decision(capsys)["reasons"]] == ["log-proof"]
+    assert invoke(["verify", str(keyless), *trust, "--insecure-ignore-tlog"]) == 0
+    document = decision(capsys)
+    said = [reason for reason in document["reasons"] if reason["code"] == "log-proof"]
+    assert [(reason["passed"], reason["level"]) for reason in said] == [(False, "warn")] * 2
+    assert all("no proof of a transparency log was looked at" in reason["message"] for reason in said)
+    assert len(document["claims"]) == 1
+
+
+def test_what_nobody_gives_a_time_to_has_an_option_of_its_own(
+    keyless: Path, sigstore_stack: "SigstoreStack", capsys: pytest.CaptureFixture[str]
+) -> None:
+    trust = believe(sigstore_stack, "--identity", IDENTITY, "--issuer", sigstore_stack.issuer)
+    strip(keyless, "timestampVerificationData")
+    assert invoke(["verify", str(keyless), *trust, "--insecure-ignore-tlog"]) == 11
+    capsys.readouterr()
+    assert invoke(["verify", str(keyless), *trust, "--insecure-ignore-tlog", "--insecure-ignore-time", "-q"]) == 0
+    said = capsys.readouterr().out
+    assert "warning    for the signature no proof of a transparency log was looked at (--insecure-ignore-tlog)" in said
+    assert "nor does anybody trusted say when it was signed (--insecure-ignore-time)" in said
+    later = ["--signed-after", "2020-01-01"]
+    assert invoke(["verify", str(keyless), *trust, "--insecure-ignore-tlog", "--insecure-ignore-time", *later]) == 12
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--key", "KEY", "--insecure-ignore-tlog"],
+        ["--identity", IDENTITY, "--issuer", "https://accounts.example", "--insecure-ignore-time"],
+    ],
+)
+def test_insecure_options_that_would_do_nothing_are_refused(
+    place: Path, key: str, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["verify", str(place), *[key if option == "KEY" else option for option in options]]) == 2
+    assert "--insecure-ignore-tlog" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["insecure-ignore-tlog", "insecure-ignore-time"])
+def test_no_configuration_and_no_variable_makes_verification_insecure(
+    place: Path, key: str, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = place.with_name("settings.toml")
+    settings.write_text(f"[verify]\n{name} = true\n")
+    assert invoke(["verify", str(place), "--key", key, "--config", str(settings)]) == 2
+    assert "unknown key" in capsys.readouterr().err
+    variable = "MODELSIGN_" + name.replace("-", "_").upper()
+    monkeypatch.setenv(variable, "1")
+    assert invoke(["verify", str(place), "--key", key]) == 0
+    assert f"{variable} is ignored" in capsys.readouterr().err
+
+
+def test_a_policy_is_never_satisfied_by_what_no_log_proves(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text("schema = 1\n")
+    trust = ["--identity", IDENTITY, "--issuer", "https://accounts.example", "--policy", str(policy)]
+    assert invoke(["verify", str(place), *trust, "--insecure-ignore-tlog"]) == 2
+    assert "exclude each other" in capsys.readouterr().err
+
+
 def test_another_instance_is_not_trusted(keyless: Path, other_sigstore_stack: "SigstoreStack") -> None:
     trust = believe(other_sigstore_stack, "--identity", IDENTITY, "--issuer-regexp", ".*")
     assert invoke(["verify", str(keyless), *trust]) in {11, 12}
