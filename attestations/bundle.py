@@ -23,6 +23,8 @@ MEDIA_TYPES = {
 }
 _MAX_CERTIFICATES = 32
 _MAX_TIMESTAMPS = 32
+_MAX_VALUES = 100_000
+"""JSON values beside the payload, which is one"""
 
 
 class Material(StrEnum):
@@ -65,6 +67,9 @@ class Bundle:
             EnvelopeError: the bytes are not a Sigstore bundle.
             Unsupported: a bundle of a version or with a content that this program does not read.
         """
+        if sum(map(data.count, b"{[,")) > _MAX_VALUES:
+            # A payload is base64 and has none of these; parsed, they would take thirty times their bytes in memory.
+            raise EnvelopeError(f"the bundle has more than {_MAX_VALUES} values, which none has that was signed")
         document = parse_object(data, "the bundle")
         media_type = _media_type(document)
         if "dsseEnvelope" not in document:

@@ -38,6 +38,9 @@ class LegacyVerifier:
 
 def is_legacy(bundle: Bundle) -> bool:
     """Return whether a bundle holds a statement of v0.2.0."""
+    if OMS_DIGESTS_V0_1.encode() not in bundle.envelope.payload:
+        # Nothing is proven yet, and a payload may be made to cost more than it should.
+        return False
     try:
         return Statement.parse(bundle.envelope.payload).predicate_type == OMS_DIGESTS_V0_1
     except EnvelopeError:

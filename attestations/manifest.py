@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attestations.digest import Digest
-from attestations.errors import ManifestError, NoFiles
+from attestations.errors import ContentChanged, ManifestError, NoFiles
 from attestations.files import (
     Fingerprint,
     FoundFile,
@@ -300,6 +300,7 @@ def measure_against(
     partial: Sequence[str] = (),
     allow_symlinks: bool = False,
     every: bool = False,
+    seen: Walk | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -316,6 +317,7 @@ def measure_against(
         partial: shell patterns over file names; only files that match one of them are compared.
         allow_symlinks: follow links that stay inside the model, instead of refusing them.
         every: find all differences, instead of ending at the first.
+        seen: the model as a walk saw it before; what is hashed must be these very files.
         threads: as for `measure`.
         progress: as for `measure`.
 
@@ -331,9 +333,12 @@ def measure_against(
         allow_symlinks=allow_symlinks,
     )
     sharded = settings.shard_size is not None
+    expected_files = {} if seen is None else dict(seen.files)
     found = None
     if sharded:
         found = walk(model, ignored=settings.ignored, allow_symlinks=allow_symlinks)
+        for file in found.files:
+            _check_seen(model, file.name, file.fingerprint, expected_files)
         listed, left_out = [file.name for file in found.files], found.left_out
     else:
         listed, left_out = list_names(model, ignored=settings.ignored, allow_symlinks=allow_symlinks)
@@ -350,7 +355,7 @@ def measure_against(
     hashing = (
         _hash_shards(model, found, common, settings, threads, progress)
         if found is not None
-        else _hash_whole(model, listed, common, settings, threads, progress)
+        else _hash_whole(model, listed, common, settings, expected_files, threads, progress)
     )
     expected = {(signed.file_name(entry), entry.start or 0): entry.digest for entry in signed.entries}
     entries: list[ManifestEntry] = []
@@ -377,6 +382,7 @@ def _hash_whole(
     listed: Sequence[str],
     names: Sequence[str],
     settings: Manifest,
+    expected: Mapping[str, Fingerprint],
     threads: int | None,
     progress: Progress | None,
 ) -> Generator[ManifestEntry, None, None]:
@@ -386,9 +392,16 @@ def _hash_whole(
     for name, fingerprint, value in hash_files(
         model, names, settings.hash_type, threads=threads, allow_symlinks=links, progress=progress
     ):
+        _check_seen(model, name, fingerprint, expected)
         found[name] = fingerprint
         yield _whole(name, fingerprint, value, settings)
     check_same(model, found, names=listed, ignored=settings.ignored, allow_symlinks=links)
+
+
+def _check_seen(model: Path, name: str, fingerprint: Fingerprint, expected: Mapping[str, Fingerprint]) -> None:
+    # A directory that is renamed away and back leaves no trace on the files in it: each look must see the same ones.
+    if expected.get(name, fingerprint) != fingerprint:
+        raise ContentChanged(f"{model / name}: another file lies there than a moment ago")
 
 
 def _hash_shards(

@@ -43,6 +43,7 @@ def scan(
     ignore: "Ignore | None" = None,
     sandbox: Sandbox = Sandbox.AUTO,
     jobs: int | None = None,
+    opened: Callable[[str, os.stat_result], None] | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Scan a file or a directory for anything that executes or deceives. Nothing of it is executed.
@@ -55,6 +56,7 @@ def scan(
         ignore: files to leave out; each one makes the report incomplete.
         sandbox: which layers of isolation the parsing workers get.
         jobs: how many workers at once; as many as there are processors by default.
+        opened: told of each file that was opened; what it raises ends the scan.
         progress: called with the number of further bytes that are done.
 
     Returns:
@@ -70,21 +72,21 @@ def scan(
     entries = source.entries()
     if not entries:
         raise NothingToDo(f"{os.fspath(target)}: there is no file in it")
-    opened = _Opened(source, entries, ignore=ignore)
+    files = _Opened(source, entries, ignore=ignore, opened=opened)
     done = []
     try:
-        for scanned in scan_files(opened.jobs(), limits=limits, sandbox=sandbox, workers=jobs):
-            file = opened.finish(scanned, digest=digest)
+        for scanned in scan_files(files.jobs(), limits=limits, sandbox=sandbox, workers=jobs):
+            file = files.finish(scanned, digest=digest)
             done.append(file)
             if progress is not None:
                 progress(file.report.size)
     except (KeyboardInterrupt, SystemExit) as error:
-        rest = opened.rest({file.report.path for file in done})
+        rest = files.rest({file.report.path for file in done})
         report = engine.finish(source.name, [*done, *rest], tool_version=__version__)
         raise ScanInterrupted(report) from error
     finally:
-        opened.close()
-    return engine.finish(source.name, [*done, *opened.others], tool_version=__version__)
+        files.close()
+    return engine.finish(source.name, [*done, *files.others], tool_version=__version__)
 
 
 def size_of(target: str | os.PathLike[str], *, links: Links = Links.REPORT) -> int:
@@ -95,8 +97,16 @@ def size_of(target: str | os.PathLike[str], *, links: Links = Links.REPORT) -> i
 class _Opened:
     """The files of a target on their way through the workers: opened when one is free, closed when its result is in."""
 
-    def __init__(self, source: Source, entries: Sequence[Entry], *, ignore: "Ignore | None") -> None:
+    def __init__(
+        self,
+        source: Source,
+        entries: Sequence[Entry],
+        *,
+        ignore: "Ignore | None",
+        opened: Callable[[str, os.stat_result], None] | None,
+    ) -> None:
         self._source = source
+        self._opened = opened
         self._entries = entries
         self._ignore = ignore
         self._waiting: deque[tuple[Entry, int, os.stat_result]] = deque()
@@ -123,6 +133,8 @@ class _Opened:
                     continue
                 status = os.fstat(descriptor)
                 self._waiting.append((entry, descriptor, status))
+                if self._opened is not None:
+                    self._opened(entry.path, status)
                 yield Job(path=entry.path, descriptor=descriptor, size=status.st_size)
 
     def finish(self, scanned: engine.ScannedFile, *, digest: bool) -> engine.ScannedFile:

@@ -30,6 +30,8 @@ from modelsign.regular import read_regular
 
 _MAX_SIGNATURE_BYTES = 256 * 1024 * 1024
 _MAX_OTHER_SIGNATURES = 16
+_OTHER_SIGNATURE_BYTES = 1 << 20
+_BYTES_PER_ENTRY = 2048
 _MAX_LISTED = 1000
 """differing files of one kind that become reasons of their own"""
 
@@ -83,6 +85,7 @@ def look(request: Request, signed: Manifest) -> Content | Reason:
             unsigned_allowed=request.rules.unsigned_files is Level.WARN,
             partial=request.partial,
             every=request.every,
+            seen=seen,
             progress=request.progress,
         )
     except (ContentChanged, NotRegular) as error:
@@ -144,7 +147,10 @@ def _other_signatures(request: Request, manifest: Manifest) -> list[str]:
     for path in sorted(request.model.glob("*.sig"))[:_MAX_OTHER_SIGNATURES]:
         try:
             data = read_regular(path, _MAX_SIGNATURE_BYTES, what="the other signature", follow=False)
-            said = manifest_of(Statement.parse(Bundle.parse(data).envelope.payload))
+            payload = Bundle.parse(data).envelope.payload
+            if len(payload) > _OTHER_SIGNATURE_BYTES + _BYTES_PER_ENTRY * len(manifest.entries):
+                continue  # nobody vouches for it, so it is not parsed at any cost
+            said = manifest_of(Statement.parse(payload))
         except (AttestationError, SourceError, OSError):
             continue
         if {(entry.resource, entry.digest) for entry in said.entries} == wanted:

@@ -119,3 +119,8 @@ def test_damaged_bundle_ends_in_our_errors_or_means_the_same(data: st.DataObject
     except AttestationError:
         return
     assert proven.statement.payload == BUNDLE.envelope.payload
+
+
+def test_a_bundle_of_countless_values_is_refused_unparsed() -> None:
+    with pytest.raises(EnvelopeError, match="values"):
+        Bundle.parse(b'{"a":[' + b"{}," * 200_000 + b"{}]}")

@@ -1,11 +1,13 @@
 import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from attestations.digest import sha256_of
 from attestations.errors import ContentChanged, ManifestError, NotRegular
+from attestations.files import walk
 from attestations.manifest import (
     DEFAULT_IGNORED,
     Differences,
@@ -300,3 +302,17 @@ def test_file_that_is_written_to_while_it_is_read_is_noticed(tmp_path: Path, siz
 
     with pytest.raises(ContentChanged, match="x"):
         measure(tmp_path, progress=write)
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "shards", "shard_size": 4096}])
+def test_what_is_hashed_is_what_was_walked(tmp_path: Path, options: dict[str, Any]) -> None:
+    model = write_model(tmp_path / "model")
+    signed = measure(model, **options)
+    seen = walk(model, ignored=signed.ignored)
+    assert not measure_against(signed, model, seen=seen).differences
+
+    # The same bytes, in other files: a directory that is renamed away and back is not seen by a second walk.
+    (model / "a").rename(tmp_path / "aside")
+    write_model(model)
+    with pytest.raises(ContentChanged):
+        measure_against(signed, model, seen=seen)

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -775,3 +776,28 @@ def test_what_is_no_file_is_no_claims_file(signed: tuple[Path, Path, Path], name
         verify(place, keys=[public], claims=name)
     with pytest.raises(SourceError):
         verify(place, keys=[public], signature=name)
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_a_directory_that_is_another_while_it_is_scanned_denies(
+    signed: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, single: bool
+) -> None:
+    place, private, public = signed
+    target = place / "weights" / "model.safetensors" if single else place
+    if single:
+        sign(target, key=private)
+        place = place / "weights"
+    weights, aside = place if single else place / "weights", place.with_name("aside")
+    honest = scanning.scan
+
+    def swapped(*arguments: Any, **options: Any) -> Any:
+        weights.rename(aside)
+        shutil.copytree(aside, weights)
+        try:
+            return honest(*arguments, **options)
+        finally:
+            shutil.rmtree(weights)
+            aside.rename(weights)
+
+    monkeypatch.setattr(observed, "scan", swapped)
+    assert denied(verify(target, keys=[public])) == [Code.CONTENT_STABLE]
