@@ -7,6 +7,7 @@ others read: a Keras configuration, a pickle that PyTables left.
 
 from scanners.errors import FormatError
 from scanners.facts import Identified
+from scanners.reader import Reader
 from scanners.reading import Blob, Reading
 
 NAME = "hdf5"
@@ -17,13 +18,14 @@ KERAS_CONFIG = "keras-config"
 
 def matches(blob: Blob) -> bool:
     """Return whether a superblock lies at 0, or at 512, 1024, 2048 … behind a user block."""
-    return _superblock(blob) is not None
+    return superblock(blob.reader) is not None
 
 
-def _superblock(blob: Blob) -> int | None:
+def superblock(reader: Reader) -> int | None:
+    """Return where a superblock lies."""
     place = 0
-    while place + 8 <= min(blob.reader.size, 1 << 26):
-        if blob.reader.read_at(place, 8) == MAGIC:
+    while place + 8 <= min(reader.size, 1 << 26):
+        if reader.read_at(place, 8) == MAGIC:
             return place
         place = max(512, place * 2)
     return None
@@ -33,7 +35,7 @@ def read(blob: Blob, reading: Reading) -> None:
     """State links to other files, tensors, and hand on text attributes that others read."""
     from scanners.formats.hdf5_file import File  # few scans meet such a file, and none else pays for its reader
 
-    start = _superblock(blob)
+    start = superblock(blob.reader)
     if start is None:
         raise FormatError("there is no HDF5 superblock")
     reading.state(Identified(location=reading.at(start), format=NAME))
