@@ -47,20 +47,23 @@ def stored(instance: str) -> Path:
     return user_directory() / "trust" / f"{instance}.json"
 
 
-def instance(source: str | Path | None, *, offline: bool, max_age: timedelta | None) -> "SigstoreTrust":
+def instance(
+    source: str | Path | None, *, offline: bool, max_age: timedelta | None, bootstrap: Path | None = None
+) -> "SigstoreTrust":
     """Return the trust to verify with.
 
     Args:
-        source: one of `INSTANCES`, a file, or None for public good.
+        source: one of `INSTANCES`, a file, the address of a TUF repository, or None for public good.
+        bootstrap: the first root of that repository.
         offline: open no connection; roots that were imported or updated here come first.
         max_age: how long ago they may have been fetched.
     """
     from attestations.signers.sigstore import SigstoreTrust
 
     named = "public-good" if source is None else source
-    if isinstance(named, str) and offline and stored(named).is_file():
+    if isinstance(named, str) and named in INSTANCES and offline and stored(named).is_file():
         return SigstoreTrust(source=stored(named), offline=True, max_age=max_age)
-    return SigstoreTrust(source=named, offline=offline, max_age=max_age)
+    return SigstoreTrust(source=named, bootstrap=bootstrap, offline=offline, max_age=max_age)
 
 
 def fetch(name: str) -> TrustFile:

@@ -58,15 +58,19 @@ _KNOWN_ENTRIES = frozenset({"dsse", "hashedrekord", "intoto"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SigstoreTrust:
-    """Which Sigstore instance to use and to believe: public good, staging, or the one that a file describes.
+    """Which Sigstore instance to use and to believe: public good, staging, or a private one.
 
     Attributes:
-        source: "public-good", "staging", or the path of a trusted root or client trust configuration (JSON).
+        source: "public-good", "staging", the path of a trusted root or client trust configuration (JSON), or the
+            address (https://…) of a TUF repository that publishes both.
+        bootstrap: the first root of that TUF repository (``root.json``), which no network can vouch for; needed until
+            sigstore-python has it in its cache, and then held against the repository each time it is given.
         offline: open no connection for trust material; use what is cached or came with the sigstore package.
         max_age: refuse roots that were fetched longer ago, or whose age is not known.
     """
 
     source: str | Path = "public-good"
+    bootstrap: Path | None = None
     offline: bool = False
     max_age: timedelta | None = None
 
@@ -130,7 +134,16 @@ class SigstoreTrust:
                 return ClientTrustConfig.production(offline=self.offline)
             if self.source == "staging":
                 return ClientTrustConfig.staging(offline=self.offline)
-        raise TrustError(f"{self.source!r} is no Sigstore instance; use 'public-good', 'staging' or a file")
+            if is_address(self.source):
+                return ClientTrustConfig.from_tuf(self.source, self.offline, self.bootstrap)
+        raise TrustError(
+            f"{self.source!r} is no Sigstore instance; use 'public-good', 'staging', a file or an https address"
+        )
+
+
+def is_address(source: str) -> bool:
+    """Return whether a source is the address of a TUF repository. TUF's signatures protect plain http as well."""
+    return source.startswith(("https://", "http://"))
 
 
 def root_of(file: TrustFile) -> "TrustedRoot":
@@ -504,6 +517,11 @@ def _trust_errors(source: str | Path) -> Iterator[None]:
     try:
         yield
     except errors.TUFError as error:
+        if isinstance(source, str) and is_address(source) and isinstance(error.__cause__, FileNotFoundError):
+            raise TrustError(
+                f"nothing on this machine says whom to believe about {source}: get the first root.json of its TUF "
+                "repository from whoever runs it, and name it with --instance-root"
+            ) from error
         raise TrustError(
             f"the trusted roots of the {source} instance cannot be refreshed ({_first_line(error)}); "
             "use those at hand with --offline, or a file with --trusted-root"

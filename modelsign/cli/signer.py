@@ -18,6 +18,7 @@ from attestations.errors import SigningError
 from attestations.key_files import is_encrypted, read_key_file, read_label
 from attestations.signers.key import KeySigner
 from attestations.verify import Signer, Verifier
+from modelsign.cli.instance import check_instance
 from modelsign.errors import SourceError, UsageError
 from modelsign.escape import plain
 from modelsign.late_signer import LateSigner
@@ -49,6 +50,8 @@ class SignerChoice:
     token_file: Path | None
     trust_config: Path | None
     staging: bool
+    instance: str | None
+    instance_root: Path | None
     no_browser: bool
     yes: bool
 
@@ -106,7 +109,11 @@ class SignerChoice:
 
     def _refuse_contradictions(self) -> bool:
         """Refuse what makes no sense; return whether it is to be signed with an identity."""
-        keyless = self.keyless or self.staging or self.trust_config is not None or self.token_file is not None
+        check_instance(self.instance, self.instance_root)
+        elsewhere = [self.staging, self.trust_config is not None, self.instance is not None]
+        if elsewhere.count(True) > 1:
+            raise UsageError("--staging, --trust-config and --instance exclude each other; give one of them")
+        keyless = self.keyless or any(elsewhere) or self.token_file is not None
         chosen = [self.key is not None, self.pkcs11_uri is not None, self.kms is not None, keyless].count(True)
         if chosen > 1:
             raise UsageError("--key, --pkcs11-uri, --kms and keyless signing exclude each other; give one of them")
@@ -149,9 +156,8 @@ class SignerChoice:
             token_identity,
         )
 
-        if self.staging and self.trust_config is not None:
-            raise UsageError("--staging and --trust-config exclude each other; give one of them")
-        trust = SigstoreTrust(source=self.trust_config or ("staging" if self.staging else "public-good"))
+        source = self.trust_config or self.instance or ("staging" if self.staging else "public-good")
+        trust = SigstoreTrust(source=source, bootstrap=self.instance_root)
         where = f"the instance of {self.trust_config}" if self.trust_config else f"Sigstore ({trust.source})"
         token = self._given_token() or ambient_token()
         if token is None:
@@ -238,13 +244,25 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
         help="Keyless: use the Sigstore instance that this client trust configuration describes.",
     )
     @click.option("--staging", is_flag=True, help="Keyless: use Sigstore's staging instance, for trying out.")
+    @click.option(
+        "--instance",
+        metavar="URL",
+        help="Keyless: use the Sigstore instance whose TUF repository is here; the first time with --instance-root.",
+    )
+    @click.option(
+        "--instance-root",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Keyless: the first root.json of that TUF repository, from whoever runs it.",
+    )
     @click.option("--no-browser", is_flag=True, help="Keyless: print the address to log in at, and ask for the code.")
     @click.option("-y", "--yes", is_flag=True, help="Do not ask before something becomes public.")
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
         names = (
             *("key", "pkcs11_uri", "kms", "certificate", "chain", "timestamp_url"),
-            *("keyless", "token_file", "trust_config", "staging", "no_browser", "yes"),
+            *("keyless", "token_file", "trust_config", "staging", "instance", "instance_root"),
+            *("no_browser", "yes"),
         )
         kwargs["signer"] = SignerChoice(**{name: kwargs.pop(name) for name in names})  # type: ignore[arg-type]  # click made them
         return function(*args, **kwargs)

@@ -18,6 +18,7 @@ if sys.version_info >= (3, 12):
 else:
     from typing_extensions import override
 
+from modelsign.cli.instance import check_instance
 from modelsign.config import refuse_inside
 from modelsign.errors import UsageError
 from modelsign.policy.identities import CLAIMS
@@ -67,6 +68,8 @@ class TrustChoice:
     trusted_root: Path | None
     max_trust_age: timedelta | None
     staging: bool
+    instance: str | None
+    instance_root: Path | None
     policy: Path | None
     offline: bool
 
@@ -82,6 +85,8 @@ class TrustChoice:
             refuse_inside(self.policy, [target], what="policy")
         if self.trusted_root is not None:
             refuse_inside(self.trusted_root, [target], what="trusted root")
+        if self.instance_root is not None:
+            refuse_inside(self.instance_root, [target], what="root of an instance")
         for path in (*self.roots, *self.authorities):
             refuse_inside(path, [target], what="certificate")
         verifiers = (*self._key_verifiers(), *self._certificate_verifiers())
@@ -154,13 +159,15 @@ class TrustChoice:
         return claims
 
     def _instance(self) -> "SigstoreTrust | None":
-        if self.staging and self.trusted_root is not None:
-            raise UsageError("--staging and --trusted-root exclude each other; give one of them")
-        if not self.staging and self.trusted_root is None:
+        check_instance(self.instance, self.instance_root)
+        if [self.staging, self.trusted_root is not None, self.instance is not None].count(True) > 1:
+            raise UsageError("--staging, --trusted-root and --instance exclude each other; give one of them")
+        source = self.trusted_root or self.instance or ("staging" if self.staging else None)
+        if source is None:
             return None
         from modelsign.trusting import instance
 
-        return instance(self.trusted_root or "staging", offline=self.offline, max_age=self.max_trust_age)
+        return instance(source, offline=self.offline, max_age=self.max_trust_age, bootstrap=self.instance_root)
 
 
 def trust_options(function: Callable[P, R]) -> Callable[P, R]:
@@ -245,6 +252,17 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
     )
     @click.option("--staging", is_flag=True, help="Believe Sigstore's staging instance, for trying out.")
     @click.option(
+        "--instance",
+        metavar="URL",
+        help="Believe the Sigstore instance whose TUF repository is here; the first time with --instance-root.",
+    )
+    @click.option(
+        "--instance-root",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="The first root.json of that TUF repository, from whoever runs it.",
+    )
+    @click.option(
         "--policy",
         type=click.Path(path_type=Path, dir_okay=False),
         metavar="FILE",
@@ -255,7 +273,7 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
         names = (
             *("keys", "identity", "identity_regexp", "issuer", "issuer_regexp"),
             *("pins", "roots", "subject", "subject_name", "spki", "any_subject", "authorities"),
-            *("trusted_root", "max_trust_age", "staging", "policy"),
+            *("trusted_root", "max_trust_age", "staging", "instance", "instance_root", "policy"),
         )
         values = {name: kwargs.pop(name) for name in names}
         kwargs["trusted"] = TrustChoice(**values, offline=bool(kwargs.pop("offline")))  # type: ignore[arg-type]  # click made them

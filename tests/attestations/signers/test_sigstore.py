@@ -1,7 +1,7 @@
 import base64
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -32,6 +32,7 @@ from attestations.verify import Method, TimeSource, Unproven, VerifiedStatement,
 from tests.builders.signatures import altered, oms_payload, resource, sealed
 from tests.sigstore_stack import client
 from tests.sigstore_stack.stack import Fault
+from tests.sigstore_stack.tuf_repository import TufRepository
 from tests.vectors import VECTORS, needs_vectors
 
 if TYPE_CHECKING:
@@ -500,6 +501,102 @@ def test_unreachable_repository_says_what_to_do(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("sigstore.models.DEFAULT_TUF_URL", "http://127.0.0.1:1")
     with pytest.raises(TrustError, match="--offline"):
         SigstoreTrust().trusted_root()
+
+
+# A private instance by its TUF repository
+
+
+@pytest.fixture
+def repository(
+    sigstore_stack: "SigstoreStack", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[TufRepository]:
+    """A repository that publishes the stack, and an empty cache."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    repository = TufRepository()
+    repository.publish(sigstore_stack.trust_config_document())
+    repository.start()
+    yield repository
+    repository.stop()
+
+
+def published(repository: TufRepository, tmp_path: Path, **changes: Any) -> SigstoreTrust:
+    return SigstoreTrust(source=repository.url, bootstrap=repository.write_root(tmp_path / "root.json"), **changes)
+
+
+def test_instance_of_a_repository_signs_and_verifies(
+    sigstore_stack: "SigstoreStack", repository: TufRepository, tmp_path: Path
+) -> None:
+    trust = published(repository, tmp_path)
+    made = SigstoreSigner(token=sigstore_stack.token(), trust=trust).sign(STATEMENT)
+    verifier = SigstoreVerifier(identity="dev@example.com", issuer=sigstore_stack.issuer, trust=trust)
+    assert verify_bundle(made, [verifier]).statement == STATEMENT
+
+
+def test_repository_is_known_after_the_first_time_and_refreshed(
+    other_sigstore_stack: "SigstoreStack", repository: TufRepository, tmp_path: Path
+) -> None:
+    before = published(repository, tmp_path).trusted_root().get_fulcio_certs()
+    assert SigstoreTrust(source=repository.url).trusted_root().get_fulcio_certs() == before
+    repository.publish(other_sigstore_stack.trust_config_document())
+    assert SigstoreTrust(source=repository.url).trusted_root().get_fulcio_certs() != before
+
+
+def test_cached_repository_is_used_offline_without_a_connection(
+    repository: TufRepository, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = published(repository, tmp_path).trusted_root().get_fulcio_certs()
+    repository.requests.clear()
+    assert SigstoreTrust(source=repository.url, offline=True).trusted_root().get_fulcio_certs() == before
+    assert (repository.requests, caplog.records) == ([], [])
+
+
+def test_age_of_a_repository_is_that_of_its_refresh(repository: TufRepository, tmp_path: Path) -> None:
+    assert published(repository, tmp_path, max_age=timedelta(days=1)).trusted_root().get_fulcio_certs()
+    with pytest.raises(TrustError, match="nothing says how old"):
+        published(repository, tmp_path, max_age=timedelta(days=1), offline=True).trusted_root()
+
+
+def test_unknown_repository_is_not_believed_by_itself(repository: TufRepository) -> None:
+    with pytest.raises(TrustError, match="--instance-root"):
+        SigstoreTrust(source=repository.url).trusted_root()
+    with pytest.raises(TrustError, match="not a usable"):
+        SigstoreTrust(source=repository.url, offline=True).trusted_root()
+
+
+def test_repository_under_another_root_is_not_believed(repository: TufRepository, tmp_path: Path) -> None:
+    stranger = TufRepository()
+    stranger.start()
+    stranger.stop()
+    other = stranger.write_root(tmp_path / "other.json")
+    with pytest.raises(TrustError, match="cannot be refreshed"):
+        SigstoreTrust(source=repository.url, bootstrap=other).trusted_root()
+
+
+def test_changed_target_is_not_believed(repository: TufRepository, tmp_path: Path) -> None:
+    name = next(name for name in repository.published if name.endswith("trusted_root.json"))
+    repository.published[name] = repository.published[name].replace(b"sigstore", b"sigstorm", 1) + b" "
+    with pytest.raises(TrustError, match="cannot be refreshed"):
+        published(repository, tmp_path).trusted_root()
+
+
+def test_expired_repository_is_not_believed(
+    sigstore_stack: "SigstoreStack", repository: TufRepository, tmp_path: Path
+) -> None:
+    repository.lifetime = timedelta(days=-1)
+    repository.publish(sigstore_stack.trust_config_document())
+    with pytest.raises(TrustError, match="cannot be refreshed"):
+        published(repository, tmp_path).trusted_root()
+
+
+def test_repository_without_services_says_so(
+    sigstore_stack: "SigstoreStack", repository: TufRepository, tmp_path: Path
+) -> None:
+    document = sigstore_stack.trust_config_document()
+    del document["signingConfig"]
+    repository.publish(document)
+    with pytest.raises(TrustError, match="no signing config"):
+        published(repository, tmp_path).client_config()
 
 
 # Bundles of others

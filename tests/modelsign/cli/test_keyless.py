@@ -15,6 +15,7 @@ from modelsign.cli.main import invoke
 from tests.builders.signatures import write_key, write_model
 from tests.sigstore_stack import client
 from tests.sigstore_stack.stack import Fault
+from tests.sigstore_stack.tuf_repository import TufRepository
 
 if TYPE_CHECKING:
     from tests.sigstore_stack.stack import SigstoreStack
@@ -274,3 +275,50 @@ def test_release_signs_everything_with_one_identity(
     assert invoke(["verify", str(target), "--trusted-root", str(sigstore_stack.trusted_root), *identity]) == 0
     wrong = ("--identity", "boss@example.com", "--issuer", sigstore_stack.issuer)
     assert invoke(["verify", str(target), "--trusted-root", str(sigstore_stack.trusted_root), *wrong]) == 12
+
+
+# A private instance by the address of its TUF repository
+
+
+def test_instance_by_address_signs_and_verifies(
+    sigstore_stack: "SigstoreStack", model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("MODELSIGN_IDENTITY_TOKEN", sigstore_stack.token())
+    repository = TufRepository()
+    repository.publish(sigstore_stack.trust_config_document())
+    repository.start()
+    trust = ["--identity", DEVELOPER, "--issuer", sigstore_stack.issuer, "--instance", repository.url, "--no-scan"]
+    root = ["--instance-root", str(repository.write_root(tmp_path / "root.json"))]
+    try:
+        assert invoke(["verify", str(model), *trust]) == 10
+        assert invoke(["sign", str(model), "--instance", repository.url, *root]) == 0
+        assert invoke(["verify", str(model), *trust]) == 0
+        assert invoke(["verify", str(model), *trust, "--offline"]) == 0
+    finally:
+        repository.stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--instance", "sigstore.acme.example"], "give the https address"),
+        (["--instance-root", "root.json"], "goes with --instance"),
+        (["--instance", "https://sigstore.acme.example", "--staging"], "exclude each other"),
+    ],
+)
+@pytest.mark.parametrize("verb", [["sign"], ["verify", "--identity", DEVELOPER, "--issuer", "https://issuer"]])
+def test_instance_that_makes_no_sense_is_refused(
+    model: Path, verb: list[str], options: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke([*verb, str(model), *options]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_root_of_an_instance_inside_of_the_model_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    inside = model / "root.json"
+    inside.write_text("{}")
+    options = ["--identity", DEVELOPER, "--issuer", "https://issuer", "--instance", "https://sigstore.acme.example"]
+    assert invoke(["verify", str(model), *options, "--instance-root", str(inside)]) == 2
+    assert "lies inside" in capsys.readouterr().err
