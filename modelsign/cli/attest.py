@@ -105,7 +105,7 @@ def _exit(attested: Attested) -> Exit:
     scan = attested.scan
     if scan is None or scan.result is Result.PASSED:
         return Exit.OK
-    if any(finding.severity.rank >= 2 for finding in scan.findings):
+    if scan.result is Result.FAILED or any(finding.severity.rank >= 2 for finding in scan.findings):
         return Exit.DENIED
     return Exit.OK if scan.complete else Exit.INCOMPLETE
 

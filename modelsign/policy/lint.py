@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from attestations.errors import AttestationError
 from modelsign.errors import PolicyError
 from modelsign.policy.identities import CertificateIdentity, KeyIdentity, RootedIdentity
-from modelsign.policy.rules import Mode, Policy
+from modelsign.policy.rules import Mode, Policy, When
 
 _SOON = timedelta(days=30)
 _PICKLED = frozenset({"pickle", "torch-zip", "torch-legacy", "torch-tar", "joblib", "npy"})
@@ -34,6 +34,7 @@ def _remarks(policy: Policy, now: datetime) -> Iterator[tuple[str, str]]:
     yield from _trust(policy)
     yield from _names(policy)
     yield from _times(policy)
+    yield from _absence(policy)
     if policy.model.formats is not None:
         yield from _formats(policy.model.formats)
 
@@ -97,6 +98,15 @@ def _names(policy: Policy) -> Iterator[tuple[str, str]]:
     if policy.scan is not None and policy.scan.by and set(policy.scan.by) & set(policy.signature.by):
         both = ", ".join(sorted(set(policy.scan.by) & set(policy.signature.by)))
         yield "scans-itself", f"{both} both releases and scans: the scan is the releaser's own word"
+
+
+def _absence(policy: Policy) -> Iterator[tuple[str, str]]:
+    if policy.conversion is not None and policy.conversion.when is When.CONVERTED:
+        message = (
+            'when = "model.converted" asks for nothing once the claim is gone, and whoever can write to the model can '
+            'take it away; when = "always" holds'
+        )
+        yield "absence-passes", message
 
 
 def _times(policy: Policy) -> Iterator[tuple[str, str]]:

@@ -118,3 +118,13 @@ def test_claims_may_go_to_another_file(place: Path, key: str, tmp_path: Path) ->
     )
     assert invoke(["verify", str(place), "--policy", str(policy)]) == 14
     assert invoke(["verify", str(place), "--policy", str(policy), "--claims", claims]) == 0
+
+
+def test_a_report_that_calls_the_model_malicious_is_no_success(
+    place: Path, key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke(["scan", str(place), "--digest", "--json"]) == 0
+    report = tmp_path / "report.json"
+    report.write_text(capsys.readouterr().out.replace('"verdict": "clean"', '"verdict": "malicious"'))
+    assert invoke(["attest", str(place), "--key", key, "--report", str(report)]) == 1
+    assert "FAILED" in capsys.readouterr().out

@@ -50,6 +50,7 @@ WORKFLOW = 'issuer = "https://i.example", subject = "https://github.com/a/b/.git
         ('bot = "bot.pub"', 'bot = "bot.pub", spare = "bot.pub"', "unused-key"),
         ('by = ["bot"]', 'by = ["bot", "release"]', "scans-itself"),
         ('by = ["bot"]', 'by = ["bot"]\nmax_age = "7d"', "no-clock"),
+        ('by = ["bot"]', 'by = ["bot"]\n[require.conversion]\nwhen = "model.converted"', "absence-passes"),
         ('"safetensors"', '"safetensor"', "unknown-format"),
         ('"safetensors"', '"pickle"', "pickles-allowed"),
         ('bot = { key = "bot" }', 'bot = { issuer = "https://i.example", subject = "*" }', "anybody"),
