@@ -46,6 +46,7 @@ from modelsign.conversion.tree import WHOLE
 from modelsign.conversion.tying import untied
 from modelsign.errors import ConversionError, NothingToDo, SourceError, UsageError
 from modelsign.publish import is_leftover, replacing_directory, replacing_file, scratch_file
+from modelsign.sources.local import open_below
 
 _PICKLES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".th", ".pdparams"})
 """suffixes of files that loaders unpickle without a look at their content"""
@@ -148,7 +149,8 @@ def convert_to_shards(source: Path, target: Path | None, options: Options, *, ma
     check_alignment(options.align)
     target = source.with_name(default_target(source).name.removesuffix(SUFFIX)) if target is None else target
     with ExitStack() as stack:
-        found = _open(source, source.name, options, stack)
+        descriptor, status = open_source(source)
+        found = _input(source, source.name, descriptor, status, options, stack)
         stem = default_target(source).name.removesuffix(SUFFIX)
         group = _Group(folder="", stem=stem, inputs=(found,))
         work = _Sorted(groups=[group])
@@ -210,7 +212,23 @@ def _names(root: Path) -> Iterator[str]:
     yield from sorted(found)
 
 
-def _check_link(path: Path, root: Path) -> None:
+def _open_inside(root: Path, name: str) -> tuple[int, os.stat_result]:
+    """Open a file of the directory, wherever a link in its place may lead by now.
+
+    Minutes lie between the look at a directory and the copy of its last file; whoever can write to it must not make us
+    read a file of somebody else.
+    """
+    path = root / name
+    real = _check_link(path, root)
+    try:
+        descriptor = open_below("/", real.parts[1:])
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
+    return descriptor, os.fstat(descriptor)
+
+
+def _check_link(path: Path, root: Path) -> Path:
+    """Return where a path really leads; refuse one that leads out of the directory."""
     try:
         real = path.resolve(strict=True)
     except (OSError, RuntimeError) as error:
@@ -218,6 +236,7 @@ def _check_link(path: Path, root: Path) -> None:
     blobs = root.parent.parent / "blobs"  # <repo>/snapshots/<revision>/file -> <repo>/blobs/<digest>
     if not real.is_relative_to(root) and not (root.parent.name == "snapshots" and real.parent == blobs):
         raise SourceError(f"{path}: is a link that leads out of the directory; replace it by the file itself")
+    return real
 
 
 def _indexed(root: Path, name: str, names: Sequence[str], options: Options, stack: ExitStack) -> _Group | None:
@@ -226,17 +245,18 @@ def _indexed(root: Path, name: str, names: Sequence[str], options: Options, stac
     if (folder / index_target(PurePosixPath(name).name)).as_posix() in names:
         return None
     with named(root / name):
-        path = root / name
-        if path.stat().st_size > INDEX_LIMIT:
-            raise ConversionError("is larger than any index of shards")
-        index = read_index(path.read_bytes(), "the index")
+        descriptor, status = _open_inside(root, name)
+        with os.fdopen(descriptor, "rb") as listed:
+            if status.st_size > INDEX_LIMIT:
+                raise ConversionError("is larger than any index of shards")
+            index = read_index(listed.read(INDEX_LIMIT), "the index")
         inputs = []
         present: set[str] = set()
         for file in index.files:
             relative = (folder / file).as_posix()
             if relative not in names:
                 raise ConversionError(f"lists the shard {file!r}, which is not there; fetch it first")
-            found = _open(root / relative, relative, replace(options, select=options.select or WHOLE), stack)
+            found = _open(root, relative, replace(options, select=options.select or WHOLE), stack)
             repeated = present.intersection(tensor.name for tensor in found.plan.tensors)
             if repeated:
                 raise ConversionError(f"the tensor {min(repeated)!r} is in more than one shard")
@@ -255,7 +275,7 @@ def _sort(root: Path, name: str, taken: set[str], options: Options, stack: ExitS
     pure = PurePosixPath(name)
     suffix = pure.suffix.lower()
     certain = suffix in _PICKLES or (suffix == ".bin" and pure.name.startswith(_WEIGHTS))
-    if not certain and not _may_be_pickle(path):
+    if not certain and not _may_be_pickle(root, name):
         work.copied.append(name)
         return
     output = default_target(path).name
@@ -263,7 +283,7 @@ def _sort(root: Path, name: str, taken: set[str], options: Options, stack: ExitS
         work.left_out.append(LeftOut(path=name, kind=f"pickle beside {output}"))
         return
     try:
-        found = _open(path, name, options, stack)
+        found = _open(root, name, options, stack)
     except NoTensorsError:
         work.left_out.append(LeftOut(path=name, kind="pickle without tensors"))
         return
@@ -275,17 +295,24 @@ def _sort(root: Path, name: str, taken: set[str], options: Options, stack: ExitS
     work.groups.append(_Group(folder=_folder(pure.parent), stem=output.removesuffix(SUFFIX), inputs=(found,)))
 
 
-def _may_be_pickle(path: Path) -> bool:
+def _may_be_pickle(root: Path, name: str) -> bool:
     """Return whether a loader of pickles would begin to read a file, whatever it is called."""
-    with path.open("rb") as file:
+    descriptor, _ = _open_inside(root, name)
+    with os.fdopen(descriptor, "rb") as file:
         head = file.read(_HEAD)
     if head.startswith(b"PK\x03\x04"):
         return b"/data.pkl" in head
     return torch_legacy.is_legacy(head) or (len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5)
 
 
-def _open(path: Path, name: str, options: Options, stack: ExitStack) -> _Input:
-    descriptor, status = open_source(path)
+def _open(root: Path, name: str, options: Options, stack: ExitStack) -> _Input:
+    descriptor, status = _open_inside(root, name)
+    return _input(root / name, name, descriptor, status, options, stack)
+
+
+def _input(
+    path: Path, name: str, descriptor: int, status: os.stat_result, options: Options, stack: ExitStack
+) -> _Input:
     keeper = ExitStack()
     keeper.callback(os.close, descriptor)
     with keeper:
@@ -310,7 +337,7 @@ def _fill(root: Path, building: Path, work: _Sorted, options: Options, max_shard
     for name in work.copied:
         path = building / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, status = open_source(root / name)
+        descriptor, status = _open_inside(root, name)
         try:
             with replacing_file(path, force=False, durable=options.verify) as file:
                 copy_file(descriptor, file.fileno(), status.st_size, root / name, options.progress)

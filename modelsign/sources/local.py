@@ -58,8 +58,8 @@ class LocalSource:
     def open(self, entry: Entry) -> int:
         place = self._elsewhere.get(entry.path)
         if place is None:
-            return _open_below(self._root, entry.path.split("/"))
-        return _open_below("/", place.strip("/").split("/"))
+            return open_below(self._root, entry.path.split("/"))
+        return open_below("/", place.strip("/").split("/"))
 
     def _blobs_in_use(self) -> set[str]:
         """Return the blobs that snapshots of a cache in the target name: they are read under those names."""
@@ -148,7 +148,7 @@ def _is_cached(link: Path, blob: Path) -> bool:
     return parent != snapshots and parent.is_relative_to(snapshots)
 
 
-def _open_below(root: str, parts: Sequence[str]) -> int:
+def open_below(root: str, parts: Sequence[str]) -> int:
     """Open a regular file, refusing a link in every component below ``root`` (no race can lead elsewhere)."""
     directory = os.open(root, _DIRECTORY)
     try:

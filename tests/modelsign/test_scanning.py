@@ -166,7 +166,7 @@ def test_a_file_that_cannot_be_opened_costs_one_file(tmp_path: Path, monkeypatch
 
 def test_a_named_file_that_cannot_be_opened_is_a_source_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.json").write_text("{}")
-    monkeypatch.setattr("modelsign.sources.local._open_below", refused)
+    monkeypatch.setattr("modelsign.sources.local.open_below", refused)
     with pytest.raises(SourceError, match="Permission denied"):
         modelsign.scan(tmp_path / "a.json")
 

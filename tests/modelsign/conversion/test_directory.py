@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from modelsign import convert
+from modelsign.conversion import directory as converting
 from modelsign.conversion.sharding import size_of
 from modelsign.errors import ConversionError, NothingToDo, SourceError, UsageError
 from tests.builders.checkpoints import Call, Name, floats, pickled, tensor, torch_zip
@@ -303,3 +304,27 @@ def test_a_directory_of_torchs_shards_loads_from_its_index(tmp_path: Path) -> No
     run_peer("torch", "-c", MAKE, tmp_path / "model")
     convert(tmp_path / "model", tmp_path / "out")
     run_peer("torch", "-c", LOAD, tmp_path / "model", tmp_path / "out")
+
+
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_a_link_that_comes_during_the_conversion_leads_nowhere(
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "config.json").write_bytes(b"somebody else's")
+    folder = directory(tmp_path / "m", {"model.pt": checkpoint(a=1), "sub/config.json": b"{}"})
+    honest = converting._write_group
+
+    def swapping(*arguments: Any) -> None:
+        honest(*arguments)
+        (folder / "sub" / "config.json").unlink()
+        if what == "file":
+            (folder / "sub" / "config.json").symlink_to(tmp_path / "secrets" / "config.json")
+        else:
+            (folder / "sub").rmdir()
+            (folder / "sub").symlink_to(tmp_path / "secrets")
+
+    monkeypatch.setattr(converting, "_write_group", swapping)
+    with pytest.raises(SourceError, match="leads out"):
+        convert(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
