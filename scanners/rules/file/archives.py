@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from scanners.facts import Anomaly
 from scanners.findings import Confidence, Finding, Location, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 DUPLICATE_MEMBER = Rule(
     id="MS201",
@@ -164,24 +165,11 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         if judged is None:
             continue
         rule, severity, confidence = judged
-        yield Finding(
-            rule=rule,
-            file=facts.path,
-            location=fact.location,
-            severity=severity,
-            confidence=confidence,
-            message=fact.message,
-        )
+        yield found(rule, facts, fact.location, fact.message, severity=severity, confidence=confidence)
 
 
 def _polyglot(facts: FileFacts) -> Iterator[Finding]:
     families = sorted({_FAMILIES[name] for name in facts.formats if name in _FAMILIES})
     if len(families) > 1:
-        yield Finding(
-            rule=POLYGLOT,
-            file=facts.path,
-            location=Location(),
-            severity=POLYGLOT.severity,
-            confidence=Confidence.MEDIUM,
-            message=f"readable as {' and as '.join(families)}",
-        )
+        message = f"readable as {' and as '.join(families)}"
+        yield found(POLYGLOT, facts, Location(), message, confidence=Confidence.MEDIUM)

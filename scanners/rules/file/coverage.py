@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from scanners.facts import Anomaly
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found_anomalies
 
 READER_CRASHED = Rule(
     id="MS901",
@@ -73,14 +73,4 @@ _BY_CODE: dict[str, Rule] = {
 
 def judge(facts: FileFacts) -> Iterator[Finding]:
     """Turn what stopped a reader into findings. Coverage says how much is missing; these say what and why."""
-    for fact in facts.facts:
-        if isinstance(fact, Anomaly) and fact.code in _BY_CODE:
-            rule = _BY_CODE[fact.code]
-            yield Finding(
-                rule=rule,
-                file=facts.path,
-                location=fact.location,
-                severity=rule.severity,
-                confidence=Confidence.HIGH,
-                message=fact.message,
-            )
+    yield from found_anomalies(facts, _BY_CODE)

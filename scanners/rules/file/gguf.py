@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from scanners.facts import Anomaly
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found_anomalies
 
 OVERFLOW = Rule(
     id="MS550",
@@ -59,14 +59,4 @@ _BY_CODE = {
 
 def judge(facts: FileFacts) -> Iterator[Finding]:
     """Report the anomalies of GGUF headers."""
-    for fact in facts.facts:
-        if isinstance(fact, Anomaly) and fact.code in _BY_CODE:
-            rule = _BY_CODE[fact.code]
-            yield Finding(
-                rule=rule,
-                file=facts.path,
-                location=fact.location,
-                severity=rule.severity,
-                confidence=Confidence.HIGH,
-                message=fact.message,
-            )
+    yield from found_anomalies(facts, _BY_CODE)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Reference
-from scanners.findings import Confidence, Finding, Location, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 LINK = Rule(
     id="MS510",
@@ -48,26 +49,15 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         match fact:
             case Reference(kind="hdf5-external-link"):
                 message = f"{fact.context} lies in the file {fact.target!r} (CVE-2026-1669)"
-                yield _finding(facts, LINK, LINK.severity, fact.location, message)
+                yield found(LINK, facts, fact.location, message)
             case Reference(kind="hdf5-external-storage"):
                 message = f"the data of {fact.context} are the bytes of {fact.target!r} (CVE-2026-1669)"
-                yield _finding(facts, STORAGE, STORAGE.severity, fact.location, message)
+                yield found(STORAGE, facts, fact.location, message)
             case Reference(kind="hdf5-virtual-dataset"):
                 severity = Severity.LOW if fact.target == "." else VIRTUAL.severity
                 message = f"{fact.context} is put together from {fact.target!r}"
-                yield _finding(facts, VIRTUAL, severity, fact.location, message)
+                yield found(VIRTUAL, facts, fact.location, message, severity=severity)
             case Anomaly(code="hdf5-shape-bomb" | "hdf5-outside"):
-                yield _finding(facts, BOMB, BOMB.severity, fact.location, fact.message)
+                yield found(BOMB, facts, fact.location, fact.message)
             case _:
                 pass
-
-
-def _finding(facts: FileFacts, rule: Rule, severity: Severity, location: Location, message: str) -> Finding:
-    return Finding(
-        rule=rule,
-        file=facts.path,
-        location=location,
-        severity=severity,
-        confidence=Confidence.HIGH,
-        message=message,
-    )

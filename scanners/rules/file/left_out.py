@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from scanners.facts import Anomaly
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found_anomalies
 
 FILE_LEFT_OUT = Rule(
     id="MS907",
@@ -28,14 +28,4 @@ _BY_CODE = {"left-out": FILE_LEFT_OUT, "symbolic-link": SYMBOLIC_LINK}
 
 def judge(facts: FileFacts) -> Iterator[Finding]:
     """Turn what the walk over the target could not, or would not, open into findings."""
-    for fact in facts.facts:
-        if isinstance(fact, Anomaly) and fact.code in _BY_CODE:
-            rule = _BY_CODE[fact.code]
-            yield Finding(
-                rule=rule,
-                file=facts.path,
-                location=fact.location,
-                severity=rule.severity,
-                confidence=Confidence.HIGH,
-                message=fact.message,
-            )
+    yield from found_anomalies(facts, _BY_CODE)

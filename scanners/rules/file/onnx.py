@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Operator, Reference
-from scanners.findings import Confidence, Finding, Location, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 ESCAPE = Rule(
     id="MS540",
@@ -53,10 +54,10 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         match fact:
             case Reference(kind="external-data") if _OUTSIDE.search(fact.target) or not fact.target:
                 message = f"external data of tensor {fact.context!r} is read from {fact.target!r}"
-                yield _finding(facts, ESCAPE, Severity.HIGH, fact.location, message, fact.target)
+                yield found(ESCAPE, facts, fact.location, message, severity=Severity.HIGH, evidence=fact.target)
             case Anomaly(code="onnx-external-key" | "onnx-external-range"):
                 severity = Severity.MEDIUM if fact.code == "onnx-external-range" else Severity.HIGH
-                yield _finding(facts, KEYS, severity, fact.location, fact.message, "")
+                yield found(KEYS, facts, fact.location, fact.message, severity=severity)
             case Operator(framework="onnx"):
                 yield from _operator(facts, fact)
             case _:
@@ -67,21 +68,7 @@ def _operator(facts: FileFacts, fact: Operator) -> Iterator[Finding]:
     evidence = f"{fact.domain}::{fact.name}"
     if fact.name in _PYTHON:
         message = f"{evidence} calls Python code that the process has registered"
-        yield _finding(facts, CODE, Severity.HIGH, fact.location, message, evidence)
+        yield found(CODE, facts, fact.location, message, severity=Severity.HIGH, evidence=evidence)
     elif not _RUNTIME.fullmatch(fact.domain):
         message = f"{evidence} comes from a library that has to be registered first"
-        yield _finding(facts, CUSTOM, Severity.LOW, fact.location, message, evidence)
-
-
-def _finding(
-    facts: FileFacts, rule: Rule, severity: Severity, location: Location, message: str, evidence: str
-) -> Finding:
-    return Finding(
-        rule=rule,
-        file=facts.path,
-        location=location,
-        severity=severity,
-        confidence=Confidence.HIGH,
-        message=message,
-        evidence=evidence[:400],
-    )
+        yield found(CUSTOM, facts, fact.location, message, severity=Severity.LOW, evidence=evidence)

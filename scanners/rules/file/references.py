@@ -9,6 +9,7 @@ from scanners.findings import Confidence, Finding, Rule, Severity
 from scanners.knowledge.tables import Standing
 from scanners.knowledge.tables import judge as judge_callable
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 PYTHON_TAG = Rule(
     id="MS430",
@@ -65,14 +66,7 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
     """Judge each reference by its kind."""
     for fact in facts.facts:
         if isinstance(fact, Anomaly) and fact.code == "secret":
-            yield Finding(
-                rule=SECRET,
-                file=facts.path,
-                location=fact.location,
-                severity=SECRET.severity,
-                confidence=Confidence.MEDIUM,
-                message=fact.message,
-            )
+            yield found(SECRET, facts, fact.location, fact.message, confidence=Confidence.MEDIUM)
         if isinstance(fact, Reference):
             match fact.kind:
                 case "python-tag":
@@ -98,15 +92,8 @@ def harmless(dotted: str) -> bool:
 
 
 def _finding(facts: FileFacts, fact: Reference, rule: Rule, severity: Severity, message: str) -> Finding:
-    return Finding(
-        rule=rule,
-        file=facts.path,
-        location=fact.location,
-        severity=severity,
-        confidence=Confidence.HIGH,
-        message=message,
-        evidence=f"{fact.context}: {fact.target}",
-    )
+    evidence = f"{fact.context}: {fact.target}"
+    return found(rule, facts, fact.location, message, severity=severity, evidence=evidence)
 
 
 def _python_tag(facts: FileFacts, fact: Reference) -> Finding:

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Operator
-from scanners.findings import Confidence, Finding, Location, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 WRITES = Rule(
     id="MS520",
@@ -96,26 +97,12 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
     """Judge each operator by what reaches its inputs."""
     for fact in facts.facts:
         if isinstance(fact, Anomaly) and fact.code in _OUTSIDE_CODES:
-            yield _finding(facts, ASSET, ASSET.severity, fact.location, fact.message, "")
+            yield found(ASSET, facts, fact.location, fact.message, severity=ASSET.severity)
         elif isinstance(fact, Operator) and fact.framework == "tensorflow":
             judged = _judged(fact)
             if judged is not None:
                 rule, severity, message = judged
-                yield _finding(facts, rule, severity, fact.location, message, _call(fact))
-
-
-def _finding(
-    facts: FileFacts, rule: Rule, severity: Severity, location: Location, message: str, evidence: str
-) -> Finding:
-    return Finding(
-        rule=rule,
-        file=facts.path,
-        location=location,
-        severity=severity,
-        confidence=Confidence.HIGH,
-        message=message,
-        evidence=evidence[:400],
-    )
+                yield found(rule, facts, fact.location, message, severity=severity, evidence=_call(fact))
 
 
 def _call(fact: Operator) -> str:

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from scanners.facts import Anomaly, Tensor
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.facts import Tensor
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found, found_anomalies
 
 SAFETENSORS_STRUCTURE = Rule(
     id="MS301",
@@ -49,27 +50,16 @@ _BYTES: dict[str, int] = {
 
 def judge(facts: FileFacts) -> Iterator[Finding]:
     """Judge headers and tensor facts."""
+    yield from found_anomalies(facts, _BY_CODE)
     for fact in facts.facts:
-        if isinstance(fact, Anomaly) and fact.code in _BY_CODE:
-            rule = _BY_CODE[fact.code]
-            yield Finding(
-                rule=rule,
-                file=facts.path,
-                location=fact.location,
-                severity=rule.severity,
-                confidence=Confidence.HIGH,
-                message=fact.message,
-            )
-        elif isinstance(fact, Tensor) and fact.stride is not None and fact.storage_bytes is not None:
+        if isinstance(fact, Tensor) and fact.stride is not None and fact.storage_bytes is not None:
             needed = bytes_needed(fact)
             if needed is not None and needed > fact.storage_bytes:
-                yield Finding(
-                    rule=TENSOR_OUTSIDE_STORAGE,
-                    file=facts.path,
-                    location=fact.location,
-                    severity=TENSOR_OUTSIDE_STORAGE.severity,
-                    confidence=Confidence.HIGH,
-                    message=f"the tensor {fact.name!r} needs {needed} bytes of storage {fact.storage!r}, "
+                yield found(
+                    TENSOR_OUTSIDE_STORAGE,
+                    facts,
+                    fact.location,
+                    f"the tensor {fact.name!r} needs {needed} bytes of storage {fact.storage!r}, "
                     f"which has {fact.storage_bytes}",
                     evidence=f"shape {fact.shape}, stride {fact.stride}, offset {fact.storage_offset}, {fact.dtype}",
                 )

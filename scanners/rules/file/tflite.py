@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Operator
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
 from scanners.rules.file import tensorflow
+from scanners.rules.found import found
 
 CUSTOM = Rule(
     id="MS530",
@@ -50,26 +51,12 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
     for fact in facts.facts:
         if isinstance(fact, Anomaly) and fact.code in _CODES:
             severity = Severity.MEDIUM if fact.code != "tflite-index" else MEMORY.severity
-            yield _finding(facts, MEMORY, severity, fact, fact.message, "")
+            yield found(MEMORY, facts, fact.location, fact.message, severity=severity)
         elif isinstance(fact, Operator) and fact.framework == "tflite":
             inner = fact.name.removeprefix("Flex")
             if fact.name.startswith("Flex") and inner in _ACTING:
-                yield _finding(
-                    facts, FLEX, FLEX.severity, fact, f"the flex delegate runs TensorFlow's {inner}", fact.name
+                yield found(
+                    FLEX, facts, fact.location, f"the flex delegate runs TensorFlow's {inner}", evidence=fact.name
                 )
             elif not fact.name.startswith(("Flex", "TFLite_")):
-                yield _finding(facts, CUSTOM, CUSTOM.severity, fact, f"{fact.name} is a custom operator", fact.name)
-
-
-def _finding(
-    facts: FileFacts, rule: Rule, severity: Severity, fact: Anomaly | Operator, message: str, evidence: str
-) -> Finding:
-    return Finding(
-        rule=rule,
-        file=facts.path,
-        location=fact.location,
-        severity=severity,
-        confidence=Confidence.HIGH,
-        message=message,
-        evidence=evidence,
-    )
+                yield found(CUSTOM, facts, fact.location, f"{fact.name} is a custom operator", evidence=fact.name)
