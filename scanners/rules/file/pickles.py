@@ -14,7 +14,7 @@ DANGEROUS_CALL = Rule(
     name="pickle-dangerous-call",
     severity=Severity.CRITICAL,
     summary="Loading the file calls something that runs code, reaches the system or loads another file",
-    fix="Do not load the file. Ask for safetensors, or convert it with `modelsign convert`, which runs nothing.",
+    fix="Do not load the file, and do not convert it: get the weights anew, as safetensors, from somebody you trust.",
     cwe="CWE-502",
 )
 UNKNOWN_CALL = Rule(
