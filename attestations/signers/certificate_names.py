@@ -42,9 +42,20 @@ def load_certificate(der: bytes) -> x509.Certificate:
     """
     try:
         certificate = x509.load_der_x509_certificate(der)
-        certificate.extensions  # noqa: B018 - parsed on first use; malformed ones shall fail here
+        # Each part is parsed on its first use; malformed ones shall fail here.
+        certificate.extensions  # noqa: B018
+        certificate.subject  # noqa: B018
+        certificate.issuer  # noqa: B018
+        certificate.not_valid_before_utc  # noqa: B018
+        certificate.not_valid_after_utc  # noqa: B018
         certificate.public_key()
-    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except (
+        ValueError,
+        TypeError,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
         raise SignatureInvalid(f"a certificate of the bundle cannot be read: {error}") from error
     except UnsupportedAlgorithm as error:
         raise SignatureInvalid(f"a certificate of the bundle has an unknown kind of key: {error}") from error

@@ -1,3 +1,4 @@
+import base64
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from attestations.bundle import Bundle
 from attestations.errors import (
+    AttestationError,
     IdentityMismatch,
     LogProofInvalid,
     SignatureInvalid,
@@ -341,3 +343,24 @@ def test_public_signatures_of_nvidia_get_their_verdict(case: str) -> None:
     manifest = manifest_of(proven.statement)
     assert len(manifest.entries) == CASES[case]["resources"]
     assert not measure_against(manifest, NVIDIA / case, ignored=["skill.oms.sig"]).differences
+
+
+def test_a_common_name_that_reads_like_a_subject_is_not_that_subject() -> None:
+    forged = issue("O=Acme,CN=release", MIDDLE, purposes=CODE_SIGNING)
+    with pytest.raises(IdentityMismatch):
+        judged(signed(forged), pin=Pin(subject="O=Acme,CN=release"))
+
+
+@pytest.mark.parametrize("first", range(8))
+def test_a_damaged_certificate_ends_in_a_documented_error(first: int) -> None:
+    bundle = json.loads(signed().to_json())
+    certificate = bundle["verificationMaterial"]["x509CertificateChain"]["certificates"][0]
+    good = base64.b64decode(certificate["rawBytes"])
+    # The version, then bytes all over: names, times, key and extensions are each parsed at another moment.
+    places = (good.index(b"\xa0\x03\x02\x01") + 4, *range(first, len(good), 8))
+    for place in places:
+        damaged = bytearray(good)
+        damaged[place] ^= 0x55
+        certificate["rawBytes"] = base64.b64encode(bytes(damaged)).decode()
+        with pytest.raises(AttestationError):
+            judged(Bundle.parse(json.dumps(bundle).encode()))
