@@ -7,7 +7,7 @@ the last look at it; whatever changed meanwhile denies.
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +43,7 @@ from modelsign.policy.request import Progress, Request
 from modelsign.policy.rules import ModelRules, Policy
 from modelsign.policy.trust import Proven, Verifiers, policy_verifiers
 from modelsign.regular import read_regular
+from scanners.records import dataclass
 
 if TYPE_CHECKING:
     from attestations.signers.sigstore import SigstoreTrust

@@ -10,14 +10,13 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from attestations.bundle import Bundle
 from attestations.errors import AttestationError
 from modelsign.errors import SourceError, UsageError
-from modelsign.publish import replacing_file
 from modelsign.regular import read_regular
+from scanners.records import dataclass
 
 MAX_BYTES = 256 << 20
 MAX_LINES = 10_000
@@ -56,6 +55,8 @@ def append(path: Path, bundles: Sequence[Bundle]) -> None:
     Raises:
         SourceError: the file cannot be read or written.
     """
+    from modelsign.publish import replacing_file  # readers, of whom there are many more, need nothing of it
+
     added = b"".join(bundle.to_json() + b"\n" for bundle in bundles)
     for _ in range(_ATTEMPTS):
         try:

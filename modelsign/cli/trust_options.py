@@ -6,7 +6,6 @@ cosign's names for the same things are accepted, so that a command line can be c
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
@@ -23,6 +22,7 @@ from modelsign.config import refuse_inside
 from modelsign.errors import UsageError
 from modelsign.policy.identities import CLAIMS
 from modelsign.policy.rules import duration
+from scanners.records import dataclass
 
 if TYPE_CHECKING:
     from attestations.signers.sigstore import SigstoreTrust
@@ -224,7 +224,7 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
         metavar="FILE",
         help="Trust certificates under these roots (PEM); may be repeated. Needs a --subject... or --any-subject.",
     )
-    @click.option("--subject", metavar="NAME", help="Whose certificate: its common name or whole subject.")
+    @click.option("--subject", metavar="NAME", help="Whose certificate: its common name, or its whole subject as RFC 4514 writes it.")
     @click.option("--subject-name", metavar="NAME", help="Whose certificate: one of its alternative names.")
     @click.option("--subject-key", "spki", metavar="HEX", help="Whose certificate: SHA-256 of its public key (DER).")
     @click.option("--any-subject", is_flag=True, help="Trust everybody with a certificate under those roots.")

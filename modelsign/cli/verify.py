@@ -1,6 +1,5 @@
 """`modelsign verify`: signature, content and claims, before anything is loaded."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from modelsign.isolation import Sandbox
 from modelsign.policy.decision import Decision
 from modelsign.report.decision import write_human, write_json
 from modelsign.verification import verify as verify_model
+from scanners.records import dataclass
 
 
 @click.command(

@@ -1,7 +1,7 @@
 """Whom the caller of a verification trusts, beside or instead of a policy."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from attestations.verify import Verifier
 from modelsign.errors import UsageError
 from modelsign.policy.identities import CertificateIdentity, exactly, glob, regex
 from modelsign.policy.trust import LimitedVerifier, identity_verifier
+from scanners.records import dataclass
 
 if TYPE_CHECKING:
     from attestations.signers.sigstore import SigstoreTrust

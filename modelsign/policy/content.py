@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 from attestations.bundle import Bundle
@@ -27,6 +27,7 @@ from modelsign.policy.failure import reason_of
 from modelsign.policy.request import Request
 from modelsign.policy.rules import ModelRules
 from modelsign.regular import read_regular
+from scanners.records import dataclass
 
 _MAX_SIGNATURE_BYTES = 256 * 1024 * 1024
 _MAX_OTHER_SIGNATURES = 16

@@ -5,12 +5,13 @@ table in `modelsign/cli/exits.py` gives each an exit code.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import Enum
 
 from attestations.digest import Digest
 from attestations.manifest import Manifest
+from scanners.records import dataclass
 
 
 class Code(Enum):

@@ -4,7 +4,7 @@ Nothing else reaches `evaluate`: a statement that was only parsed has another ty
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from attestations.manifest import Manifest
 from attestations.verify import BoundStatement, VerifiedStatement
 from modelsign.policy.decision import Signer
 from modelsign.policy.identities import Pattern, principals
+from scanners.records import dataclass
 
 if TYPE_CHECKING:
     from scanners.findings import Report

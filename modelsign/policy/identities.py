@@ -6,10 +6,11 @@ extend. Regular expressions must match the whole subject. Both are traps that ha
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, TypeAlias
 
 from modelsign.policy.decision import Signer
+from scanners.records import dataclass
 
 MAX_REGEX = 1000
 """characters; Python's engine backtracks, and a policy is no place for a program"""

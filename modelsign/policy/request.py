@@ -1,7 +1,6 @@
 """What was asked of a verification, resolved: paths, names, whom to trust."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from modelsign.isolation import Sandbox
 from modelsign.policy.decision import Level
 from modelsign.policy.rules import ModelRules, Policy
 from modelsign.policy.trust import Verifiers
+from scanners.records import dataclass
 
 Progress = Callable[[int], None]
 

@@ -5,7 +5,7 @@ No parser and no crypto is imported here: a verification without a policy file d
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import Enum
 from pathlib import Path
@@ -15,6 +15,7 @@ from attestations.predicates.model_scan import Severity
 from attestations.uris import CONVERT_BUILD_TYPE_V1
 from modelsign.policy.decision import Level
 from modelsign.policy.identities import Pattern
+from scanners.records import dataclass
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet

@@ -5,7 +5,7 @@ are asked separately, because where both are given a signature must satisfy both
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from attestations.verify import Proof, SignedBy, VerifiedStatement, Verifier, ve
 from modelsign.errors import PolicyError
 from modelsign.policy.identities import CertificateIdentity, KeyIdentity, RootedIdentity
 from modelsign.policy.rules import Policy, TrustedKey
+from scanners.records import dataclass
 
 if TYPE_CHECKING:
     from attestations.signers.sigstore import SigstoreTrust
