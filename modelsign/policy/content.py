@@ -143,9 +143,11 @@ def _other_signatures(request: Request, manifest: Manifest) -> list[str]:
     They are recognised by what they hold, not by their name: anything else that is called ``*.sig`` is a file of the
     model, signed or not.
     """
-    wanted = {(entry.resource, entry.digest) for entry in manifest.entries}
+    known = {SIGNATURE_NAME, *_own_files(request)}
+    others = [path for path in sorted(request.model.glob("*.sig")) if path.name not in known]
+    wanted = {(entry.resource, entry.digest) for entry in manifest.entries} if others else set()
     found = []
-    for path in sorted(request.model.glob("*.sig"))[:_MAX_OTHER_SIGNATURES]:
+    for path in others[:_MAX_OTHER_SIGNATURES]:
         try:
             data = read_regular(path, _MAX_SIGNATURE_BYTES, what="the other signature", follow=False)
             payload = Bundle.parse(data).envelope.payload
