@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from attestations.bundle import Bundle
 from attestations.errors import (
@@ -23,6 +23,9 @@ from attestations.manifest import SINGLE_FILE, Manifest
 from attestations.predicates.oms_signature import manifest_of
 from attestations.statement import Statement
 from attestations.uris import OMS_SIGNATURE_V1, PAYLOAD_TYPE
+
+if TYPE_CHECKING:
+    from attestations.digest import Digest
 
 
 class Method(StrEnum):
@@ -214,22 +217,22 @@ def bind(verified: VerifiedStatement, manifest: Manifest) -> BoundStatement:
     """
     statement = verified.statement
     root = manifest.root
-    said: dict[tuple[str, int], set[str]] = {}
+    said: set[tuple[str, int, Digest]] = set()
     if statement.predicate_type == OMS_SIGNATURE_V1:
         signed = manifest_of(statement)
         for entry in signed.entries:
-            said.setdefault((signed.file_name(entry), entry.start or 0), set()).add(str(entry.digest))
+            said.add((signed.file_name(entry), entry.start or 0, entry.digest))
         comparable = (signed.method, signed.shard_size) == (manifest.method, manifest.shard_size)
     else:
         for subject in statement.subjects:
             name = manifest.name if subject.name == SINGLE_FILE else subject.name
-            said.setdefault((name, 0), set()).update(map(str, subject.digests))
+            said.update((name, 0, digest) for digest in subject.digests)
         # Subjects name whole files; the digests of shards are never compared with them.
         comparable = manifest.shard_size is None
     names = set(manifest.files()) if comparable else set()
     for entry in manifest.entries:
         name = manifest.file_name(entry)
-        if str(entry.digest) not in said.get((name, entry.start or 0), ()):
+        if (name, entry.start or 0, entry.digest) not in said:
             names.discard(name)
     return BoundStatement(
         verified=verified,
