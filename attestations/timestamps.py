@@ -134,6 +134,7 @@ def _decode(response: bytes) -> "TimeStampResponse":
 def _time_of(
     response: "TimeStampResponse", signature: bytes, authorities: Sequence[TimestampAuthority]
 ) -> datetime | None:
+    from cryptography import x509
     from rfc3161_client import VerificationError, VerifierBuilder
 
     for authority in authorities:
@@ -145,7 +146,7 @@ def _time_of(
         try:
             verifier.verify_message(response, signature)
             time: datetime = response.tst_info.gen_time
-        except (VerificationError, ValueError):
+        except (VerificationError, ValueError, x509.InvalidVersion):
             continue
         after_start = authority.valid_from is None or authority.valid_from <= time
         if after_start and (authority.valid_until is None or time < authority.valid_until):

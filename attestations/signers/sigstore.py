@@ -406,6 +406,7 @@ _SIGSTORE_LEAKS = (
     KeyError,
     TypeError,
     AttributeError,
+    x509.InvalidVersion,
     x509.ExtensionNotFound,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
