@@ -224,7 +224,7 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
         metavar="FILE",
         help="Trust certificates under these roots (PEM); may be repeated. Needs a --subject... or --any-subject.",
     )
-    @click.option("--subject", metavar="NAME", help="Whose certificate: its common name, or its whole subject as RFC 4514 writes it.")
+    @click.option("--subject", metavar="NAME", help="Whose certificate: its common name or whole subject.")
     @click.option("--subject-name", metavar="NAME", help="Whose certificate: one of its alternative names.")
     @click.option("--subject-key", "spki", metavar="HEX", help="Whose certificate: SHA-256 of its public key (DER).")
     @click.option("--any-subject", is_flag=True, help="Trust everybody with a certificate under those roots.")
