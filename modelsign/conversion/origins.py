@@ -8,8 +8,11 @@ import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import assert_never
 
-from modelsign.conversion.plan import Encoding, Plan, Store
+from modelsign.conversion.plan import Encoding, Filter, Grid, Plan, Store
 from modelsign.errors import ConversionError
 
 _CHUNK = 1 << 20
@@ -67,6 +70,10 @@ def settle(plan: Plan, source: int, scratch: int) -> tuple[Origin, ...]:
             origins.append(plain)
         elif index not in needed:
             origins.append(Origin(name=store.name, descriptor=scratch, offset=0, size=0, crc=None))
+        elif store.grid is not None:
+            _assemble(store, store.grid, source, origins, scratch, written)
+            origins.append(Origin(name=store.name, descriptor=scratch, offset=written, size=store.size, crc=None))
+            written += store.size
         else:
             size = _unpack(store, _pieces(store, source, origins), scratch, written)
             origins.append(Origin(name=store.name, descriptor=scratch, offset=written, size=size, crc=None))
@@ -119,6 +126,65 @@ def _unpack(store: Store, pieces: Iterator[bytes], scratch: int, at: int) -> int
     return size
 
 
+def _assemble(store: Store, grid: Grid, source: int, origins: list[Origin], scratch: int, at: int) -> None:
+    """Put the blocks of an array where they belong; one block is in memory at a time."""
+    base = None if store.base is None else origins[store.base]
+    descriptor, shift = (source, 0) if base is None else (base.descriptor, base.offset)
+    corners = product(
+        *(range(0, length, width) for length, width in zip(grid.shape, grid.chunk, strict=True))
+    )  # row by row, as the segments are
+    for index, (corner, (offset, length)) in enumerate(zip(corners, store.segments, strict=True)):
+        data = read_exactly(descriptor, shift + offset, length, store.name)
+        for position in reversed(range(len(grid.filters))):
+            if not grid.skips(index, position):
+                data = _unfiltered(store.name, grid, grid.filters[position], data)
+        _place(grid, corner, memoryview(data), scratch, at)
+
+
+def _unfiltered(name: str, grid: Grid, how: Filter, data: bytes) -> bytes:
+    match how:
+        case Filter.DEFLATE:
+            inflater = zlib.decompressobj()
+            try:
+                data = inflater.decompress(data, grid.block_size + 1)
+            except zlib.error as error:
+                raise ConversionError(f"{name}: its compressed data is damaged ({error})") from error
+            if not inflater.eof or len(data) != grid.block_size:
+                raise ConversionError(f"{name}: a block does not unpack to the {grid.block_size} bytes it should have")
+            return data
+        case Filter.SHUFFLE:
+            items = len(data) // grid.itemsize
+            plain = bytearray(data)
+            for byte in range(grid.itemsize):
+                plain[byte :: grid.itemsize] = data[byte * items : (byte + 1) * items]
+            return bytes(plain)
+        case _:
+            assert_never(how)
+
+
+def _place(grid: Grid, corner: tuple[int, ...], block: memoryview, scratch: int, at: int) -> None:
+    """Write what of a block lies inside the array, in runs as long as both allow."""
+    rank = len(grid.shape)
+    inside = [min(width, length - low) for low, width, length in zip(corner, grid.chunk, grid.shape, strict=True)]
+    # Dimensions that the block spans as a whole are one run in both.
+    split = rank
+    while split and grid.chunk[split - 1] == grid.shape[split - 1]:
+        split -= 1
+    split = max(0, split - 1)
+    run = prod(inside[split:]) * grid.itemsize
+    for place in product(*(range(length) for length in inside[:split])):
+        there = here = 0
+        for axis in range(rank):
+            step = place[axis] if axis < split else 0
+            there = there * grid.shape[axis] + corner[axis] + step
+            here = here * grid.chunk[axis] + step
+        view = block[here * grid.itemsize : here * grid.itemsize + run]
+        position = at + there * grid.itemsize
+        while view:
+            done = os.pwrite(scratch, view, position)
+            view, position = view[done:], position + done
+
+
 def crc_differs(name: str, stated: int, found: int) -> ConversionError:
     """Return the refusal of a record whose checksum is wrong."""
     return ConversionError(
@@ -139,6 +205,10 @@ def _decoded(store: Store, pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield from _latin1(store.name, pieces, "utf-8", "surrogatepass")
         case Encoding.ESCAPED:
             yield from _latin1(store.name, pieces, "raw-unicode-escape", "strict")
+        case Encoding.CHUNKED:
+            raise ConversionError(f"{store.name}: its blocks are not described")
+        case _:
+            assert_never(store.encoding)
 
 
 def _inflated(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -12,6 +12,7 @@ from modelsign.conversion.refusals import UnknownFormatError
 from modelsign.conversion.tree import WHOLE
 from modelsign.errors import ConversionError
 from scanners.errors import LimitExceeded, ScanError
+from scanners.formats.hdf5 import superblock
 from scanners.reader import Reader
 
 
@@ -38,6 +39,11 @@ def _parse(reader: Reader, request: Request) -> Plan:
         if npz.is_npz(archive):
             _refuse_parts(request)
             return npz.parse(archive)
+        if "config.json" in archive.entries:
+            from modelsign.conversion.inputs import keras  # few conversions meet one
+
+            if keras.is_keras(archive):
+                return keras.parse(archive, request)
         return torch_zip.parse(archive, request)
     if head.startswith(npy.MAGIC):
         _refuse_parts(request)
@@ -48,6 +54,10 @@ def _parse(reader: Reader, request: Request) -> Plan:
         return torch_legacy.parse(reader, request)
     if flax.is_flax(head):
         return flax.parse(reader, request)
+    if superblock(reader) is not None:
+        from modelsign.conversion.inputs import hdf5  # few conversions meet one
+
+        return hdf5.parse(reader, request)
     if raw_pickle.is_pickle(reader):
         return raw_pickle.parse(reader, request)
     raise UnknownFormatError("this is no checkpoint that can be converted; docs/converting.md lists what can")

@@ -14,6 +14,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from math import prod
 from typing import TypeAlias, assert_never
 
 from modelsign.conversion.dtypes import DTYPES, DType
@@ -26,6 +27,8 @@ MAX_RANK = 64
 _FREE_OUTPUT = 1 << 30
 _OUTPUT_RATIO = 16
 _NAME_LIMIT = 1 << 16
+BLOCK_LIMIT = 256 << 20
+"""bytes of one block of a chunked store, which is unpacked in memory"""
 
 
 class Encoding(Enum):
@@ -41,6 +44,44 @@ class Encoding(Enum):
     """the same text in Python's raw-unicode-escape encoding (bytes in a pickle of protocol 0)"""
     INLINE = "inline"
     """in the plan itself (short bytes)"""
+    CHUNKED = "chunked"
+    """in blocks of an array, one segment each, filtered or not (HDF5)"""
+
+
+class Filter(Enum):
+    """What was done to each block of a chunked store before it was written."""
+
+    SHUFFLE = "shuffle"
+    """first bytes of all items, then second bytes …"""
+    DEFLATE = "deflate"
+    """a zlib stream"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grid:
+    """How the blocks of a chunked store make an array: row by row, those at the far edges padded to full size."""
+
+    shape: tuple[int, ...]
+    chunk: tuple[int, ...]
+    itemsize: int
+    filters: tuple[Filter, ...] = ()
+    """in the order of writing"""
+    skipped: tuple[int, ...] = ()
+    """for each block a mask of the filters that were not applied to it; empty where all were"""
+
+    @property
+    def blocks(self) -> int:
+        """How many blocks there are."""
+        return prod(-(-length // width) for length, width in zip(self.shape, self.chunk, strict=True))
+
+    @property
+    def block_size(self) -> int:
+        """Bytes of one block without filters."""
+        return prod(self.chunk) * self.itemsize
+
+    def skips(self, block: int, position: int) -> bool:
+        """Return whether a block was written without the filter at a position."""
+        return bool(self.skipped and self.skipped[block] >> position & 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +101,8 @@ class Store:
     """CRC-32 of the decoded bytes, where the source states one"""
     data: bytes = b""
     """the bytes of an inline store"""
+    grid: Grid | None = None
+    """how the segments of a chunked store lie in its array"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +240,12 @@ class Plan:
 
 def _store_row(store: Store) -> tuple[object, ...]:
     data = base64.b64encode(store.data).decode("ascii")
-    return (store.name, store.encoding.value, store.size, store.segments, store.base, store.crc, data)
+    grid = None if store.grid is None else _grid_row(store.grid)
+    return (store.name, store.encoding.value, store.size, store.segments, store.base, store.crc, data, grid)
+
+
+def _grid_row(grid: Grid) -> tuple[object, ...]:
+    return (grid.shape, grid.chunk, grid.itemsize, [one.value for one in grid.filters], grid.skipped)
 
 
 def _tensor_row(tensor: PlannedTensor) -> tuple[object, ...]:
@@ -238,8 +286,31 @@ def _fits(store: Store, encoded: int) -> bool:
         case Encoding.DEFLATE:
             # 1032:1 is the most that deflate can do; the parser's own budget is tighter.
             return len(store.segments) == 1 and 0 <= store.size <= 1032 * encoded + 1032
+        case Encoding.CHUNKED:
+            return store.grid is not None and _fills(store, store.grid)
         case _:
             assert_never(store.encoding)
+
+
+def _fills(store: Store, grid: Grid) -> bool:
+    """Return whether the blocks of a store are as many and as long as its grid says."""
+    if len(grid.shape) != len(grid.chunk) or min(grid.shape, default=0) < 0 or min(grid.chunk, default=1) < 1:
+        return False
+    block = grid.block_size
+    return (
+        0 < block <= BLOCK_LIMIT
+        and grid.itemsize > 0
+        and len(grid.filters) <= len(Filter)
+        and store.size == prod(grid.shape) * grid.itemsize
+        and len(store.segments) == grid.blocks
+        and len(grid.skipped) in {0, len(store.segments)}
+        and all(
+            length == block
+            if Filter.DEFLATE not in grid.filters or grid.skips(index, grid.filters.index(Filter.DEFLATE))
+            else length <= 2 * block + 4096
+            for index, (_, length) in enumerate(store.segments)
+        )
+    )
 
 
 def _check_name(name: str) -> None:
@@ -290,7 +361,7 @@ def _check_view(tensor: PlannedTensor, stores: tuple[Store, ...]) -> None:
 def _plan_of(value: dict[str, object]) -> Plan:
     return Plan(
         format=_text(value["format"]),
-        stores=tuple(_store_of(row) for row in _rows(value["stores"], 7)),
+        stores=tuple(_store_of(row) for row in _rows(value["stores"], 8)),
         tensors=tuple(_tensor_of(row) for row in _rows(value["tensors"], 9)),
         wrapper=None if value["wrapper"] is None else _text(value["wrapper"]),
         left_out=tuple(
@@ -303,7 +374,7 @@ def _plan_of(value: dict[str, object]) -> Plan:
 
 
 def _store_of(row: list[object]) -> Store:
-    name, encoding, size, segments, base, crc, data = row
+    name, encoding, size, segments, base, crc, data, grid = row
     return Store(
         name=_text(name),
         encoding=Encoding(encoding),
@@ -312,6 +383,18 @@ def _store_of(row: list[object]) -> Store:
         base=None if base is None else _integer(base),
         crc=None if crc is None else _integer(crc),
         data=base64.b64decode(_text(data), validate=True),
+        grid=None if grid is None else _grid_of(_list(grid)),
+    )
+
+
+def _grid_of(row: list[object]) -> Grid:
+    shape, chunk, itemsize, filters, skipped = row
+    return Grid(
+        shape=tuple(_integer(length) for length in _list(shape)),
+        chunk=tuple(_integer(length) for length in _list(chunk)),
+        itemsize=_integer(itemsize),
+        filters=tuple(Filter(one) for one in _list(filters)),
+        skipped=tuple(_integer(mask) for mask in _list(skipped)),
     )
 
 

@@ -56,7 +56,7 @@ def fixed_text(size: int) -> bytes:
     return struct.pack("<B3xI", 0x13, size)
 
 
-FLOAT = struct.pack("<B3xI", 0x11, 4) + bytes(12)
+FLOAT = struct.pack("<BBBxIHHBBBBI", 0x11, 0x20, 31, 4, 0, 32, 23, 8, 0, 23, 127)
 VARIABLE_TEXT = struct.pack("<BBBBI", 0x19, 1, 0, 0, 16) + struct.pack("<B3xI", 0x10, 1) + bytes(4)
 
 
@@ -88,6 +88,28 @@ def external_link(name: str, file: str, path: str = "/x") -> tuple[int, bytes]:
 
 def contiguous(place: int, size: int) -> tuple[int, bytes]:
     return 0x08, b"\x03\x01" + address(place) + address(size)
+
+
+def chunked(file: File, blocks: Mapping[tuple[int, ...], bytes], chunk: tuple[int, ...]) -> tuple[int, bytes]:
+    """A layout of blocks by their corners, found by a tree of one leaf."""
+    entries = b""
+    for corner, data in sorted(blocks.items()):
+        key = struct.pack("<II", len(data), 0) + b"".join(map(address, (*corner, 0)))
+        entries += key + address(file.add(data))
+    tree = file.add(b"TREE\x01\0" + struct.pack("<H", len(blocks)) + UNDEFINED * 2 + entries + bytes(32))
+    sizes = struct.pack(f"<{len(chunk) + 1}I", *chunk, 4)
+    return 0x08, b"\x03\x02" + bytes([len(chunk) + 1]) + address(tree) + sizes
+
+
+def filters(*numbers: int) -> tuple[int, bytes]:
+    """A pipeline of filters without parameters."""
+    return 0x0B, bytes([2, len(numbers)]) + b"".join(
+        struct.pack("<H", number) + bytes(6 if number >= 256 else 4) for number in numbers
+    )
+
+
+def soft_link(name: str, path: str) -> tuple[int, bytes]:
+    return 0x06, b"\x01\x08\x01" + bytes([len(name)]) + name.encode() + struct.pack("<H", len(path)) + path.encode()
 
 
 def dataset(file: File, shape: tuple[int, ...], layout: tuple[int, bytes], *more: tuple[int, bytes]) -> int:

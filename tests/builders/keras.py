@@ -29,10 +29,10 @@ DENSE = layer(
 )
 
 
-def keras_file(config: bytes, *, weights: bytes = b"") -> bytes:
+def keras_file(config: bytes, *, weights: bytes = b"", deflated: bool = False) -> bytes:
     """A `.keras` archive."""
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED) as archive:
         archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
         archive.writestr("config.json", config)
         archive.writestr("model.weights.h5", weights)
