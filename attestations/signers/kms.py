@@ -2,7 +2,8 @@
 
 The key is named by securesystemslib's URIs: ``awskms:KEY``, ``gcpkms:projects/…/cryptoKeyVersions/1``,
 ``azurekms://VAULT.vault.azure.net/keys/NAME`` and ``hv:NAME``. Credentials are the ambient ones of each vendor's tools.
-The cloud sees a digest only. What it returns is verified before it is published; readers verify it as any key's.
+The cloud sees a digest only; Vault, whose Ed25519 keys sign whole messages, sees the statement with the names of files.
+What comes back is verified before it is published; readers verify it as any key's.
 """
 
 import importlib
@@ -26,7 +27,12 @@ if TYPE_CHECKING:
 SCHEMES = ("awskms", "gcpkms", "azurekms", "hv")
 
 # Readers verify RSA as PSS with SHA-256 and ECDSA with the hash of the curve's strength, nothing else.
-_VERIFIED = frozenset({"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "rsassa-pss-sha256", "ed25519"})
+_VERIFIED = frozenset(
+    {"ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsassa-pss-sha256", "ed25519"}
+)
+
+# securesystemslib takes the vault's name and asks in this domain, whatever the URI says.
+_AZURE_DOMAIN = ".vault.azure.net"
 
 # Roots of what the vendors' libraries raise, as far as they are installed.
 _VENDOR_ERRORS = (
@@ -37,6 +43,7 @@ _VENDOR_ERRORS = (
     ("azure.core.exceptions", "AzureError"),
     ("hvac.exceptions", "VaultError"),
     ("requests", "RequestException"),
+    ("securesystemslib.signer._azure_signer", "UnsupportedKeyType"),  # derived from Exception alone
 )
 
 
@@ -76,6 +83,7 @@ class KmsSigner:
         kind = vars(signers)["SIGNER_FOR_URI_SCHEME"][scheme]
         try:
             uri, key = kind.import_(*_key_names(self.uri))
+            _check_version(self.uri, uri)
             signer = kind.from_priv_key_uri(uri, key)
         except _errors() as error:
             raise SigningError(f"{self.uri}: the key cannot be used: {_said(error)}") from error
@@ -85,13 +93,30 @@ class KmsSigner:
 def _key_names(uri: str) -> tuple[str, ...]:
     """Return what securesystemslib asks for to find a key."""
     scheme, _, rest = uri.partition(":")
+    if scheme == "hv":
+        return (rest.partition("/")[0],)
     if scheme != "azurekms":
         return (rest,)
     parts = urlsplit(uri)
     names = parts.path.strip("/").split("/")
-    if not parts.hostname or len(names) < 2 or names[0] != "keys":
-        raise SigningError(f"{uri!r} is not azurekms://VAULT.vault.azure.net/keys/NAME")
-    return parts.hostname.partition(".")[0], names[1]
+    vault = (parts.hostname or "").removesuffix(_AZURE_DOMAIN)
+    if not vault or "." in vault or len(names) not in {2, 3} or names[0] != "keys":
+        raise SigningError(f"{uri!r} is not azurekms://VAULT{_AZURE_DOMAIN}/keys/NAME")
+    return vault, names[1]
+
+
+def _check_version(asked: str, found: str) -> None:
+    """Refuse a version of a key other than the newest, which is the one that securesystemslib finds by its name."""
+    scheme, _, rest = asked.partition(":")
+    if scheme == "hv":
+        version = rest.partition("/")[2]
+    elif scheme == "azurekms":
+        version = "/".join(urlsplit(asked).path.strip("/").split("/")[2:])
+    else:
+        return
+    newest = found.rpartition("/")[2]
+    if version and version != newest:
+        raise SigningError(f"{asked}: the service signs with the newest version of the key only, and that is {newest}")
 
 
 def _public(uri: str, key: "SSlibKey") -> PublicKey:
