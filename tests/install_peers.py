@@ -22,6 +22,7 @@ PYTHON_PEERS: dict[str, tuple[str, ...]] = {
         "lightgbm==4.7.0", "statsmodels==0.15.0", "dill==0.4.1", "cloudpickle==3.1.2", "skops==0.16.0", "lz4",
     ),
     "ordinary-exports": ("onnx==1.23.2", "skl2onnx", "scikit-learn", "gguf", "h5py==3.14.0"),
+    "ordinary-pmml": ("nyoka==5.5.0", "scikit-learn==1.9.1", "pandas==3.1.1"),
     "ordinary-numpy1": ("numpy==1.26.4", "scikit-learn<1.5", "pandas<2.2", "joblib", "lz4"),
 }  # fmt: skip
 # Too large for every run of CI; `make peers-all` has them.

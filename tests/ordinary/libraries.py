@@ -29,6 +29,9 @@ class Library:
     expected: tuple[Expectation, ...] = ()
 
 
+R = "Rscript"
+"""the one peer that is a program of the system"""
+
 CODE = (Verdict.SUSPICIOUS,)
 
 LIBRARIES: tuple[Library, ...] = (
@@ -80,4 +83,6 @@ LIBRARIES: tuple[Library, ...] = (
         maker="training_maker.py",
         versions=("transformers", "lightning", "spacy", "catboost"),
     ),
+    Library(name="PMML", peer="ordinary-pmml", maker="pmml_maker.py", versions=("nyoka", "scikit-learn")),
+    Library(name="R", peer=R, maker="r_maker.R", versions=()),
 )
