@@ -15,6 +15,7 @@ from pathlib import Path
 PYTHON_PEERS: dict[str, tuple[str, ...]] = {
     "torch": ("torch==2.13.0", "numpy==2.4.6", "safetensors==0.8.0"),
     "model-signing": ("model-signing==1.1.1", "pyopenssl==26.4.0", "pykcs11==1.5.20"),
+    "boto3": ("boto3==1.44.5",),
     "picklescan": ("picklescan==1.0.5",),
     "py7zr": ("py7zr==1.1.4",),
     "ordinary-core": (
