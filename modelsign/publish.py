@@ -2,7 +2,7 @@
 
 The new content is written beside the target under a name of ours, flushed to the disk, and renamed. A run that is
 killed leaves the target old or new, and at most one such sibling; the next run removes siblings whose writer is gone
-(their lock is free).
+(their lock is free), or puts them back where they were taken from.
 """
 
 import contextlib
@@ -18,6 +18,9 @@ from typing import BinaryIO
 from modelsign.errors import SourceError, UsageError
 
 _PREFIX = ".modelsign-tmp-"
+_ASIDE = "-was-"
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
 
 
 def is_leftover(name: str) -> bool:
@@ -43,10 +46,11 @@ def _remove_if_abandoned(path: Path) -> None:
         return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            shutil.rmtree(path, ignore_errors=True)
+        _, stepped_aside, name = path.name.partition(_ASIDE)
+        if stepped_aside and not os.path.lexists(path.with_name(name)):
+            path.rename(path.with_name(name))
         else:
-            path.unlink(missing_ok=True)
+            _remove(path)
     except BlockingIOError:
         return
     finally:
@@ -196,22 +200,39 @@ def _is_empty_directory(path: Path) -> bool:
 
 
 def _swap_in(temporary: Path, target: Path, parent: Path) -> None:
+    """Let ``temporary`` take the target's name; an old target is gone or lies under ``temporary``'s name afterwards."""
     if not os.path.lexists(target) or _is_empty_directory(target):
         temporary.rename(target)
-        return
-    # A non-empty directory cannot be replaced in one step everywhere; the old one steps aside under a name that the
-    # next run sweeps, so between the two renames the target is absent, never mixed.
-    aside = parent / f"{_PREFIX}{secrets.token_hex(8)}"
-    target.rename(aside)
-    try:
-        temporary.rename(target)
-    except OSError:
-        aside.rename(target)
-        raise
-    if aside.is_dir() and not aside.is_symlink():
-        shutil.rmtree(aside, ignore_errors=True)
+    elif _exchange(temporary, target):
+        _remove(temporary)
     else:
-        aside.unlink(missing_ok=True)
+        # The old directory steps aside under a name from which the next run puts it back, should this one die between
+        # the two renames: the target is old or new, or for a moment absent, never mixed and never lost.
+        aside = parent / f"{_PREFIX}{secrets.token_hex(8)}{_ASIDE}{target.name}"
+        target.rename(aside)
+        try:
+            temporary.rename(target)
+        except OSError:
+            aside.rename(target)
+            raise
+        _remove(aside)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two names in one step (Linux: renameat2(2) with RENAME_EXCHANGE); False where that cannot be done."""
+    import ctypes
+
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    return bool(rename(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _flush_tree(directory: Path) -> None:

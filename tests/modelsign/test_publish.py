@@ -100,6 +100,47 @@ def test_a_filled_directory_is_replaced_with_force_only(tmp_path: Path) -> None:
     assert leftovers(tmp_path) == []
 
 
+def test_a_directory_is_never_absent_while_it_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "old").write_bytes(b"old")
+    monkeypatch.setattr(Path, "rename", lambda *_: pytest.fail("two renames leave a moment without the target"))
+    with replacing_directory(tmp_path / "d", force=True) as directory:
+        (directory / "new").write_bytes(b"new")
+    assert names(tmp_path / "d") == ["new"]
+
+
+def test_without_an_exchange_a_filled_directory_is_replaced_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("modelsign.publish._exchange", lambda *_: False)
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "old").write_bytes(b"old")
+    with replacing_directory(tmp_path / "d", force=True) as directory:
+        (directory / "new").write_bytes(b"new")
+    assert names(tmp_path / "d") == ["new"]
+    assert leftovers(tmp_path) == []
+
+
+def test_what_stepped_aside_for_a_killed_run_is_put_back(tmp_path: Path) -> None:
+    (tmp_path / ".modelsign-tmp-0-was-d").mkdir()
+    (tmp_path / ".modelsign-tmp-0-was-d" / "old").write_bytes(b"old")
+    (tmp_path / ".modelsign-tmp-1").mkdir()
+    sweep(tmp_path)
+    assert names(tmp_path) == ["d"]
+    assert names(tmp_path / "d") == ["old"]
+
+
+def test_a_symlink_may_be_replaced_and_its_target_stays(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_bytes(b"precious")
+    (tmp_path / "d").symlink_to(tmp_path / "elsewhere")
+    with replacing_directory(tmp_path / "d", force=True) as directory:
+        (directory / "new").write_bytes(b"new")
+    assert names(tmp_path / "d") == ["new"]
+    assert names(tmp_path / "elsewhere") == ["file"]
+    assert leftovers(tmp_path) == []
+
+
 def test_an_error_in_a_directory_leaves_the_old_one(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "d" / "old").write_bytes(b"old")
