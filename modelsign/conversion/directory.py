@@ -48,7 +48,7 @@ from modelsign.errors import ConversionError, NothingToDo, SourceError, UsageErr
 from modelsign.publish import is_leftover, replacing_directory, replacing_file, scratch_file
 from modelsign.sources.local import open_below
 
-_PICKLES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".th", ".pdparams"})
+_PICKLES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".th", ".pdparams"})
 """suffixes of files that loaders unpickle without a look at their content"""
 _WEIGHTS = ("pytorch_model", "diffusion_pytorch_model", "adapter_model")
 """names of `.bin` files that loaders unpickle without a look at their content"""

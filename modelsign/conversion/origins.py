@@ -14,6 +14,7 @@ from typing import assert_never
 
 from modelsign.conversion.plan import Encoding, Filter, Grid, Plan, Store
 from modelsign.errors import ConversionError
+from scanners.errors import ScanError
 
 _CHUNK = 1 << 20
 
@@ -205,6 +206,8 @@ def _decoded(store: Store, pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield from _latin1(store.name, pieces, "utf-8", "surrogatepass")
         case Encoding.ESCAPED:
             yield from _latin1(store.name, pieces, "raw-unicode-escape", "strict")
+        case Encoding.GZIP | Encoding.ZLIB | Encoding.BZIP2 | Encoding.XZ | Encoding.LZMA | Encoding.LZ4:
+            yield from _streamed(store, pieces)
         case Encoding.CHUNKED:
             raise ConversionError(f"{store.name}: its blocks are not described")
         case _:
@@ -224,6 +227,29 @@ def _inflated(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
         raise ConversionError(f"{name}: its compressed data is damaged ({error})") from error
     if not inflater.eof:
         raise ConversionError(f"{name}: its compressed data is cut off")
+
+
+def _streamed(store: Store, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Unpack a compressed file: one stream after the other, a piece at a time."""
+    from modelsign.conversion.inputs.compressed import method_of  # few sources are compressed, and it imports all kinds
+
+    try:
+        method = method_of(store.encoding)
+    except ScanError as error:
+        raise ConversionError(f"{store.name}: {error}") from error
+    decoder = method.decoder()
+    try:
+        for piece in pieces:
+            data = piece
+            while data or not (decoder.eof or decoder.needs_input):
+                if decoder.eof:
+                    decoder = method.decoder()  # a further stream of the same file
+                yield decoder.decompress(data, _CHUNK)
+                data = decoder.unused_data if decoder.eof else b""
+    except method.errors as error:
+        raise ConversionError(f"{store.name}: its compressed data is damaged ({error})") from error
+    if not decoder.eof:
+        raise ConversionError(f"{store.name}: its compressed data is cut off")
 
 
 def _latin1(name: str, pieces: Iterator[bytes], encoding: str, errors: str) -> Iterator[bytes]:

@@ -15,6 +15,9 @@ from scanners.errors import LimitExceeded, ScanError
 from scanners.formats.hdf5 import superblock
 from scanners.reader import Reader
 
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x04\x22\x4d\x18", b"\x78", b"\x5d\x00")
+"""how files begin that may be compressed as a whole (gzip, bzip2, xz, LZ4, zlib, LZMA)"""
+
 
 def parse(reader: Reader, request: Request) -> Plan:
     """Return the plan of a source.
@@ -58,6 +61,12 @@ def _parse(reader: Reader, request: Request) -> Plan:
         from modelsign.conversion.inputs import hdf5  # few conversions meet one
 
         return hdf5.parse(reader, request)
+    if head.startswith(_COMPRESSED):
+        from modelsign.conversion.inputs import compressed  # few sources are, and it imports all kinds
+
+        encoding = compressed.encoding_of(reader)
+        if encoding is not None:
+            return compressed.parse(reader, request, encoding)
     if raw_pickle.is_pickle(reader):
         return raw_pickle.parse(reader, request)
     raise UnknownFormatError("this is no checkpoint that can be converted; docs/converting.md lists what can")

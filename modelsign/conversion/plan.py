@@ -20,6 +20,7 @@ from typing import TypeAlias, assert_never
 from modelsign.conversion.dtypes import DTYPES, DType
 from modelsign.conversion.record import LeftOut
 from modelsign.errors import ConversionError
+from scanners.limits import Limits
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
@@ -46,6 +47,17 @@ class Encoding(Enum):
     """in the plan itself (short bytes)"""
     CHUNKED = "chunked"
     """in blocks of an array, one segment each, filtered or not (HDF5)"""
+    GZIP = "gzip"
+    """a compressed file, as this one and the following"""
+    ZLIB = "zlib"
+    BZIP2 = "bzip2"
+    XZ = "xz"
+    LZMA = "lzma"
+    LZ4 = "lz4"
+
+
+STREAMS = frozenset({Encoding.GZIP, Encoding.ZLIB, Encoding.BZIP2, Encoding.XZ, Encoding.LZMA, Encoding.LZ4})
+"""encodings of whole files"""
 
 
 class Filter(Enum):
@@ -286,6 +298,10 @@ def _fits(store: Store, encoded: int) -> bool:
         case Encoding.DEFLATE:
             # 1032:1 is the most that deflate can do; the parser's own budget is tighter.
             return len(store.segments) == 1 and 0 <= store.size <= 1032 * encoded + 1032
+        case Encoding.GZIP | Encoding.ZLIB | Encoding.BZIP2 | Encoding.XZ | Encoding.LZMA | Encoding.LZ4:
+            # The bound that a scan's unpacking holds to.
+            limits = Limits()
+            return len(store.segments) == 1 and 0 <= store.size <= limits.free_expansion + limits.ratio * encoded
         case Encoding.CHUNKED:
             return store.grid is not None and _fills(store, store.grid)
         case _:
