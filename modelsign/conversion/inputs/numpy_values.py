@@ -12,6 +12,7 @@ from modelsign.conversion.dtypes import DTYPES, FROM_NAME, FROM_NUMPY, WHAT_INST
 from modelsign.conversion.gather import is_row_major
 from modelsign.conversion.plan import Encoding, PlannedTensor, Store
 from modelsign.errors import ConversionError
+from scanners.limits import Budget
 from scanners.pickles.inline_arrays import is_wrapper
 from scanners.pickles.values import Global, Made, Span, Value
 from scanners.pickles.values import Mapping as PickledMapping
@@ -228,6 +229,29 @@ def _store(where: str, name: str, data: Value, size: int, reader: Reader, pickle
     if isinstance(data, list):
         raise ConversionError(f"{where}: is an array of objects; {WHAT_INSTEAD['object']}")
     raise ConversionError(f"{where}: its data is not in the file as bytes")
+
+
+def text_bytes(where: str, data: Made, reader: Reader, budget: Budget) -> tuple[bytes, Encoding, Span | None]:
+    """Return bytes that a pickle keeps as Latin-1 text, how they are written, and where if they are long.
+
+    Raises:
+        ConversionError: they are none.
+    """
+    if not _is_latin1(data):
+        raise ConversionError(f"{where}: its data is not in the file as bytes")
+    assert isinstance(data.arguments, tuple)
+    text = data.arguments[0]
+    if isinstance(text, str):
+        return _encoded(where, text), Encoding.INLINE, None
+    if not isinstance(text, Span) or text.kind != "str":
+        raise ConversionError(f"{where}: its data is not in the file as bytes")
+    budget.spend_materialised(text.length)
+    encoding = _text_encoding(text, reader)
+    codec = "utf-8" if encoding is Encoding.LATIN1 else "raw-unicode-escape"
+    try:
+        return _encoded(where, reader.read_at(text.offset, text.length).decode(codec)), encoding, text
+    except UnicodeDecodeError as error:
+        raise ConversionError(f"{where}: its bytes are written as text that is not Latin-1") from error
 
 
 def _text_encoding(text: Span, reader: Reader) -> Encoding:

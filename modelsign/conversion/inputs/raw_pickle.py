@@ -1,4 +1,4 @@
-"""A bare pickle of numpy arrays, joblib's with arrays between the opcodes, and PaddlePaddle's `.pdparams`.
+"""A bare pickle of arrays or tensors, joblib's with arrays between the opcodes, and PaddlePaddle's `.pdparams`.
 
 Paddle splits arrays of a gigabyte and more when it writes pickle protocol 2 or 3: the parts lie beside each other under
 names of their own, and `UnpackBigParamInfor@@` says how they belong together (paddle/framework/io_utils.py,
@@ -16,6 +16,7 @@ from modelsign.conversion.inputs.assembly import (
     raw_store,
     text_reader,
 )
+from modelsign.conversion.inputs.nested_torch import NestedStorages
 from modelsign.conversion.inputs.request import Request
 from modelsign.conversion.plan import Encoding, Plan, PlannedTensor, Store
 from modelsign.errors import ConversionError
@@ -57,7 +58,12 @@ def parse(reader: Reader, request: Request) -> Plan:
             whole.append(stores.add(raw_store("the pickle", 0, reader.size)))
         return whole[0]
 
+    nested = NestedStorages(reader, stores, pickle_store, request.budget)
+    nested.check(result.calls)
+
     def storage(tensor: TensorValue) -> StorageBytes:
+        if tensor.storage_key in nested.places:
+            return nested.places[tensor.storage_key]
         raise ConversionError(
             f"storage {tensor.storage_key!r}: a bare pickle does not hold torch's storages; save with torch.save"
         )
@@ -74,7 +80,10 @@ def parse(reader: Reader, request: Request) -> Plan:
         big_endian=False,
         format_name=kind if paddle is None else "paddle",
         inline=_inline(result) if joblib else None,
+        resolve=nested.resolve,
     )
+    if nested.places:
+        plan = replace(plan, format="torch-pickle")
     if paddle is None:
         return plan
     plan = _joined(plan, paddle)

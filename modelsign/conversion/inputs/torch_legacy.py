@@ -13,15 +13,17 @@ from modelsign.conversion.inputs.assembly import StorageBytes, Stores, checked_r
 from modelsign.conversion.inputs.request import Request
 from modelsign.conversion.plan import Plan
 from modelsign.errors import ConversionError
+from scanners.limits import Budget
 from scanners.pickles.machine import PickleRun
 from scanners.pickles.tensors import ITEMSIZE, Storage, storage_of
-from scanners.pickles.values import Mapping, TensorValue, Value
+from scanners.pickles.values import Mapping, Persistent, TensorValue, Value
 from scanners.reader import Reader
 
 MAGIC = 0x1950A86A20F9469CFC6C
 _MAGIC_PICKLE = b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"
 _PROTOCOL = 1001
 _COUNT = 8
+_PICKLES = 5
 
 
 def is_legacy(head: bytes) -> bool:
@@ -88,6 +90,31 @@ def parse(reader: Reader, request: Request) -> Plan:
         format_name="torch-legacy",
         notes=notes,
     )
+
+
+def lone_storage(reader: Reader, what: str, budget: Budget) -> tuple[Persistent, int, int]:
+    """Read a checkpoint that holds one storage; return its persistent id, and (offset, size) of its bytes.
+
+    Raises:
+        ConversionError: it is something else, or refused.
+    """
+    position = 0
+    runs: list[PickleRun] = []
+    for _ in range(_PICKLES):
+        result = checked_run(reader, what, budget, start=position)
+        runs.append(result)
+        assert result.stop is not None
+        position = result.stop
+    magic, version, info, content, keys = runs
+    storage = storage_of(content.root)
+    if magic.root != MAGIC or version.root != _PROTOCOL or storage is None or storage.view is not None:
+        raise ConversionError(f"{what}: holds no storage in torch's own form; save with torch.save")
+    _check_info(info.root)
+    assert isinstance(content.root, Persistent)
+    places, end = _places(reader, position, _keys(keys.root), _described(content))
+    if end != reader.size or storage.key not in places or len(places) != 1:
+        raise ConversionError(f"{what}: holds more or less than one storage; save with torch.save")
+    return content.root, *places[storage.key]
 
 
 def _check_info(info: Value) -> None:
