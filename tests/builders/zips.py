@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 STORED = 0
 DEFLATED = 8
+FULL = 0xFFFFFFFF
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +117,43 @@ def torch_archive(pickle: bytes, records: Iterable[tuple[str, bytes]] = (), root
         members.append(member)
         position += 30 + len(full) + len(extra) + len(data) + len(descriptor)
     return Archive(members=members).build()
+
+
+def zip64_archive(
+    records: Iterable[tuple[str, bytes]], *, fields: str = "size compressed offset", lie: int = 0, local: bool = True
+) -> bytes:
+    """Write a small archive as if every record were huge: what ``fields`` names lies in zip64 extra fields only.
+
+    Args:
+        records: names and contents, which are stored.
+        fields: the fields of the directory that are full.
+        lie: is added to the sizes of the directory's extra fields.
+        local: whether the local headers have such a field too; torch writes none there.
+    """
+    out = bytearray()
+    directory = bytearray()
+    full = fields.split()
+    count = 0
+    for name, data in records:
+        raw, crc, at, size = name.encode(), zlib.crc32(data), len(out), len(data)
+        # Another field stands before the one that counts, as torch's padding does.
+        extra = b"FB\x03\0ZZZ" + (struct.pack("<HHQQ", 1, 16, size, size) if local else b"")
+        out += struct.pack("<4s5H", b"PK\x03\x04", 45, 0x800, STORED, 0, 33)
+        out += (
+            struct.pack("<3L2H", crc, *([FULL] * 2 if local else [size] * 2), len(raw), len(extra)) + raw + extra + data
+        )
+        values = {"size": size + lie, "compressed": size + lie, "offset": at}
+        wide = b"".join(struct.pack("<Q", values[key]) for key in values if key in full)
+        extra = b"XX\x02\0yy" + struct.pack("<HH", 1, len(wide)) + wide
+        short = {key: FULL if key in full else value for key, value in values.items()}
+        directory += struct.pack("<4s6H", b"PK\x01\x02", 45, 45, 0x800, STORED, 0, 33)
+        directory += struct.pack("<3L5H2L", crc, short["compressed"], short["size"], len(raw), len(extra), 0, 0, 0, 0,
+                                 short["offset"])  # fmt: skip
+        directory += raw + extra
+        count += 1
+    start = len(out)
+    out += directory
+    return bytes(out) + _end(count, len(directory), start, b"", len(out), zip64=True)
 
 
 def with_member(members: Sequence[Member], index: int, **changes: object) -> list[Member]:

@@ -11,7 +11,7 @@ from scanners.containers.zip import ZipDirectory, ZipEntry, looks_like_zip, memb
 from scanners.errors import FormatError, LimitExceeded, Unsupported
 from scanners.limits import Budget, Limits
 from scanners.reader import BytesReader
-from tests.builders.zips import DEFLATED, Archive, Member, archive, torch_archive
+from tests.builders.zips import DEFLATED, Archive, Member, archive, torch_archive, zip64_archive
 
 A = Member(name=b"archive/data.pkl", data=b"AAAA")
 B = Member(name=b"archive/data.pkl", data=b"BBBB")
@@ -105,6 +105,22 @@ def test_zip64_records_and_fields_are_followed() -> None:
 
     assert contents(bytes(data)) == [b"AAAA"]
     assert not directory(bytes(data)).anomalies
+
+
+@pytest.mark.parametrize("local", [True, False])
+@pytest.mark.parametrize("fields", ["size compressed offset", "size compressed", "offset", "size offset", ""])
+def test_zip64_fields_stand_for_what_is_full_and_for_nothing_else(fields: str, local: bool) -> None:
+    data = zip64_archive([("a", b"AAAA"), ("b", b""), ("c", b"CC")], fields=fields, local=local)
+
+    assert contents(data) == [b"AAAA", b"", b"CC"]
+    assert not directory(data).anomalies
+    with zipfile.ZipFile(io.BytesIO(data)) as reference:
+        assert [reference.read(name) for name in reference.namelist()] == [b"AAAA", b"", b"CC"]
+
+
+def test_zip64_sizes_that_lie_are_an_anomaly() -> None:
+    assert codes(zip64_archive([("a", b"AAAA"), ("c", b"CC")], lie=2))
+    assert codes(zip64_archive([("a", b"AAAA"), ("c", b"CC")], lie=1 << 62))
 
 
 # ---- the table: what torch reads and what zipfile reads
