@@ -11,7 +11,8 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -99,13 +100,11 @@ def replacing_file(target: Path, *, force: bool, mode: int = 0o666, durable: boo
     _refuse_irregular(target)
     directory = target.parent
     sweep(directory)
-    temporary = directory / f"{_PREFIX}{secrets.token_hex(8)}"
     try:
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+        temporary, descriptor = _locked(directory, partial(_new_file, mode=mode))
     except OSError as error:
         raise SourceError(f"{target}: cannot be written: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         with open(descriptor, "w+b", closefd=False) as file:
             yield file
             file.flush()
@@ -149,6 +148,32 @@ def _unnamed(directory: Path) -> int:
     return descriptor
 
 
+def _locked(directory: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
+    """Make something with a name of ours, lock it, and return both; again, where another run swept it in between."""
+    while True:
+        temporary = directory / f"{_PREFIX}{secrets.token_hex(8)}"
+        try:
+            descriptor = make(temporary)
+        except FileNotFoundError:
+            if directory.is_dir():
+                continue  # a directory that was swept before it could be opened
+            raise
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(temporary.lstat(), os.fstat(descriptor)):
+                return temporary, descriptor
+        os.close(descriptor)
+
+
+def _new_file(path: Path, *, mode: int) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
+
+
+def _new_directory(path: Path) -> int:
+    path.mkdir(mode=0o777)
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
 def _link_new(temporary: Path, target: Path) -> None:
     try:
         os.link(temporary, target, follow_symlinks=False)
@@ -175,14 +200,11 @@ def replacing_directory(target: Path, *, force: bool) -> Iterator[Path]:
         raise UsageError(f"{target}: exists and is not empty; give --force to replace it, or choose another directory")
     parent = target.absolute().parent
     sweep(parent)
-    temporary = parent / f"{_PREFIX}{secrets.token_hex(8)}"
     try:
-        temporary.mkdir(mode=0o777)
-        descriptor = os.open(temporary, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        temporary, descriptor = _locked(parent, _new_directory)
     except OSError as error:
         raise SourceError(f"{target}: cannot be written: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield temporary
         _flush_tree(temporary)
         _swap_in(temporary, target, parent)

@@ -1,5 +1,6 @@
 """modelsign/publish.py: files and directories that appear whole or not at all."""
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -194,6 +195,30 @@ def test_a_living_writer_is_not_swept_away(tmp_path: Path) -> None:
     time.sleep(0)
     sweep(tmp_path)
     assert leftovers(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_what_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    lock = fcntl.flock
+    swept: list[str] = []
+
+    def sweep_first(descriptor: int, operation: int) -> None:
+        if not swept and not operation & fcntl.LOCK_NB:
+            swept.extend(leftovers(tmp_path))
+            sweep(tmp_path)
+        lock(descriptor, operation)
+
+    monkeypatch.setattr("fcntl.flock", sweep_first)
+    if kind == "file":
+        with replacing_file(tmp_path / "a", force=False) as file:
+            file.write(b"new")
+    else:
+        with replacing_directory(tmp_path / "a", force=False) as directory:
+            (directory / "new").write_bytes(b"new")
+    assert len(swept) == 1
+    assert names(tmp_path) == ["a"]
 
 
 def test_a_symlink_with_our_prefix_is_not_followed(tmp_path: Path) -> None:
