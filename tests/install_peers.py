@@ -22,7 +22,7 @@ PYTHON_PEERS: dict[str, tuple[str, ...]] = {
         "scikit-learn==1.9.1", "joblib==1.6.0", "pandas==3.1.1", "scipy==1.17.1", "xgboost-cpu==3.2.0",
         "lightgbm==4.7.0", "statsmodels==0.15.0", "dill==0.4.1", "cloudpickle==3.1.2", "skops==0.16.0", "lz4",
     ),
-    "ordinary-exports": ("onnx==1.23.2", "skl2onnx", "scikit-learn", "gguf", "h5py==3.14.0"),
+    "ordinary-exports": ("onnx==1.23.2", "skl2onnx", "scikit-learn", "gguf", "h5py==3.16.0"),
     "ordinary-pmml": ("nyoka==5.5.0", "scikit-learn==1.9.1", "pandas==3.1.1"),
     "ordinary-numpy1": ("numpy==1.26.4", "scikit-learn<1.5", "pandas<2.2", "joblib", "lz4"),
 }  # fmt: skip
