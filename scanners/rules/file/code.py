@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from scanners.facts import Code
 from scanners.findings import Confidence, Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 COMMAND = Rule(
     id="MS420",
@@ -143,25 +144,17 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         moment = {"import": 0, "load": 1}.get(runs, 2)
         severity = _SEVERITIES[action][moment]
         more = f" (and {len(places) - _LISTED} more)" if len(places) > _LISTED else ""
-        yield Finding(
-            rule=rule,
-            file=facts.path,
-            location=places[0].location,
+        yield found(
+            rule,
+            facts,
+            places[0].location,
+            f"{rule.summary}, {_MOMENTS.get(runs, runs)}",
             severity=Severity.LOW if runs == "never" and rule is not HIDDEN else severity,
             confidence=Confidence.HIGH if severity >= Severity.MEDIUM else Confidence.MEDIUM,
-            message=f"{rule.summary}, {_MOMENTS.get(runs, runs)}",
-            evidence=("; ".join(place.text for place in places[:_LISTED]) + more)[:400],
+            evidence="; ".join(place.text for place in places[:_LISTED]) + more,
         )
 
 
 def _program(facts: FileFacts, fact: Code) -> Iterator[Finding]:
     rule = PROGRAM if fact.language in _COMPILED else SCRIPT
-    yield Finding(
-        rule=rule,
-        file=facts.path,
-        location=fact.location,
-        severity=rule.severity,
-        confidence=Confidence.HIGH,
-        message=f"this is a {fact.language} program, not a model",
-        evidence=fact.text,
-    )
+    yield found(rule, facts, fact.location, f"this is a {fact.language} program, not a model", evidence=fact.text)

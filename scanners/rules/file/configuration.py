@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from scanners.facts import Reference
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 CONFIGURED_CODE = Rule(
     id="MS401",
@@ -34,12 +35,11 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         # imported only with trust_remote_code, and is judged itself, or missed by a rule over neighbours (MS443).
         switch = fact.kind == "switch" and fact.context.rsplit(".", 1)[-1] != "custom_pipeline"
         harmless = switch or fact.kind == "code"
-        yield Finding(
-            rule=CONFIGURED_CODE,
-            file=facts.path,
-            location=fact.location,
+        yield found(
+            CONFIGURED_CODE,
+            facts,
+            fact.location,
+            _MESSAGES[fact.kind].format(target=fact.target, context=fact.context),
             severity=Severity.LOW if harmless else CONFIGURED_CODE.severity,
-            confidence=Confidence.HIGH,
-            message=_MESSAGES[fact.kind].format(target=fact.target, context=fact.context),
             evidence=f"{fact.context} = {fact.target}",
         )

@@ -9,9 +9,10 @@ import sys
 from collections.abc import Iterator
 
 from scanners.facts import Operator
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
 from scanners.rules.file.references import dangerous, harmless
+from scanners.rules.found import found
 
 LAMBDA = Rule(
     id="MS501",
@@ -121,15 +122,7 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         if rule is CUSTOM and key in told:
             continue
         told.add(key)
-        yield Finding(
-            rule=rule,
-            file=facts.path,
-            location=fact.location,
-            severity=severity,
-            confidence=Confidence.HIGH,
-            message=message,
-            evidence=_evidence(fact),
-        )
+        yield found(rule, facts, fact.location, message, severity=severity, evidence=_evidence(fact))
 
 
 def _value(fact: Operator, key: str) -> str:

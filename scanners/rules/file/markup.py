@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Operator, Reference
-from scanners.findings import Confidence, Finding, Location, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 ENTITY = Rule(
     id="MS560",
@@ -42,31 +43,20 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
     for fact in facts.facts:
         match fact:
             case Anomaly(code="xml-external-entity"):
-                yield _finding(facts, ENTITY, Severity.HIGH, fact.location, fact.message)
+                yield found(ENTITY, facts, fact.location, fact.message[:400], severity=Severity.HIGH)
             case Anomaly(code="xml-external-dtd"):
-                yield _finding(facts, ENTITY, Severity.MEDIUM, fact.location, fact.message)
+                yield found(ENTITY, facts, fact.location, fact.message[:400], severity=Severity.MEDIUM)
             case Anomaly(code="xml-entity-bomb"):
-                yield _finding(facts, BOMB, Severity.MEDIUM, fact.location, fact.message)
+                yield found(BOMB, facts, fact.location, fact.message[:400], severity=Severity.MEDIUM)
             case Anomaly(code="xml-entity"):
-                yield _finding(facts, BOMB, Severity.LOW, fact.location, fact.message)
+                yield found(BOMB, facts, fact.location, fact.message[:400], severity=Severity.LOW)
             case Reference(kind="xml-reference"):
                 severity = Severity.HIGH if _OUTSIDE.search(fact.target) else Severity.MEDIUM
                 message = f"{fact.context} names {fact.target!r}"
-                yield _finding(facts, CODE, severity, fact.location, message)
+                yield found(CODE, facts, fact.location, message[:400], severity=severity)
             case Operator(framework="pmml" | "openvino" | "xml"):
                 text = next((value for _, value in fact.arguments), "")
                 severity = Severity.LOW if fact.name == "layer" else Severity.MEDIUM
-                yield _finding(facts, CODE, severity, fact.location, f"{fact.name}: {text}")
+                yield found(CODE, facts, fact.location, f"{fact.name}: {text}"[:400], severity=severity)
             case _:
                 pass
-
-
-def _finding(facts: FileFacts, rule: Rule, severity: Severity, location: Location, message: str) -> Finding:
-    return Finding(
-        rule=rule,
-        file=facts.path,
-        location=location,
-        severity=severity,
-        confidence=Confidence.HIGH,
-        message=message[:400],
-    )

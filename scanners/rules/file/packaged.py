@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from scanners.facts import Code
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 CARRIES_CODE = Rule(
     id="MS592",
@@ -22,12 +23,10 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
     """Say that code travels along; what it does is judged where it is read."""
     for fact in facts.facts:
         if isinstance(fact, Code) and fact.action == "packaged":
-            yield Finding(
-                rule=CARRIES_CODE,
-                file=facts.path,
-                location=fact.location,
-                severity=CARRIES_CODE.severity,
-                confidence=Confidence.HIGH,
-                message="loading this archive imports Python code from it",
-                evidence=fact.text[:400],
+            yield found(
+                CARRIES_CODE,
+                facts,
+                fact.location,
+                "loading this archive imports Python code from it",
+                evidence=fact.text,
             )

@@ -4,10 +4,11 @@ import re
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Call, Fact, Import, Reference, Stored
-from scanners.findings import EVIDENCE_LIMIT, Confidence, Finding, Rule, Severity
+from scanners.findings import Confidence, Finding, Rule, Severity
 from scanners.knowledge.tables import Judgement, Standing
 from scanners.knowledge.tables import judge as standing_of
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 DANGEROUS_CALL = Rule(
     id="MS101",
@@ -266,13 +267,13 @@ class _Judge:
         self.reported[key] = 1
         self.reported[f"{rule.id}\0{message}"] = count + 1
         self.found.append(
-            Finding(
-                rule=rule,
-                file=self.facts.path,
-                location=fact.location,
+            found(
+                rule,
+                self.facts,
+                fact.location,
+                message,
                 severity=severity or rule.severity,
                 confidence=Confidence.HIGH if rule is not COMPUTED_CALL else Confidence.MEDIUM,
-                message=message,
-                evidence=evidence[:EVIDENCE_LIMIT],
+                evidence=evidence,
             )
         )

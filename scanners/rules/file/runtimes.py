@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Code, Fact, Operator, Reference
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 PROMISE = Rule(
     id="MS570",
@@ -89,14 +90,7 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         judged = _judged(fact)
         if judged is not None:
             rule, severity, message = judged
-            yield Finding(
-                rule=rule,
-                file=facts.path,
-                location=fact.location,
-                severity=severity,
-                confidence=Confidence.HIGH,
-                message=message[:400],
-            )
+            yield found(rule, facts, fact.location, message[:400], severity=severity)
 
 
 def _judged(fact: Fact) -> _Judged | None:

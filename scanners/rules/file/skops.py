@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from scanners.facts import Reference
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
 from scanners.rules.file.references import dangerous, harmless
+from scanners.rules.found import found
 
 DANGEROUS = Rule(
     id="MS582",
@@ -43,15 +44,7 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
             judged = _judged(fact)
             if judged is not None:
                 rule, message = judged
-                yield Finding(
-                    rule=rule,
-                    file=facts.path,
-                    location=fact.location,
-                    severity=rule.severity,
-                    confidence=Confidence.HIGH,
-                    message=message,
-                    evidence=f"{fact.context}: {fact.target}"[:400],
-                )
+                yield found(rule, facts, fact.location, message, evidence=f"{fact.context}: {fact.target}")
 
 
 def _judged(fact: Reference) -> tuple[Rule, str] | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from scanners.facts import Template
 from scanners.findings import Confidence, Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 ESCAPE = Rule(
     id="MS410",
@@ -73,12 +74,4 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
     for fact in facts.facts:
         if isinstance(fact, Template):
             rule, confidence, message = _BY_CONSTRUCT.get(fact.construct, _BY_CONSTRUCT["escape-object"])
-            yield Finding(
-                rule=rule,
-                file=facts.path,
-                location=fact.location,
-                severity=rule.severity,
-                confidence=confidence,
-                message=message,
-                evidence=fact.text,
-            )
+            yield found(rule, facts, fact.location, message, confidence=confidence, evidence=fact.text)

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from scanners.facts import Operator
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 FILE_ACCESS = Rule(
     id="MS590",
@@ -42,12 +43,10 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         seen.add(key)
         moment = "while the model is loaded" if function in _WHILE_LOADING else "when the model is used"
         rule = FILE_ACCESS if fact.domain == "file" else CUSTOM_OPERATOR
-        yield Finding(
-            rule=rule,
-            file=facts.path,
-            location=fact.location,
-            severity=rule.severity,
-            confidence=Confidence.HIGH,
-            message=f"{function or 'module level'} calls {fact.name}, {moment}",
+        yield found(
+            rule,
+            facts,
+            fact.location,
+            f"{function or 'module level'} calls {fact.name}, {moment}",
             evidence=arguments.get("call", ""),
         )

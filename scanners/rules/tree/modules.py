@@ -7,6 +7,7 @@ from posixpath import dirname, join
 from scanners.facts import Reference
 from scanners.findings import Confidence, Finding, Location, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 SHADOW = Rule(
     id="MS442",
@@ -62,13 +63,12 @@ def _shadow(file: FileFacts) -> Iterator[Finding]:
     directory, name = match[1] or "", match[2]
     if directory not in _IMPORT_ROOTS or (name not in _LIBRARIES and name not in _STANDARD):
         return
-    yield Finding(
-        rule=SHADOW,
-        file=file.path,
-        location=Location(),
-        severity=SHADOW.severity,
+    yield found(
+        SHADOW,
+        file,
+        Location(),
+        f"`import {name}` in a process that has this directory on its path runs this file, not {name}",
         confidence=Confidence.MEDIUM,
-        message=f"`import {name}` in a process that has this directory on its path runs this file, not {name}",
     )
 
 
@@ -84,12 +84,10 @@ def _absent(file: FileFacts, paths: set[str]) -> Iterator[Finding]:
         if beside in paths or any(path.endswith(f"/{module}.py") or path == f"{module}.py" for path in paths):
             continue
         told.add(fact.target)
-        yield Finding(
-            rule=ABSENT,
-            file=file.path,
-            location=fact.location,
-            severity=ABSENT.severity,
-            confidence=Confidence.HIGH,
-            message=f"{fact.context} names {fact.target}, but there is no {module}.py",
-            evidence=f"{fact.context} = {fact.target}"[:400],
+        yield found(
+            ABSENT,
+            file,
+            fact.location,
+            f"{fact.context} names {fact.target}, but there is no {module}.py",
+            evidence=f"{fact.context} = {fact.target}",
         )

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 
 from scanners.detect import suffix_of
 from scanners.facts import Anomaly
-from scanners.findings import Confidence, Finding, Location, Rule, Severity
+from scanners.findings import Finding, Location, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 WRONG_EXTENSION = Rule(
     id="MS450",
@@ -51,11 +52,4 @@ def judge(files: Sequence[FileFacts]) -> Iterator[Finding]:
 
 
 def _finding(file: FileFacts, location: Location, message: str, severity: Severity) -> Finding:
-    return Finding(
-        rule=WRONG_EXTENSION,
-        file=file.path,
-        location=location,
-        severity=severity,
-        confidence=Confidence.HIGH,
-        message=message,
-    )
+    return found(WRONG_EXTENSION, file, location, message, severity=severity)

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from posixpath import dirname, join, normpath
 
 from scanners.facts import Reference
-from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
+from scanners.rules.found import found
 
 OUTSIDE = Rule(
     id="MS440",
@@ -66,23 +67,10 @@ def _extra(file: FileFacts, named: set[str], present: dict[str, FileFacts]) -> I
         match = _NUMBERED.fullmatch(path)
         if match and match.groups() in series and path not in named:
             location = next(fact.location for fact in file.facts if isinstance(fact, Reference))
-            yield Finding(
-                rule=MISMATCH,
-                file=file.path,
-                location=location,
-                severity=MISMATCH.severity,
-                confidence=Confidence.HIGH,
-                message=f"{path} is numbered like the files of the index, which does not name it",
+            yield found(
+                MISMATCH, file, location, f"{path} is numbered like the files of the index, which does not name it"
             )
 
 
 def _finding(file: FileFacts, rule: Rule, shard: Reference, message: str) -> Finding:
-    return Finding(
-        rule=rule,
-        file=file.path,
-        location=shard.location,
-        severity=rule.severity,
-        confidence=Confidence.HIGH,
-        message=message,
-        evidence=f"weight_map -> {shard.target}"[:400],
-    )
+    return found(rule, file, shard.location, message, evidence=f"weight_map -> {shard.target}")
