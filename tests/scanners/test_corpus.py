@@ -1,14 +1,12 @@
 """The raw pickles that other scanners are tested with get the verdict they must get."""
 
-import json
-
 import pytest
 
 from scanners.findings import Verdict
+from tests.scanners.corpus import SCAN, cases
 from tests.scanners.rules.examples import scan_files
-from tests.vectors import VECTORS, needs_vectors
+from tests.vectors import needs_vectors
 
-SCAN = VECTORS / "scan"
 _KINDS = frozenset({"pickle", "pkl"})
 
 _ACCEPTED = {
@@ -24,16 +22,8 @@ ARGUED = {
 }
 
 
-def cases() -> list[tuple[str, str]]:
-    """Return (path, expected) of the raw pickles in the corpus."""
-    if not SCAN.is_dir():
-        return []
-    corpus = json.loads((SCAN / "corpus.json").read_text())
-    return [(case["path"], case["expected"]) for case in corpus if case["kind"] in _KINDS]
-
-
 @needs_vectors
-@pytest.mark.parametrize(("path", "expected"), cases())
+@pytest.mark.parametrize(("path", "expected"), cases(_KINDS))
 def test_verdict(path: str, expected: str) -> None:
     report = scan_files({path.rsplit("/", 1)[-1]: (SCAN / path).read_bytes()})
 
@@ -43,4 +33,4 @@ def test_verdict(path: str, expected: str) -> None:
 
 @needs_vectors
 def test_every_argued_file_is_in_the_corpus() -> None:
-    assert set(ARGUED) <= {path for path, _ in cases()}
+    assert set(ARGUED) <= {path for path, _ in cases(_KINDS)}

@@ -1,6 +1,5 @@
 """Files that other scanners are tested with: templates, Keras and TensorFlow."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,17 +7,11 @@ import pytest
 from scanners.engine import finish, scan_blob
 from scanners.findings import Verdict
 from scanners.reader import BytesReader
-from tests.vectors import VECTORS, needs_vectors
+from tests.scanners.corpus import SCAN, cases
+from tests.vectors import needs_vectors
 
 KINDS = {"json", "h5", "template", "malicious_pyfunc", "malicious"}
 EXPECTED = {"unsafe": Verdict.MALICIOUS, "suspicious": Verdict.SUSPICIOUS, "safe": Verdict.CLEAN}
-
-
-def cases() -> list[tuple[str, str]]:
-    corpus = VECTORS / "scan" / "corpus.json"
-    if not corpus.is_file():
-        return []
-    return [(case["path"], case["expected"]) for case in json.loads(corpus.read_text()) if case["kind"] in KINDS]
 
 
 def files_of(path: Path) -> list[Path]:
@@ -26,8 +19,8 @@ def files_of(path: Path) -> list[Path]:
 
 
 @needs_vectors
-@pytest.mark.parametrize(("path", "expected"), cases())
+@pytest.mark.parametrize(("path", "expected"), cases(KINDS))
 def test_gets_its_expected_verdict(path: str, expected: str) -> None:
-    target = VECTORS / "scan" / path
+    target = SCAN / path
     scanned = [scan_blob(BytesReader(file.read_bytes()), file.name) for file in files_of(target)]
     assert finish(target.name, scanned, tool_version="0").verdict is EXPECTED[expected]
