@@ -8,7 +8,6 @@ from scanners import detect
 from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Identified, Reference
 from scanners.formats.json_config import references
-from scanners.formats.json_text import Json
 from scanners.reading import Blob, Reading
 
 NAME = "toml"
@@ -38,29 +37,6 @@ def read(blob: Blob, reading: Reading) -> None:
         raise FormatError("TOML nested too deeply for its parser") from error
     reading.state(Identified(location=reading.at(), format=NAME))
     reading.parsed(0, blob.reader.size)
-    for kind, target, context in references(_plain(document), blob.name):
+    # Dates and times, which JSON has not, are no references either.
+    for kind, target, context in references(document, blob.name):
         reading.state(Reference(location=reading.at(), kind=kind, target=target, context=context))
-
-
-def _plain(document: dict[str, object]) -> Json:
-    """Return the document with dates and times as text, which JSON does not have."""
-    plain: dict[str, Json] = {}
-    work: list[tuple[object, dict[str, Json] | list[Json], str]] = [
-        (value, plain, key) for key, value in document.items()
-    ]
-    while work:
-        value, parent, key = work.pop()
-        made: Json
-        if isinstance(value, dict):
-            made = {}
-            work += [(inner, made, name) for name, inner in value.items()]
-        elif isinstance(value, list):
-            made = []
-            work += [(inner, made, "") for inner in value]
-        else:
-            made = value if isinstance(value, (str, int, float, bool)) else str(value)
-        if isinstance(parent, dict):
-            parent[key] = made
-        else:
-            parent.append(made)
-    return plain
