@@ -149,6 +149,20 @@ def test_proof_for_another_entry(sigstore_stack: SigstoreStack) -> None:
     refuse(sigstore_stack, bundle, "invalid root hash")
 
 
+@pytest.mark.parametrize(
+    ("fault", "match"),
+    [
+        (Fault.PROMISE_BY_STRANGER, "SET: invalid inclusion promise"),
+        (Fault.CHECKPOINT_V1_BY_STRANGER, "checkpoint: invalid signature"),
+        (Fault.REKOR_V1_LATE, "cert is not valid at validation time"),
+    ],
+)
+def test_older_log_that_lies(sigstore_stack: SigstoreStack, fault: Fault, match: str) -> None:
+    with sigstore_stack.fault(fault):
+        bundle = client.sign_artifact(sigstore_stack, MESSAGE, config=sigstore_stack.trust_config_document(rekor=1))
+    refuse(sigstore_stack, bundle, match)
+
+
 def test_entry_of_another_bundle(sigstore_stack: SigstoreStack, bundle: Bundle) -> None:
     other = client.bundle_document(client.sign_artifact(sigstore_stack, MESSAGE))["verificationMaterial"]
 
@@ -211,6 +225,23 @@ class TestAgainstTheRealStagingInstance:
         ours = log_body(client.bundle_document(client.sign_statement(sigstore_stack)))
         assert fields(json.loads(ours)) == fields(json.loads(real))
         assert rekor.canonical(json.loads(real)) == real
+
+    def test_older_log_answers_as_the_real_one(self, sigstore_stack: SigstoreStack) -> None:
+        """A signature of model-signing 1.1.0, logged by the public-good Rekor v1."""
+        real = json.loads((VECTORS / "oms" / "model-transparency" / "v1.1.0-sigstore" / "model.sig").read_bytes())
+        config = sigstore_stack.trust_config_document(rekor=1)
+        client.sign_statement(sigstore_stack, config=config)
+        ours = client.bundle_document(client.sign_statement(sigstore_stack, config=config))
+        entries = [document["verificationMaterial"]["tlogEntries"][0] for document in (ours, real)]
+        assert fields(entries[0]) == fields(entries[1])
+        assert fields(json.loads(log_body(ours))) == fields(json.loads(log_body(real)))
+        assert rekor.canonical(json.loads(log_body(real))) == log_body(real)
+        notes = [entry["inclusionProof"]["checkpoint"]["envelope"].split("\n") for entry in entries]
+        for entry, (origin, size, root, _, signature, end) in zip(entries, notes, strict=True):
+            host = origin.partition(" - ")[0]
+            assert (size, root, end) == (entry["inclusionProof"]["treeSize"], entry["inclusionProof"]["rootHash"], "")
+            assert signature.startswith(f"\N{EM DASH} {host} ")
+            assert base64.b64decode(signature.split()[2])[:4] == base64.b64decode(entry["logId"]["keyId"])[:4]
 
     def test_log_id_is_derived_as_the_real_one(self) -> None:
         for log in json.loads(STAGING_ROOT.read_bytes())["tlogs"]:

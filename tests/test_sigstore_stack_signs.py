@@ -3,6 +3,7 @@
 import base64
 import json
 import shutil
+import ssl
 import subprocess
 import urllib.request
 import webbrowser
@@ -43,6 +44,16 @@ def test_each_of_many_entries_has_a_valid_proof(sigstore_stack: SigstoreStack) -
     bundles = [client.sign_artifact(sigstore_stack, MESSAGE) for _ in range(9)]
     for bundle in bundles:
         client.verifier(sigstore_stack).verify_artifact(MESSAGE, bundle, client.developer(sigstore_stack))
+
+
+@pytest.mark.parametrize("timestamps", [False, True])
+def test_the_older_log(sigstore_stack: SigstoreStack, timestamps: bool) -> None:
+    config = sigstore_stack.trust_config_document(rekor=1, timestamps=timestamps)
+    bundles = [client.sign_artifact(sigstore_stack, MESSAGE, config=config) for _ in range(5)]
+    for bundle in bundles:
+        client.verifier(sigstore_stack).verify_artifact(MESSAGE, bundle, client.developer(sigstore_stack))
+    statement = client.sign_statement(sigstore_stack, config=config)
+    client.verifier(sigstore_stack).verify_dsse(statement, client.developer(sigstore_stack))
 
 
 def test_workflow_identity_and_claims(sigstore_stack: SigstoreStack) -> None:
@@ -141,6 +152,24 @@ def test_log_refuses_a_signature_over_another_digest(sigstore_stack: SigstoreSta
     assert client.post(url, json.dumps({"hashedRekordRequestV002": request}).encode())[0] == 201
     request["digest"] = base64.b64encode(bytes(32)).decode()
     assert client.post(url, json.dumps({"hashedRekordRequestV002": request}).encode())[0] == 400
+
+
+def test_older_log_refuses_a_signature_over_another_statement(sigstore_stack: SigstoreStack) -> None:
+    config = sigstore_stack.trust_config_document(rekor=1)
+    document = client.bundle_document(client.sign_statement(sigstore_stack, config=config))
+    envelope = document["dsseEnvelope"]
+    pem = ssl.DER_cert_to_PEM_cert(base64.b64decode(document["verificationMaterial"]["certificate"]["rawBytes"]))
+
+    def ask() -> int:
+        verifier = base64.b64encode(pem.encode()).decode()
+        spec = {"proposedContent": {"envelope": json.dumps(envelope), "verifiers": [verifier]}}
+        entry = json.dumps({"kind": "dsse", "apiVersion": "0.0.1", "spec": spec}).encode()
+        return client.post(f"{sigstore_stack.rekor_v1.url}/api/v1/log/entries", entry)[0]
+
+    assert ask() == 201
+    assert ask() == 409
+    envelope["payload"] = base64.b64encode(b"{}").decode()
+    assert ask() == 400
 
 
 def test_log_tiles_add_up_to_the_checkpoint(sigstore_stack: SigstoreStack) -> None:

@@ -105,24 +105,25 @@ def test_we_read_their_signature_of_a_single_file(tmp_path: Path) -> None:
     assert not ours(tmp_path / "m.gguf", signature, KeyVerifier.load(public))
 
 
-def test_they_read_our_keyless_signature(model: Path, sigstore_stack: "SigstoreStack") -> None:
-    trust = SigstoreTrust(source=sigstore_stack.trust_config)
+@pytest.fixture(params=["Rekor v1", "Rekor v2"])
+def trust_config(request: pytest.FixtureRequest, sigstore_stack: "SigstoreStack") -> Path:
+    """Both kinds of log."""
+    return sigstore_stack.trust_config_v1 if request.param == "Rekor v1" else sigstore_stack.trust_config
+
+
+def test_they_read_our_keyless_signature(model: Path, sigstore_stack: "SigstoreStack", trust_config: Path) -> None:
+    trust = SigstoreTrust(source=trust_config)
     signature = sign(model, signer=SigstoreSigner(token=sigstore_stack.token(), trust=trust)).signature
     identity: list[str | Path] = ["--identity", "dev@example.com", "--identity_provider", sigstore_stack.issuer]
-    options: list[str | Path] = ["--signature", signature, "--trust_config", sigstore_stack.trust_config]
+    options: list[str | Path] = ["--signature", signature, "--trust_config", trust_config]
     assert model_signing("verify", "sigstore", model, *identity, *options).returncode == 0
     (model / "claims.jsonl").write_text("{}\n")
     assert model_signing("verify", "sigstore", model, *identity, *options).returncode == 0
 
 
-def test_we_read_their_keyless_signature(model: Path, sigstore_stack: "SigstoreStack") -> None:
+def test_we_read_their_keyless_signature(model: Path, sigstore_stack: "SigstoreStack", trust_config: Path) -> None:
     signature = model / "model.sig"
-    options: list[str | Path] = [
-        "--trust_config",
-        sigstore_stack.trust_config,
-        "--identity_token",
-        sigstore_stack.token(),
-    ]
+    options: list[str | Path] = ["--trust_config", trust_config, "--identity_token", sigstore_stack.token()]
     model_signing("sign", "sigstore", model, "--signature", signature, *options)
     trust = SigstoreTrust(source=sigstore_stack.trusted_root)
     verifier = SigstoreVerifier(identity="dev@example.com", issuer=sigstore_stack.issuer, trust=trust)
@@ -178,13 +179,15 @@ def test_larger_curves_go_both_ways(model: Path, tmp_path: Path, curve: ec.Ellip
     assert not ours(model, signature, KeyVerifier.load(public))
 
 
-def test_sigstore_python_reads_our_keyless_signature(model: Path, sigstore_stack: "SigstoreStack") -> None:
+def test_sigstore_python_reads_our_keyless_signature(
+    model: Path, sigstore_stack: "SigstoreStack", trust_config: Path
+) -> None:
     from sigstore.models import Bundle as TheirBundle
     from sigstore.models import TrustedRoot
     from sigstore.verify import Verifier as TheirVerifier
     from sigstore.verify import policy
 
-    trust = SigstoreTrust(source=sigstore_stack.trust_config)
+    trust = SigstoreTrust(source=trust_config)
     signed = sign(model, signer=SigstoreSigner(token=sigstore_stack.token(), trust=trust))
     verifier = TheirVerifier(trusted_root=TrustedRoot.from_file(str(sigstore_stack.trusted_root)))
     identity = policy.Identity(identity="dev@example.com", issuer=sigstore_stack.issuer)

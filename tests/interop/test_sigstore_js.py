@@ -90,9 +90,13 @@ def test_refuses_a_changed_statement(sigstore_stack: SigstoreStack, statement: P
     assert verify_with_node(sigstore_stack.trusted_root, statement, "dev@example.com", sigstore_stack.issuer)
 
 
-def test_accepts_a_model_that_we_signed_until_it_is_changed(sigstore_stack: SigstoreStack, tmp_path: Path) -> None:
+@pytest.mark.parametrize("log", ["Rekor v1", "Rekor v2"])
+def test_accepts_a_model_that_we_signed_until_it_is_changed(
+    sigstore_stack: SigstoreStack, tmp_path: Path, log: str
+) -> None:
     model = write_model(tmp_path / "model")
-    signer = SigstoreSigner(token=sigstore_stack.token(), trust=SigstoreTrust(source=sigstore_stack.trust_config))
+    config = sigstore_stack.trust_config_v1 if log == "Rekor v1" else sigstore_stack.trust_config
+    signer = SigstoreSigner(token=sigstore_stack.token(), trust=SigstoreTrust(source=config))
     signature = sign(model, signer=signer).signature
     identity = ("dev@example.com", sigstore_stack.issuer)
     assert not verify_with_node(sigstore_stack.trusted_root, signature, *identity)

@@ -33,12 +33,13 @@ def sign_artifact(
         return signer.sign_artifact(message)
 
 
-def sign_statement(stack: SigstoreStack, token: str | None = None) -> Bundle:
-    """Sign a small in-toto statement as DSSE."""
+def sign_statement(stack: SigstoreStack, token: str | None = None, config: dict[str, Any] | None = None) -> Bundle:
+    """Sign a small in-toto statement as DSSE, by default as `sign_artifact` does."""
     subject = dsse.Subject(name="weights", digest=dsse.DigestSet(root={"sha256": "00" * 32}))
     builder = dsse.StatementBuilder().subjects([subject]).predicate_type("https://example.com/said/v1")
     statement = builder.predicate(PREDICATE).build()
-    with _signing_context(stack.trust_config_document()).signer(IdentityToken(token or stack.token())) as signer:
+    context = _signing_context(config or stack.trust_config_document())
+    with context.signer(IdentityToken(token or stack.token())) as signer:
         return signer.sign_dsse(statement)
 
 

@@ -1,4 +1,4 @@
-"""The four services together, and the files that make clients trust them."""
+"""The services together, and the files that make clients trust them."""
 
 import base64
 import contextlib
@@ -17,6 +17,7 @@ from tests.sigstore_stack.authority import ORGANIZATION, Holder, now
 from tests.sigstore_stack.fulcio import Fulcio
 from tests.sigstore_stack.oidc import IdentityProvider, spki
 from tests.sigstore_stack.rekor import Rekor
+from tests.sigstore_stack.rekor_v1 import RekorV1
 from tests.sigstore_stack.tsa import PATH, TimestampAuthority
 
 
@@ -32,6 +33,9 @@ class Fault(Enum):
     REKOR_MALFORMED = "Rekor answers with JSON that is no entry"
     REKOR_OTHER_ENTRY = "Rekor answers with the entry before"
     CHECKPOINT_BY_STRANGER = "checkpoints are signed by another key"
+    PROMISE_BY_STRANGER = "Rekor v1 promises with another key"
+    CHECKPOINT_V1_BY_STRANGER = "checkpoints of Rekor v1 are signed by another key"
+    REKOR_V1_LATE = "Rekor v1's clock is an hour fast"
     TSA_UNAVAILABLE = "the timestamp authority answers 503"
     TSA_LATE = "the timestamp authority's clock is an hour fast"
 
@@ -43,14 +47,19 @@ class SigstoreStack:
         self.oidc = IdentityProvider()
         self.fulcio = Fulcio(self.oidc)
         self.rekor = Rekor()
+        self.rekor_v1 = RekorV1()
         self.tsa = TimestampAuthority()
-        self._services = (self.oidc, self.fulcio, self.rekor, self.tsa)
+        self._services = (self.oidc, self.fulcio, self.rekor, self.rekor_v1, self.tsa)
         self.trust_config = directory / "trust_config.json"
         """a ClientTrustConfig file"""
+        self.trust_config_v1 = directory / "trust_config_v1.json"
+        """one that names the log with the older API, and no timestamp authority to ask"""
         self.trusted_root = directory / "trusted_root.json"
         """a TrustedRoot file"""
         self.trusted_root.write_text(json.dumps(self.trusted_root_document(), indent=1))
         self.trust_config.write_text(json.dumps(self.trust_config_document(), indent=1))
+        older = self.trust_config_document(rekor=1, timestamps=False)
+        self.trust_config_v1.write_text(json.dumps(older, indent=1))
 
     def __enter__(self) -> Self:
         for service in self._services:
@@ -98,6 +107,9 @@ class SigstoreStack:
             Fault.REKOR_MALFORMED: (self.rekor, "malformed", True),
             Fault.REKOR_OTHER_ENTRY: (self.rekor, "other_entry", True),
             Fault.CHECKPOINT_BY_STRANGER: (self.rekor, "checkpoint_by_stranger", True),
+            Fault.PROMISE_BY_STRANGER: (self.rekor_v1, "promise_by_stranger", True),
+            Fault.CHECKPOINT_V1_BY_STRANGER: (self.rekor_v1, "checkpoint_by_stranger", True),
+            Fault.REKOR_V1_LATE: (self.rekor_v1, "offset", 3600),
             Fault.TSA_UNAVAILABLE: (self.tsa, "unavailable", True),
             Fault.TSA_LATE: (self.tsa, "offset", timedelta(hours=1)),
         }
@@ -120,7 +132,17 @@ class SigstoreStack:
                         "validFor": _since_yesterday(),
                     },
                     "logId": {"keyId": _base64(self.rekor.log_id)},
-                }
+                },
+                {
+                    "baseUrl": self.rekor_v1.url,
+                    "hashAlgorithm": "SHA2_256",
+                    "publicKey": {
+                        "rawBytes": _base64(spki(self.rekor_v1.key.public_key())),
+                        "keyDetails": "PKIX_ECDSA_P256_SHA_256",
+                        "validFor": _since_yesterday(),
+                    },
+                    "logId": {"keyId": _base64(self.rekor_v1.log_id)},
+                },
             ],
             "certificateAuthorities": [_authority(self.fulcio.url, self.fulcio.intermediate, self.fulcio.root)],
             "ctlogs": [self.certificate_log_document()],
@@ -141,21 +163,29 @@ class SigstoreStack:
             "logId": {"keyId": _base64(hashlib.sha256(spki(key.public_key())).digest())},
         }
 
-    def trust_config_document(self) -> dict[str, Any]:
-        """Return the ClientTrustConfig, for a test to alter."""
-        return {
+    def trust_config_document(self, *, rekor: int = 2, timestamps: bool = True) -> dict[str, Any]:
+        """Return the ClientTrustConfig, for a test to alter.
+
+        Args:
+            rekor: the version of the log's API to name for signing.
+            timestamps: name the timestamp authority for signing too.
+        """
+        log = self.rekor_v1 if rekor == 1 else self.rekor
+        document: dict[str, Any] = {
             "mediaType": "application/vnd.dev.sigstore.clienttrustconfig.v0.1+json",
             "trustedRoot": self.trusted_root_document(),
             "signingConfig": {
                 "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
                 "caUrls": [_service(self.fulcio.url, 1)],
                 "oidcUrls": [_service(self.oidc.url, 1)],
-                "rekorTlogUrls": [_service(self.rekor.url, 2)],
-                "tsaUrls": [_service(f"{self.tsa.url}{PATH}", 1)],
+                "rekorTlogUrls": [_service(log.url, rekor)],
                 "rekorTlogConfig": {"selector": "ANY"},
-                "tsaConfig": {"selector": "ANY"},
             },
         }
+        if timestamps:
+            document["signingConfig"]["tsaUrls"] = [_service(f"{self.tsa.url}{PATH}", 1)]
+            document["signingConfig"]["tsaConfig"] = {"selector": "ANY"}
+        return document
 
 
 def _service(url: str, version: int) -> dict[str, Any]:

@@ -71,6 +71,55 @@ def test_what_is_signed_verifies(sigstore_stack: "SigstoreStack", bundle: Bundle
     assert abs(datetime.now(UTC) - proven.time) < timedelta(minutes=5)
 
 
+def signed_v1(stack: "SigstoreStack") -> Bundle:
+    return SigstoreSigner(token=stack.token(), trust=SigstoreTrust(source=stack.trust_config_v1)).sign(STATEMENT)
+
+
+def test_what_the_older_log_takes_in_verifies_with_its_time(sigstore_stack: "SigstoreStack") -> None:
+    """Rekor v1: the log promises, proves, and tells the time; nobody else stamps it."""
+    made = [signed_v1(sigstore_stack) for _ in range(3)][-1]
+    assert made.timestamps == ()
+    proven = verified(sigstore_stack, made)
+    assert (proven.statement, proven.time_source) == (STATEMENT, TimeSource.LOG)
+    assert proven.time is not None
+    assert abs(datetime.now(UTC) - proven.time) < timedelta(minutes=5)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"inclusionProof": ...},
+        {"inclusionPromise": ...},
+        {"inclusionPromise": {"signedEntryTimestamp": "AAAA"}},
+        {"integratedTime": ...},
+        {"integratedTime": "1700000000"},
+        {"logIndex": "1"},
+        {"kindVersion.kind": "hashedrekord"},
+        {"kindVersion": {"kind": "hashedrekord", "version": "0.0.2"}},
+    ],
+)
+def test_changed_entry_of_the_older_log_does_not_hold(sigstore_stack: "SigstoreStack", changes: dict[str, Any]) -> None:
+    with pytest.raises((LogProofInvalid, IdentityMismatch, Unsupported)):
+        verified(sigstore_stack, with_entry(signed_v1(sigstore_stack), **changes))
+
+
+@pytest.mark.parametrize("fault", [Fault.PROMISE_BY_STRANGER, Fault.CHECKPOINT_V1_BY_STRANGER, Fault.REKOR_V1_LATE])
+def test_what_a_lying_older_log_takes_in_does_not_verify(sigstore_stack: "SigstoreStack", fault: Fault) -> None:
+    with sigstore_stack.fault(fault):
+        made = signed_v1(sigstore_stack)
+    with pytest.raises((LogProofInvalid, IdentityMismatch)):
+        verified(sigstore_stack, made)
+
+
+def test_promise_of_the_older_log_alone_passes_with_both_opt_outs_only(sigstore_stack: "SigstoreStack") -> None:
+    promised = with_entry(signed_v1(sigstore_stack), inclusionProof=...)
+    with pytest.raises(LogProofInvalid, match="only the log's promise"):
+        verified(sigstore_stack, promised)
+    with pytest.raises(LogProofInvalid, match="nobody trusted says when"):
+        let_pass(sigstore_stack, promised)
+    assert let_pass(sigstore_stack, promised, time=True).unproven == (Unproven.LOG, Unproven.TIME)
+
+
 def test_workflow_claims_are_told(sigstore_stack: "SigstoreStack") -> None:
     workflow = "https://github.com/acme/models/.github/workflows/release.yml@refs/heads/main"
     made = signed(sigstore_stack, identity=workflow, repository="acme/models", ref="refs/heads/main")

@@ -49,6 +49,16 @@ def test_the_signer_is_allowed(sigstore_stack: "SigstoreStack", signed: Path) ->
     assert verify(sigstore_stack, signed, "--identity", DEVELOPER, "--issuer", sigstore_stack.issuer) == 0
 
 
+def test_the_older_log_signs_as_well(
+    sigstore_stack: "SigstoreStack", model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MODELSIGN_IDENTITY_TOKEN", sigstore_stack.token())
+    assert invoke(["sign", str(model), "--trust-config", str(sigstore_stack.trust_config_v1)]) == 0
+    assert verify(sigstore_stack, model, "--identity", DEVELOPER, "--issuer", sigstore_stack.issuer) == 0
+    assert "transparency log" in capsys.readouterr().out
+    assert verify(sigstore_stack, model, "--identity", "boss@example.com", "--issuer", sigstore_stack.issuer) == 12
+
+
 def test_the_decision_names_the_signer(
     sigstore_stack: "SigstoreStack", signed: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
