@@ -21,7 +21,7 @@ class TrustFile:
     """The roots of one instance as they were at some time."""
 
     instance: str
-    """`public-good`, `staging`"""
+    """`public-good`, `staging`, or the address of a TUF repository"""
     fetched: datetime
     trusted_root: dict[str, Json]
 

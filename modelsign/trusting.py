@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
 
 from attestations.errors import TrustError
 from attestations.strict_json import parse_object
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
     from attestations.signers.sigstore import SigstoreTrust
 
 INSTANCES = ("public-good", "staging")
+ADDRESSES = ("https://", "http://")
+"""what names of other instances begin with: the addresses of their TUF repositories"""
 _MAX_BYTES = 4 * 1024 * 1024
+_MAX_NAME = 200
+"""of an address as the name of a file"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +48,17 @@ class Roots:
 
 
 def stored(instance: str) -> Path:
-    """Return where imported or updated roots of an instance lie."""
-    return user_directory() / "trust" / f"{instance}.json"
+    """Return where imported or updated roots of an instance lie: one of `INSTANCES`, or the address of another."""
+    return _directory() / f"{quote(instance.rstrip('/'), safe='')}.json"
+
+
+def _directory() -> Path:
+    return user_directory() / "trust"
+
+
+def _is_known(instance: str) -> bool:
+    """Return whether roots of an instance may be kept under its name."""
+    return instance in INSTANCES or (instance.startswith(ADDRESSES) and len(quote(instance, safe="")) <= _MAX_NAME)
 
 
 def instance(
@@ -61,18 +75,25 @@ def instance(
     from attestations.signers.sigstore import SigstoreTrust
 
     named = "public-good" if source is None else source
-    if isinstance(named, str) and named in INSTANCES and offline and stored(named).is_file():
+    if isinstance(named, str) and _is_known(named) and offline and stored(named).is_file():
         return SigstoreTrust(source=stored(named), offline=True, max_age=max_age)
     return SigstoreTrust(source=named, bootstrap=bootstrap, offline=offline, max_age=max_age)
 
 
-def fetch(name: str) -> TrustFile:
+def fetch(name: str, *, bootstrap: Path | None = None) -> TrustFile:
     """Fetch the roots of an instance over the network.
+
+    Args:
+        name: one of `INSTANCES`, or the address of a TUF repository.
+        bootstrap: the first root of that repository, needed the first time.
 
     Raises:
         TrustError: it does not answer, or what it says does not hold.
+        UsageError: a name that cannot be kept.
     """
-    return _file(name, offline=False, fetched=datetime.now(UTC))
+    if not _is_known(name):
+        raise UsageError(f"{name}: roots can be kept for {' and '.join(INSTANCES)}, and for https addresses")
+    return _file(name, offline=False, fetched=datetime.now(UTC), bootstrap=bootstrap)
 
 
 def at_hand(name: str) -> TrustFile:
@@ -89,9 +110,9 @@ def at_hand(name: str) -> TrustFile:
     )
 
 
-def update(name: str) -> TrustFile:
-    """Fetch the roots of an instance and keep them for `--offline`."""
-    file = fetch(name)
+def update(name: str, *, bootstrap: Path | None = None) -> TrustFile:
+    """Fetch the roots of an instance and keep them for `--offline`; see `fetch`."""
+    file = fetch(name, bootstrap=bootstrap)
     _store(file)
     return file
 
@@ -115,8 +136,10 @@ def import_file(path: Path, *, force: bool = False) -> TrustFile:
     """
     file = _read(path)
     _counted(file)
-    if file.instance not in INSTANCES:
-        raise UsageError(f"{path}: roots of {file.instance!r}; known are {' and '.join(INSTANCES)}")
+    if not _is_known(file.instance):
+        raise UsageError(
+            f"{path}: roots of {file.instance!r}; known are {' and '.join(INSTANCES)}, and instances by https address"
+        )
     if file.fetched > datetime.now(UTC) + timedelta(days=1):
         raise UsageError(f"{path}: dated {file.fetched:%Y-%m-%d}, which is in the future; check the clocks")
     place = stored(file.instance)
@@ -131,9 +154,17 @@ def import_file(path: Path, *, force: bool = False) -> TrustFile:
     return file
 
 
-def status() -> tuple[Roots, ...]:
-    """Return what `--offline` would use for each instance."""
-    return tuple(_status(name) for name in INSTANCES)
+def status(name: str | None = None) -> tuple[Roots, ...]:
+    """Return what `--offline` would use for each instance, or for one of them."""
+    if name is not None:
+        return (_status(name),)
+    return tuple(_status(one) for one in (*INSTANCES, *_others()))
+
+
+def _others() -> list[str]:
+    """Return the addresses of the instances whose roots are kept here."""
+    named = (unquote(path.name.removesuffix(".json")) for path in _directory().glob("http*.json"))
+    return sorted(name for name in named if _is_known(name) and name not in INSTANCES)
 
 
 def _status(name: str) -> Roots:
@@ -170,13 +201,13 @@ def _list(file: TrustFile, key: str) -> list[object]:
     return [*value] if isinstance(value, list) else []
 
 
-def _file(name: str, *, offline: bool, fetched: datetime) -> TrustFile:
+def _file(name: str, *, offline: bool, fetched: datetime, bootstrap: Path | None = None) -> TrustFile:
     from attestations.signers.sigstore import SigstoreTrust
 
-    root = SigstoreTrust(source=name, offline=offline).trusted_root()
+    root = SigstoreTrust(source=name, bootstrap=bootstrap, offline=offline).trusted_root()
     # sigstore-python has no public way to write a trusted root down.
     document = parse_object(root._inner.to_json().encode(), f"the roots of {name}")  # noqa: SLF001
-    return TrustFile(instance=name, fetched=fetched, trusted_root=document)
+    return TrustFile(instance=name.rstrip("/"), fetched=fetched, trusted_root=document)
 
 
 def _read(path: Path) -> TrustFile:

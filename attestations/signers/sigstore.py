@@ -62,7 +62,7 @@ class SigstoreTrust:
 
     Attributes:
         source: "public-good", "staging", the path of a trusted root or client trust configuration (JSON), or the
-            address (https://…) of a TUF repository that publishes both.
+            address (https://…) of a TUF repository that publishes the one, and for signing the other too.
         bootstrap: the first root of that TUF repository (``root.json``), which no network can vouch for; needed until
             sigstore-python has it in its cache, and then held against the repository each time it is given.
         offline: open no connection for trust material; use what is cached or came with the sigstore package.
@@ -83,7 +83,7 @@ class SigstoreTrust:
         if not isinstance(self.source, Path):
             if self.offline:
                 self._check_age(None)
-            return self.client_config().trusted_root
+            return self._published_root(self.source) if is_address(self.source) else self.client_config().trusted_root
         data = _read(self.source)
         if is_trust_file(_document(data, self.source)):
             file = TrustFile.parse(data, str(self.source))
@@ -93,6 +93,15 @@ class SigstoreTrust:
         if _is_client_config(data, self.source):
             return self.client_config().trusted_root
         return _root_from(data, self.source)
+
+    def _published_root(self, address: str) -> "TrustedRoot":
+        """Return what a TUF repository publishes to verify with; many publish no services to sign with."""
+        from sigstore._internal.tuf import TrustUpdater  # it has no public name, and ClientTrustConfig wants both
+        from sigstore.models import TrustedRoot
+
+        with _trust_errors(address), _quiet():
+            path = TrustUpdater(address, self.offline, self.bootstrap).get_trusted_root_path()
+            return TrustedRoot.from_file(path)
 
     def _check_age(self, fetched: datetime | None) -> None:
         if self.max_age is None:

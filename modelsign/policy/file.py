@@ -45,6 +45,7 @@ from modelsign.policy.rules import (
     calver,
     duration,
 )
+from modelsign.trusting import ADDRESSES, INSTANCES
 
 SCHEMA = 1
 _MAX_BYTES = 1 << 20
@@ -135,12 +136,23 @@ def _trust(table: "_Table", base: Path) -> Trust:
     roots = tuple(TrustedRoots(name=name, path=base / certificates.take(name, str)) for name in certificates.names())
     certificates.finish()
     sigstore = table.optional("sigstore", str)
-    if sigstore is not None and sigstore not in {"public-good", "staging"}:
+    first_root = table.optional("sigstore_root", str)
+    by_address = sigstore is not None and sigstore.startswith(ADDRESSES)
+    if first_root is not None and not by_address:
+        raise table.error("sigstore_root", "goes with the https address of a TUF repository as `sigstore`")
+    if sigstore is not None and sigstore not in INSTANCES and not by_address:
         sigstore = str(base / sigstore)
     timestamps = tuple(base / path for path in table.texts("timestamps"))
     max_age = _duration(table, "max_age")
     table.finish()
-    return Trust(keys=trusted, roots=roots, timestamps=timestamps, sigstore=sigstore, max_age=max_age)
+    return Trust(
+        keys=trusted,
+        roots=roots,
+        timestamps=timestamps,
+        sigstore=sigstore,
+        sigstore_root=None if first_root is None else base / first_root,
+        max_age=max_age,
+    )
 
 
 def _trusted_key(keys: "_Table", name: str, base: Path) -> TrustedKey:

@@ -66,7 +66,9 @@ class Trust:
     timestamps: tuple[Path, ...] = ()
     """certificates of timestamp authorities whose word on the time counts"""
     sigstore: str | None = None
-    """`public-good`, `staging`, or the path of a trusted root; None when the policy names none"""
+    """`public-good`, `staging`, the path of a trusted root, or the address of a TUF repository; None for none"""
+    sigstore_root: Path | None = None
+    """the first root of that repository"""
     max_age: timedelta | None = None
     """how long ago the roots of that instance may have been fetched"""
 

@@ -37,7 +37,7 @@ def template(
     elif identity is None:
         lines.append('# keys = { release = "modelsign.pub" }      # relative to this file')
     if identity is not None:
-        lines.append('sigstore = "public-good"          # or "staging", or the path of a trusted root')
+        lines.append('sigstore = "public-good"          # or "staging", the path of a trusted root, an address')
     lines += ["", "[identities]"]
     lines += [f"{key} = {{ key = {_text(key)} }}" for key in named]
     if identity is not None:

@@ -220,17 +220,19 @@ def _key_verifier(key: TrustedKey, authorities: "tuple[TimestampAuthority, ...]"
 
 
 def _instance(policy: Policy, *, offline: bool, max_age: timedelta | None) -> "SigstoreTrust":
-    from modelsign.trusting import instance
+    from modelsign.trusting import ADDRESSES, INSTANCES, instance
 
     source = policy.trust.sigstore
     if source is None:
         raise PolicyError(
             f"{policy.path or policy.name}: identities are named, but no Sigstore instance to believe; say "
-            'sigstore = "public-good" (or "staging", or the path of a trusted root) in [trust]'
+            'sigstore = "public-good" (or "staging", the path of a trusted root, the address of a TUF repository) in '
+            "[trust]"
         )
     ages = [age for age in (max_age, policy.trust.max_age) if age is not None]
     return instance(
-        source if source in {"public-good", "staging"} else Path(source),
+        source if source in INSTANCES or source.startswith(ADDRESSES) else Path(source),
+        bootstrap=policy.trust.sigstore_root,
         offline=offline,
         max_age=min(ages, default=None),
     )

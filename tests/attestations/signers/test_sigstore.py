@@ -646,6 +646,7 @@ def test_repository_without_services_says_so(
     repository.publish(document)
     with pytest.raises(TrustError, match="no signing config"):
         published(repository, tmp_path).client_config()
+    assert published(repository, tmp_path).trusted_root().get_fulcio_certs()
 
 
 # Bundles of others

@@ -1,15 +1,19 @@
 import json
+import socket
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from pytest_socket import disable_socket
 
 from attestations.errors import TrustError
 from attestations.trust_file import TrustFile
 from modelsign import trusting
 from modelsign.cli.main import invoke
 from tests.builders.models import model
+from tests.sigstore_stack.tuf_repository import TufRepository
 
 if TYPE_CHECKING:
     from tests.sigstore_stack.stack import SigstoreStack
@@ -132,7 +136,11 @@ def test_export_and_import_carry_the_same_roots(
     sigstore_stack: "SigstoreStack", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     document = sigstore_stack.trusted_root_document()
-    monkeypatch.setattr(trusting, "fetch", lambda name: TrustFile(instance=name, fetched=NOW, trusted_root=document))
+
+    def fetch(name: str, **_: object) -> TrustFile:
+        return TrustFile(instance=name, fetched=NOW, trusted_root=document)
+
+    monkeypatch.setattr(trusting, "fetch", fetch)
     carried = tmp_path / "carried.json"
     assert invoke(["trust", "export", "-o", str(carried)]) == 0
     assert invoke(["trust", "export", "-o", str(carried)]) == 2
@@ -160,9 +168,115 @@ def test_status_tells_place_age_and_content(
 
 
 def test_without_a_network_roots_cannot_be_fetched_and_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def closed(_: str) -> TrustFile:
+    def closed(_: str, **__: object) -> TrustFile:
         raise TrustError("the trusted roots of the public-good instance cannot be refreshed")
 
     monkeypatch.setattr(trusting, "fetch", closed)
     assert invoke(["trust", "update"]) == 15
     assert not trusting.stored("public-good").exists()
+
+
+# A private instance by the address of its TUF repository
+
+
+@pytest.fixture
+def repository(sigstore_stack: "SigstoreStack") -> Iterator[TufRepository]:
+    repository = TufRepository()
+    repository.publish(sigstore_stack.trust_config_document())
+    repository.start()
+    yield repository
+    repository.stop()
+
+
+def cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "socket", socket.socket)  # put back what disable_socket replaces
+    disable_socket()
+
+
+def test_roots_of_a_private_instance_are_carried_to_a_closed_site(
+    sigstore_stack: "SigstoreStack", repository: TufRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = keyless(sigstore_stack, tmp_path, monkeypatch)
+    carried, place = str(tmp_path / "carried.json"), ["--instance", repository.url]
+    first = ["--instance-root", str(repository.write_root(tmp_path / "root.json"))]
+    assert invoke(["trust", "export", *place, "-o", carried]) == 15
+    assert invoke(["trust", "export", *place, *first, "-o", carried]) == 0
+    assert trusting.at_hand(repository.url).trusted_root["tlogs"] == sigstore_stack.trusted_root_document()["tlogs"]
+
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "closed" / name))
+    cut_off(monkeypatch)
+    assert invoke([*verify, *place]) == 15
+    assert invoke(["trust", "export", "--offline", *place, "-o", str(tmp_path / "none.json")]) == 15
+    assert invoke(["trust", "import", carried]) == 0
+    assert invoke([*verify, *place, "--max-trust-age", "1d"]) == 0
+    assert invoke([*verify, *place, "--max-trust-age", "1d", "--identity", "boss@example.com"]) == 12
+    assert invoke(["trust", "status", *place, "--max-age", "1d"]) == 0
+
+
+def test_roots_of_a_private_instance_get_old(
+    sigstore_stack: "SigstoreStack",
+    repository: TufRepository,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    verify = [*keyless(sigstore_stack, tmp_path, monkeypatch), "--instance", repository.url]
+    old = exported(sigstore_stack, tmp_path / "old.json", age=timedelta(days=40), instance=repository.url)
+    assert invoke(["trust", "import", old]) == 0
+    assert invoke(verify) == 0
+    assert invoke([*verify, "--max-trust-age", "30d"]) == 15
+    assert "40 days ago" in capsys.readouterr().out
+    for named in ([], ["--instance", repository.url]):
+        assert invoke(["trust", "status", "--max-age", "30d", *named]) == 15
+        assert invoke(["trust", "status", "--max-age", "50d", *named]) == 0
+    assert f"{repository.url}: fetched" in capsys.readouterr().out
+    assert invoke(["trust", "update", "--instance", repository.url]) == 15
+    first = str(repository.write_root(tmp_path / "root.json"))
+    assert invoke(["trust", "update", "--instance", f"{repository.url}/", "--instance-root", first]) == 0
+    assert invoke([*verify, "--max-trust-age", "30d"]) == 0
+
+
+def test_policy_may_name_a_private_instance_by_its_address(
+    sigstore_stack: "SigstoreStack", repository: TufRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = keyless(sigstore_stack, tmp_path, monkeypatch)[1]
+    repository.write_root(tmp_path / "root.json")
+    policy = tmp_path / "policy.toml"
+    policy.write_text(f"""
+schema = 1
+[trust]
+sigstore = "{repository.url}"
+sigstore_root = "root.json"
+max_age = "7d"
+[identities]
+dev = {{ issuer = "{sigstore_stack.issuer}", subject = "dev@example.com" }}
+""")
+    verify = ["verify", place, "--policy", str(policy), "-q"]
+    assert invoke(verify) == 0
+    assert invoke([*verify, "--offline"]) == 15
+    assert invoke(["trust", "update", "--instance", repository.url]) == 0
+    cut_off(monkeypatch)
+    assert invoke([*verify, "--offline"]) == 0
+
+
+def test_root_without_an_address_is_refused_in_a_policy(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    policy = tmp_path / "policy.toml"
+    policy.write_text('schema = 1\n[trust]\nsigstore = "staging"\nsigstore_root = "root.json"\n')
+    assert invoke(["policy", "lint", str(policy)]) == 15
+    assert "sigstore_root" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["update", "--instance", "tuf.acme.example"],
+        ["update", "--instance-root", "root.json"],
+        ["update", "--staging", "--instance", "https://tuf.acme.example"],
+        ["update", "--instance", "https://tuf.acme.example/" + "a" * 200],
+        ["status", "--staging", "--instance", "https://tuf.acme.example"],
+        ["export", "-o", "roots.json", "--staging", "--instance-root", "root.json"],
+    ],
+)
+def test_instances_that_make_no_sense_are_usage_errors(options: list[str]) -> None:
+    assert invoke(["trust", *options]) == 2
