@@ -35,7 +35,16 @@ LARGE_PEERS: dict[str, tuple[str, ...]] = {
     "ordinary-more": (
         "torch==2.13.0", "transformers==5.23.0", "accelerate", "spacy==3.8.18", "catboost==1.2.10", "lightning==2.6.6",
     ),
+    "ordinary-ultralytics": (
+        "torch==2.13.0", "numpy==2.4.6", "opencv-python-headless", "matplotlib", "pillow", "pyyaml", "requests",
+        "scipy", "psutil", "polars",
+    ),
 }  # fmt: skip
+# Installed after those of the same name, without what they ask for: torchvision asks for CUDA, or names no torch for
+# the processor; ultralytics for OpenCV with windows.
+BARE: dict[str, tuple[str, ...]] = {
+    "ordinary-ultralytics": ("torchvision==0.28.0", "ultralytics==8.4.190", "ultralytics-thop"),
+}
 NODE_PEERS: dict[str, tuple[str, ...]] = {
     "sigstore-js": ("@sigstore/verify@4.1.3", "@sigstore/bundle@5.0.0"),
 }
@@ -53,7 +62,7 @@ def main(arguments: list[str]) -> int:
             continue
         try:
             if name in python:
-                install_python(target, python[name])
+                install_python(target, python[name], BARE.get(name, ()))
             else:
                 install_node(target, NODE_PEERS[name])
             (target / ".installed").touch()
@@ -64,10 +73,13 @@ def main(arguments: list[str]) -> int:
     return failed
 
 
-def install_python(target: Path, requirements: tuple[str, ...]) -> None:
-    """Make a virtual environment with the requirements."""
+def install_python(target: Path, requirements: tuple[str, ...], bare: tuple[str, ...]) -> None:
+    """Make a virtual environment with the requirements, and after them the bare ones."""
     venv.create(target, with_pip=True, clear=True)
-    subprocess.run([target / "bin" / "python", "-m", "pip", "install", "--quiet", *requirements], check=True)
+    install = [str(target / "bin" / "python"), "-m", "pip", "install", "--quiet"]
+    subprocess.run([*install, *requirements], check=True)
+    if bare:
+        subprocess.run([*install, "--no-deps", *bare], check=True)
 
 
 def install_node(target: Path, packages: tuple[str, ...]) -> None:

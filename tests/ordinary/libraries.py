@@ -83,6 +83,12 @@ LIBRARIES: tuple[Library, ...] = (
         maker="training_maker.py",
         versions=("transformers", "lightning", "spacy", "catboost"),
     ),
+    Library(
+        name="ultralytics",
+        peer="ordinary-ultralytics",
+        maker="ultralytics_maker.py",
+        versions=("ultralytics", "torchvision", "torch"),
+    ),
     Library(name="PMML", peer="ordinary-pmml", maker="pmml_maker.py", versions=("nyoka", "scikit-learn")),
     Library(name="R", peer=R, maker="r_maker.R", versions=()),
 )

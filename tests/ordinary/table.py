@@ -30,12 +30,13 @@ def main() -> None:
     rows = []
     for library in LIBRARIES:
         with tempfile.TemporaryDirectory() as directory:
+            files = Path(directory) / "files"
             try:
-                make_files(library, Path(directory))
+                make_files(library, files)
             except pytest.skip.Exception as reason:
                 print(reason)
                 continue
-            report = modelsign.scan(Path(directory))
+            report = modelsign.scan(files)
         counts = Counter(file.verdict.value for file in report.files)
         clean, suspicious = counts.pop("clean", 0), counts.pop("suspicious", 0)
         other = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "-"

@@ -447,6 +447,7 @@ SUSPICIOUS = {
         call("lightgbm.basic", "Booster", None, None, "/etc/passwd")
     ),
     "a vision model made from text": dump(call("ultralytics.nn.tasks", "DetectionModel", {"activation": CODE})),
+    "a loss of ultralytics, constructed": dump(call("ultralytics.utils.loss", "v8DetectionLoss", "model")),
     "an index of transformers, by address": dump(
         call("transformers.models.rag.retrieval_rag", "LegacyIndex", 768, "http://x.invalid")
     ),
@@ -489,6 +490,7 @@ HARMLESS = {
     "hexadecimal digits": dump({"digest": "8004" + "ab" * 30}),
     "a tensor of Paddle": dump(call("builtins", "eval", "data", {"data": call("numpy", "ndarray", (1,))})),
     "a path": dump(call("pathlib", "PosixPath", "a", "b")),
+    "a loss of ultralytics": dump(new("ultralytics.utils.loss", "v8DetectionLoss", state={"reg_max": 16})),
 }
 
 
