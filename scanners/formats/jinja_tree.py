@@ -10,6 +10,8 @@ from scanners.facts import Template
 from scanners.reading import Reading
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from jinja2 import nodes
 
 MAXIMUM_NODES = 200_000
@@ -45,6 +47,11 @@ _DOTTED = re.compile(r"[A-Za-z_0-9]+(?:\.[A-Za-z_0-9]+)*")
 _LONG_LOOP = 10_000_000
 _LONG_RANGE = 1_000_000
 _HUGE_POWER = 10_000
+_LONG_TEXT = 10_000_000
+_MOST_SOURCES = 64
+_MOST_PIECES = 4096
+_COUNTING = frozenset("length count int float abs round min max first last".split())
+_OUTSIDE = re.compile(r"^(?:/|\\|~|[A-Za-z]:)|(?:^|[/\\])\.\.(?:[/\\]|$)|://")
 
 # One node of a syntax tree whose value is known while it is read; None for "not known".
 _Literal = str | int | float | tuple[object, ...] | None
@@ -112,6 +119,9 @@ class _Walk:
         self._order: list[nodes.Node] = []
         self._bound: set[str] = set()
         self._constants: dict[str, _Literal] = {}
+        self._sources: dict[str, list[nodes.Node]] = {}
+        self._sizes: dict[str, int] = {}
+        self._bombs: dict[int, int] = {}
         self._loops: dict[int, int] = {}
         stack: list[tuple[nodes.Node, int]] = [(tree, 1)]
         while stack:
@@ -124,13 +134,121 @@ class _Walk:
                 self._loops[id(node)] = repeats
             if isinstance(node, nodes.Name) and node.ctx in {"store", "param"}:
                 self._bound.add(node.name)
-            if isinstance(node, nodes.Assign) and isinstance(node.target, nodes.Name):
-                value = self._fold(node.node)
-                if value is not None:
-                    self._constants[node.target.name] = value
+            for name, source in self._given(node):
+                self._note(name, source, repeats)
             if isinstance(node, (nodes.Macro, nodes.Import)):
                 self._bound.add(node.name if isinstance(node, nodes.Macro) else node.target)
             stack.extend((child, repeats) for child in reversed(list(node.iter_child_nodes())))
+
+    def _given(self, node: "nodes.Node") -> Iterator[tuple[str, "nodes.Node"]]:
+        """Yield what a statement gives to which name: variables, parts of a namespace (`ns.x`), macros (`m()`)."""
+        nodes = self._nodes
+        match node:
+            case nodes.Assign(target=nodes.Name() as target):
+                yield target.name, node.node
+                value = node.node
+                if isinstance(value, nodes.Call) and isinstance(value.node, nodes.Name):
+                    for part in value.kwargs:
+                        yield f"{target.name}.{part.key}", part.value
+            case nodes.Assign(target=nodes.NSRef() as target):
+                yield f"{target.name}.{target.attr}", node.node
+            case nodes.Assign(target=nodes.Tuple() as target):
+                yield from self._spread(target, node.node)
+            case nodes.AssignBlock(target=nodes.Name() as target):
+                yield target.name, nodes.Concat(_printed(node.body, nodes))
+            case nodes.AssignBlock(target=nodes.NSRef() as target):
+                yield f"{target.name}.{target.attr}", nodes.Concat(_printed(node.body, nodes))
+            case nodes.With():
+                for one, value in zip(node.targets, node.values, strict=False):
+                    if isinstance(one, nodes.Name):
+                        yield one.name, value
+            case nodes.For():
+                items = node.iter.items if isinstance(node.iter, (nodes.List, nodes.Tuple)) else [node.iter]
+                for item in items[:256]:
+                    yield from self._spread(node.target, item)
+            case nodes.Macro():
+                yield f"{node.name}()", nodes.Concat(_printed(node.body, nodes))
+            case _:
+                pass
+
+    def _spread(self, target: "nodes.Node", value: "nodes.Node") -> Iterator[tuple[str, "nodes.Node"]]:
+        nodes = self._nodes
+        if isinstance(target, nodes.Name):
+            yield target.name, value
+        elif isinstance(target, (nodes.Tuple, nodes.List)):
+            parts = value.items if isinstance(value, (nodes.Tuple, nodes.List)) else []
+            for place, one in enumerate(target.items):
+                if isinstance(one, nodes.Name):
+                    yield one.name, parts[place] if len(parts) == len(target.items) else value
+
+    def _note(self, name: str, source: "nodes.Node", repeats: int) -> None:
+        """Remember where a value comes from, what it is where that is known, and how long a text it is at least."""
+        known = self._sources.setdefault(name, [])
+        value = self._fold(source)
+        size = self._size(source)
+        if repeats > 1 and size and self._mentions(source, name) > 1:
+            size <<= min(repeats, 64)  # a text that is appended to itself in a loop
+        self._sizes[name] = max(size, self._sizes.get(name, 0))
+        if size >= _LONG_TEXT:
+            self._bombs[id(source)] = size
+        if len(known) < _MOST_SOURCES:
+            known.append(source)
+        if value is not None:
+            self._constants[name] = value
+
+    def _mentions(self, node: "nodes.Node", name: str) -> int:
+        count = 0
+        pending = [node]
+        while pending:
+            piece = pending.pop()
+            count += _name_of(piece, self._nodes) == name
+            pending.extend(piece.iter_child_nodes())
+        return count
+
+    def _size(self, node: "nodes.Node", depth: int = 0) -> int:
+        """Return how many characters a text has at least, 0 where nothing is known."""
+        nodes = self._nodes
+        if depth > 60:
+            return 0
+        name = _name_of(node, nodes)
+        if name is not None:
+            return self._sizes.get(name, 0)
+        match node:
+            case nodes.Const() if isinstance(node.value, str):
+                return len(node.value)
+            case nodes.TemplateData():
+                return len(node.data)
+            case nodes.Add():
+                return self._size(node.left, depth + 1) + self._size(node.right, depth + 1)
+            case nodes.Concat():
+                return sum(self._size(part, depth + 1) for part in node.nodes)
+            case nodes.List() | nodes.Tuple():
+                return len(node.items)
+            case nodes.Mul():
+                for one, other in ((node.left, node.right), (node.right, node.left)):
+                    times = self._fold(one)
+                    if isinstance(times, int):
+                        return max(0, times) * self._size(other, depth + 1)
+                return 0
+            case nodes.Filter(node=nodes.Node() as inner):
+                return max(self._size(inner, depth + 1), self._padding(node.name, [inner, *node.args]))
+            case nodes.Call(node=nodes.Getattr() as function):
+                return self._padding(function.attr, [function.node, *node.args])
+            case nodes.Mod():
+                return self._padding("format", [node.left])
+            case _:
+                return 0
+
+    def _padding(self, name: str, arguments: "list[nodes.Expr]") -> int:
+        """Return how wide a filter or method makes a text: `center`, `ljust`, and the widths of a format."""
+        if name in {"center", "ljust", "rjust", "zfill", "indent", "expandtabs"} and len(arguments) > 1:
+            width = self._fold(arguments[1])
+            return width if isinstance(width, int) else 0
+        if name == "format":
+            text = self._fold(arguments[0])
+            widths = re.findall(r"(?:%[-+ #0]*|:[^{}]{0,3}?[<>^=]?0?)(\d{1,30})", text) if isinstance(text, str) else []
+            return max((int(width) for width in widths), default=0)
+        return 0
 
     def constructs(self) -> Iterator[tuple[str, str]]:
         """Yield (construct, text) in the order of the template."""
@@ -149,16 +267,27 @@ class _Walk:
                     yield from _string(node.value)
                 case nodes.Name() if node.name in {"__builtins__", "__import__", "__globals__"}:
                     yield "dunder-attribute", node.name
+                case nodes.Keyword() if node.key in _LEADS_OUT:
+                    yield "dunder-attribute", f"{node.key}="
                 case nodes.For() if self._loops[id(node)] >= _LONG_LOOP:
                     yield "loop-bomb", f"for over {self._source(node.iter)}: {self._loops[id(node)]} rounds in all"
                 case nodes.Include() | nodes.Import() | nodes.FromImport() | nodes.Extends():
-                    yield "file-inclusion", self._source(node.template)
+                    target = self._fold(node.template)
+                    outside = not isinstance(target, str) or bool(_OUTSIDE.search(target))
+                    yield "file-inclusion-outside" if outside else "file-inclusion", self._source(node.template)
                 case nodes.Mul() | nodes.Pow():
                     yield from self._arithmetic(node)
                 case nodes.Add() | nodes.Concat() | nodes.Mod():
                     yield from self._built(node)
                 case _:
                     pass
+            if id(node) in self._bombs or (
+                isinstance(node, (nodes.Filter, nodes.Call, nodes.Mul, nodes.Mod)) and self._size(node) >= _LONG_TEXT
+            ):
+                yield (
+                    "loop-bomb",
+                    f"{self._source(node)}: a text of {self._bombs.get(id(node)) or self._size(node)} characters",
+                )
 
     def _attribute(self, node: "nodes.Getattr") -> Iterator[tuple[str, str]]:
         if (node.attr.startswith("__") and node.attr.endswith("__")) or node.attr in _INTERNALS:
@@ -176,7 +305,11 @@ class _Walk:
                 yield "dunder-attribute", self._source(node)
             elif isinstance(node.node, self._nodes.Name) and self._foreign(node.node.name):
                 yield "escape-object", self._source(node)
-        elif key is None and self._assembled(node.arg) and self._underscores(node.arg):
+            elif key in _RUNNERS:
+                yield "python-function", self._source(node)
+            elif self._hidden(node.arg, known=True):
+                yield "string-building", self._source(node)
+        elif key is None and self._hidden(node.arg):
             yield "string-building", self._source(node)
 
     def _filter(self, node: "nodes.Filter") -> Iterator[tuple[str, str]]:
@@ -188,16 +321,20 @@ class _Walk:
                 yield "dunder-attribute", self._source(node)
             elif name in {"format", "format_map"}:
                 yield "attr-filter", self._source(node)  # CVE-2025-27516: a way round the sandbox's own str.format
+            elif name in _RUNNERS:
+                yield "python-function", self._source(node)
+            elif self._hidden(node.args[0], known=True):
+                yield "attr-filter", self._source(node)
         elif node.name in _BUILDERS:
             yield from self._built(node)
         for keyword in node.kwargs:
+            if keyword.key != "attribute":
+                continue
             value = self._fold(keyword.value)
-            if (
-                keyword.key == "attribute"
-                and isinstance(value, str)
-                and any(part.startswith("__") for part in value.split("."))
-            ):
+            if isinstance(value, str) and any(part.startswith("__") for part in value.split(".")):
                 yield "dunder-attribute", self._source(node)
+            elif value is None:
+                yield "attr-filter", self._source(node)
 
     def _call(self, node: "nodes.Call") -> Iterator[tuple[str, str]]:
         nodes = self._nodes
@@ -207,6 +344,10 @@ class _Walk:
                 yield "python-function", self._source(node)
             if function.name == "range" and self._times(node) >= _LONG_RANGE:
                 yield "loop-bomb", self._source(node)
+            if function.name == "lipsum" and "lipsum" not in self._bound:
+                counts = [self._fold(one) for one in (*node.args[:1], *(part.value for part in node.kwargs))]
+                if any(isinstance(count, int) and count >= _HUGE_POWER for count in counts):
+                    yield "loop-bomb", self._source(node)
         elif isinstance(function, nodes.Getattr):
             if function.attr in _RUNNERS:
                 yield "python-function", self._source(node)
@@ -236,34 +377,64 @@ class _Walk:
         if isinstance(value, str) and (value in _LEADS_OUT or value in _INTERNALS):
             yield "string-building", f"{self._source(node)} -> {value}"
 
+    def _hidden(self, key: "nodes.Node", *, known: bool = False) -> bool:
+        """Return whether a name that is looked up is assembled where a reader does not see it.
+
+        That is: its pieces, through all variables, hold lone underscores; or it comes from constants alone, by
+        operations that nobody needs to write down a word. Of a name whose value is ``known`` in one order of events,
+        only the first counts: variables may have had other values.
+        """
+        nodes = self._nodes
+        assembled = free = text = underscores = False
+        pending, seen = [key], set[str]()
+        for piece in pending:
+            if len(pending) > _MOST_PIECES:
+                return True
+            name = _name_of(piece, nodes)
+            if isinstance(piece, nodes.Call) and isinstance(piece.node, nodes.Name):
+                name = f"{piece.node.name}()" if f"{piece.node.name}()" in self._sources else piece.node.name
+            if name is not None and name not in seen:
+                seen.add(name)
+                pending += self._sources.get(name, ())
+                underscores = underscores or name in {"chr", "ord"}
+                # `dict` and `namespace` make values out of what they are given
+                free = free or name not in {*self._sources, "dict", "namespace", "true", "false", "none"}
+            if isinstance(piece, nodes.Const) and isinstance(piece.value, str):
+                text = text or bool(piece.value)
+                underscores = underscores or _is_underscores(piece.value)
+            elif isinstance(piece, nodes.TemplateData):
+                underscores = underscores or _is_underscores(str(piece.data))
+            assembled = assembled or self._assembled(piece)
+            if name is None or isinstance(piece, nodes.Call):
+                pending += piece.iter_child_nodes()
+        return assembled and ((underscores and self._begins_hidden(key)) or (text and not free and not known))
+
+    def _begins_hidden(self, key: "nodes.Node", depth: int = 0) -> bool:
+        """Return whether a name may begin with an underscore: `"tool_" ~ x` does not, nor `role ~ "_" ~ x`."""
+        nodes = self._nodes
+        if depth > 20:
+            return True
+        match key:
+            case nodes.Add():
+                return self._begins_hidden(key.left, depth + 1)
+            case nodes.Concat() if key.nodes:
+                return self._begins_hidden(key.nodes[0], depth + 1)
+            case nodes.Const() | nodes.TemplateData():
+                text = str(key.value if isinstance(key, nodes.Const) else key.data)
+                return not text or text.startswith("_")
+            case _:
+                name = _name_of(key, nodes)
+                if name is None:
+                    return True
+                return any(self._begins_hidden(one, depth + 1) for one in self._sources.get(name, ()) if one is not key)
+
     def _assembled(self, node: "nodes.Node") -> bool:
         nodes = self._nodes
         if isinstance(node, (nodes.Add, nodes.Concat, nodes.Mod, nodes.Mul)):
-            return True
+            return not isinstance(node, nodes.Concat) or len(node.nodes) > 1
         if isinstance(node, nodes.Filter):
-            return node.name in _BUILDERS
-        return (
-            isinstance(node, nodes.Call)
-            and isinstance(node.node, nodes.Getattr)
-            and node.node.attr in {"join", "format", "replace"}
-        )
-
-    def _underscores(self, node: "nodes.Node") -> bool:
-        """Return whether pieces of a built name hold underscores, or characters by number."""
-        nodes = self._nodes
-        pending = [node]
-        while pending:
-            piece = pending.pop()
-            if isinstance(piece, nodes.Const) and isinstance(piece.value, str):
-                text = piece.value
-                if text.strip() and set(text) <= {"_", "%", "c", "s"} and ("_" in text or "%c" in text):
-                    return True
-                if text.startswith("__") or text.endswith("__"):
-                    return True
-            if isinstance(piece, nodes.Name) and piece.name in {"chr", "ord"}:
-                return True
-            pending.extend(piece.iter_child_nodes())
-        return False
+            return node.name not in _COUNTING
+        return isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr)
 
     def _times(self, node: "nodes.Node") -> int:
         """Return how often a loop over ``node`` runs, 1 where that is not a constant."""
@@ -293,6 +464,10 @@ class _Walk:
                 return str(node.data)
             case nodes.Name():
                 return self._constants.get(node.name)
+            case nodes.Getattr(node=nodes.Name()) if f"{node.node.name}.{node.attr}" in self._constants:
+                return self._constants[f"{node.node.name}.{node.attr}"]
+            case nodes.CondExpr():
+                return self._fold(node.expr1, depth + 1)
             case nodes.List() | nodes.Tuple():
                 return tuple(self._fold(item, depth + 1) for item in node.items[:256])
             case nodes.Concat():
@@ -340,7 +515,9 @@ class _Walk:
             case "upper":
                 return value.upper()
             case "trim":
-                return value.strip()
+                return value.strip(first if isinstance(first, str) and first else None)
+            case "title" | "capitalize":
+                return value.title() if node.name == "title" else value.capitalize()
             case "string" | "list" | "safe":
                 return value
             case "replace":
@@ -353,9 +530,11 @@ class _Walk:
     def _called(self, node: "nodes.Call", depth: int) -> _Literal:
         nodes = self._nodes
         arguments = [self._fold(argument, depth + 1) for argument in node.args]
-        if isinstance(node.node, nodes.Name) and node.node.name == "chr" and arguments:
-            code = arguments[0]
-            return chr(code) if isinstance(code, int) and 0 <= code < 0x110000 else None
+        if isinstance(node.node, nodes.Name):
+            if node.node.name == "chr" and arguments:
+                code = arguments[0]
+                return chr(code) if isinstance(code, int) and 0 <= code < 0x110000 else None
+            return self._constants.get(f"{node.node.name}()")
         if not isinstance(node.node, nodes.Getattr):
             return None
         value = self._fold(node.node.node, depth + 1)
@@ -366,14 +545,12 @@ class _Walk:
                 return _joined(arguments[0], value)
             case "replace":
                 return _replaced(value, arguments)
-            case "lower" | "upper" | "strip":
-                return (
-                    value.lower()
-                    if node.node.attr == "lower"
-                    else value.upper()
-                    if node.node.attr == "upper"
-                    else value.strip()
-                )
+            case "lower" | "upper" | "swapcase" | "title" | "capitalize" as method:
+                return str(getattr(value, method)())
+            case "strip" | "lstrip" | "rstrip" | "removeprefix" | "removesuffix" as method if all(
+                isinstance(argument, str) for argument in arguments[:1]
+            ):
+                return str(getattr(value, method)(*arguments[:1])) if arguments or "strip" in method else None
             case "format" if all(isinstance(argument, (str, int)) for argument in arguments):
                 pieces = iter(str(argument) for argument in arguments)
                 return _capped(re.sub(r"\{\w*\}", lambda _: next(pieces, ""), value))
@@ -424,6 +601,30 @@ class _Walk:
                 return "[" + ", ".join(self._source(item, depth + 1) for item in node.items[:4]) + "]"
             case _:
                 return type(node).__name__.lower()
+
+
+def _printed(body: "list[nodes.Node]", kinds: "ModuleType") -> "list[nodes.Node]":
+    """Return what a block prints, piece by piece; of the statements in it, their parts."""
+    pieces: list[nodes.Node] = []
+    for one in body:
+        pieces += one.nodes if isinstance(one, kinds.Output) else [one]
+    return pieces
+
+
+def _name_of(node: "nodes.Node", kinds: "ModuleType") -> str | None:
+    """Return the variable, or the part of a namespace, that an expression reads."""
+    if isinstance(node, kinds.Name):
+        return str(node.name)
+    if isinstance(node, kinds.Getattr) and isinstance(node.node, kinds.Name):
+        return f"{node.node.name}.{node.attr}"
+    return None
+
+
+def _is_underscores(text: str) -> bool:
+    """Return whether a piece of text is there for its underscores."""
+    if text.strip() and set(text) <= {"_", "%", "c", "s"} and ("_" in text or "%c" in text):
+        return True
+    return text.startswith("__") or text.endswith("__")
 
 
 def _string(text: str) -> Iterator[tuple[str, str]]:

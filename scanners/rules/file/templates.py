@@ -64,6 +64,7 @@ _BY_CONSTRUCT = {
     "string-building": (BUILT, Confidence.HIGH, "the template assembles the name of an internal attribute from pieces"),
     "attr-filter": (BUILT, Confidence.MEDIUM, "the template looks up an attribute whose name is computed (`|attr`)"),
     "loop-bomb": (BOMB, Confidence.HIGH, "rendering the template would not end, or would fill the memory"),
+    "file-inclusion-outside": (INCLUSION, Confidence.MEDIUM, "the template includes a file outside its own directory"),
     "file-inclusion": (INCLUSION, Confidence.MEDIUM, "the template includes another file"),
     "unparsable": (UNPARSABLE, Confidence.HIGH, "the template could not be parsed"),
 }
@@ -74,4 +75,7 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
     for fact in facts.facts:
         if isinstance(fact, Template):
             rule, confidence, message = _BY_CONSTRUCT.get(fact.construct, _BY_CONSTRUCT["escape-object"])
-            yield found(rule, facts, fact.location, message, confidence=confidence, evidence=fact.text)
+            severity = Severity.MEDIUM if fact.construct == "file-inclusion-outside" else rule.severity
+            yield found(
+                rule, facts, fact.location, message, severity=severity, confidence=confidence, evidence=fact.text
+            )

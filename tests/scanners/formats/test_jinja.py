@@ -9,7 +9,7 @@ from scanners.formats import jinja
 from scanners.limits import Budget
 from scanners.reader import BytesReader
 from scanners.reading import Blob, Reading
-from tests.builders.templates import HOSTILE, ORDINARY
+from tests.builders.templates import HOSTILE, ORDINARY, ORDINARY_KEYS
 
 
 def read(text: str | bytes, *, name: str = "chat_template.jinja") -> Reading:
@@ -29,6 +29,11 @@ def test_ordinary_chat_templates_state_nothing(style: str) -> None:
     reading = read(ORDINARY[style])
     assert constructs(ORDINARY[style]) == []
     assert reading.reasons == []
+
+
+@pytest.mark.parametrize("key", ORDINARY_KEYS)
+def test_ordinary_ways_to_compute_a_key_state_nothing(key: str) -> None:
+    assert constructs(ORDINARY_KEYS[key]) == []
 
 
 @pytest.mark.parametrize("trick", HOSTILE)
