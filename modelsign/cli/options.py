@@ -339,7 +339,7 @@ def sandbox_option(function: Callable[..., R]) -> Callable[..., R]:
         type=click.Choice(["auto", "require", "off"]),
         default="auto",
         show_default=True,
-        help="Isolation of the parsers: what this machine has, all there is (else exit code 2), or none.",
+        help="Isolation of the parsers: what there is; all layers, one worker a file (else exit code 2); none.",
     )(function)
 
 

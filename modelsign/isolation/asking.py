@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from modelsign.isolation.confinement import Bounds, Sandbox
 from modelsign.isolation.preparing import pickle_data, prepare
-from modelsign.isolation.workers import results
+from modelsign.isolation.workers import Served, results
 from scanners.reader import FileReader, Reader
 from scanners.records import dataclass
 
@@ -77,8 +77,11 @@ class _Asking:
     def group(self, _task: _Question) -> str | None:
         return None
 
-    def serve(self, task: _Question) -> bytes:
-        return task.function(FileReader(task.descriptor, task.size))
+    def serve(self, task: _Question) -> Served:
+        return Served(task.function(FileReader(task.descriptor, task.size)), quiet=True)
+
+    def quiet(self, _result: _Outcome) -> bool:
+        return True
 
     def read(self, _task: _Question, answer: bytes) -> _Outcome:
         return answer

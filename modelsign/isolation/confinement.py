@@ -28,7 +28,7 @@ class Sandbox(Enum):
     AUTO = "auto"
     """every layer this machine has"""
     REQUIRE = "require"
-    """every layer there is, or an error"""
+    """every layer there is, with a worker for each file; or an error"""
     OFF = "off"
     """none: parse in this very process"""
 

@@ -3,7 +3,7 @@
 A worker imports everything before it gives its rights up: it inherits what the parent has imported. Parsers that few
 files need (a template engine, a decompressor) are imported where they are used, so that nobody else pays for them. When
 a worker without rights comes to such an import, it stops and names the module; the parent imports it, if it is one of
-the list below, and has the work done again. A worker that was taken over can ask for nothing else.
+the list below, and has the file done again. A worker that was taken over can ask for nothing else.
 """
 
 import importlib

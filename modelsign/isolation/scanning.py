@@ -1,6 +1,5 @@
 """Scanning in workers: `engine.scan_blob` for many files, each a stranger to the program that reads the results."""
 
-import codecs
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -8,7 +7,8 @@ from dataclasses import replace
 from modelsign.isolation import wire
 from modelsign.isolation.confinement import Bounds, Sandbox
 from modelsign.isolation.preparing import prepare, scan_data
-from modelsign.isolation.workers import results
+from modelsign.isolation.workers import Served, results
+from scanners.containers.zip_records import LOCAL_MAGIC
 from scanners.engine import ScannedFile, scan_blob
 from scanners.findings import Confidence, Coverage, FileReport, Finding, Location, Verdict
 from scanners.limits import Limits
@@ -18,8 +18,9 @@ from scanners.records import dataclass
 from scanners.registry import TREE_FACTS
 from scanners.rules.file.coverage import READER_CRASHED
 
-_HEAD = 1024
-"""bytes by which text is told from the rest"""
+_COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
+"""what files begin with that are compressed from their beginning on: gzip, bzip2, xz, 7z, Zstandard, LZ4"""
+_QUIET = frozenset({Verdict.CLEAN, Verdict.UNSUPPORTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,25 +82,33 @@ class _Scan:
         return task.size
 
     def group(self, task: Job) -> str | None:
-        """Let text files of one directory share a worker; what a decompressor may meet is scanned alone.
+        """Let files of one directory share a worker, but those that need more than Python at first sight.
 
-        A worker that is taken over can lie about the files it gets afterwards. Parsers of text are Python, or C that
-        sees nothing but text; the rest gets no chance to speak for anything but itself.
+        The worker notices the others (`sharing`); this saves beginning with them twice.
         """
         try:
-            head = os.pread(task.descriptor, _HEAD, 0)
+            head = os.pread(task.descriptor, 10, 0)
         except OSError:
             return None
-        return task.path.rpartition("/")[0] if _is_text(head) else None
+        deflated = head.startswith(LOCAL_MAGIC) and head[8:10] not in {b"", b"\0\0"}
+        if deflated or head.startswith(_COMPRESSED) or task.path.endswith((".py", ".npy")):
+            return None
+        return task.path.rpartition("/")[0]
 
-    def serve(self, task: Job) -> bytes:
+    def serve(self, task: Job) -> Served:
         scanned = scan_blob(FileReader(task.descriptor, task.size), task.path, limits=self._limits)
         if not self._every_fact:
             kept = tuple(fact for fact in scanned.facts.facts if isinstance(fact, TREE_FACTS))
             scanned = replace(scanned, facts=replace(scanned.facts, facts=kept))
         answer = wire.encode(scanned)
         # Half of the room, because one batch shares it and because of what frames the answer.
-        return answer if len(answer) <= self._room // 2 else wire.encode(_without_facts(scanned, len(answer)))
+        if len(answer) > self._room // 2:
+            scanned = _without_facts(scanned, len(answer))
+            answer = wire.encode(scanned)
+        return Served(answer, quiet=self.quiet(scanned))
+
+    def quiet(self, result: ScannedFile) -> bool:
+        return result.report.verdict in _QUIET
 
     def read(self, task: Job, answer: bytes) -> ScannedFile:
         return wire.decode(answer, path=task.path, size=task.size, sha256=task.sha256)
@@ -109,15 +118,6 @@ class _Scan:
 
     def failed(self, task: Job, reason: str) -> ScannedFile:
         return _error(task, f"the worker that scanned the file failed: {reason}")
-
-
-def _is_text(head: bytes) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        decoder.decode(head)  # a character cut off at the end is none of its errors
-    except UnicodeDecodeError:
-        return False
-    return b"\0" not in head
 
 
 def _without_facts(scanned: ScannedFile, size: int) -> ScannedFile:

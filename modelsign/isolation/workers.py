@@ -3,9 +3,11 @@
 A worker inherits what the program has imported and the open files of its batch, nothing else; it gives its rights up
 (`confinement`), does its batch in order and ends. It answers with frames: eight bytes of length, then that many bytes,
 the first of which says what follows. What a frame is about is the parent's own knowledge, so a worker can lie only
-about what it was given. A batch counts only as a whole, when its worker has answered once for every file of it and
-ended well. Otherwise nothing it said is believed, and its files are done again, each by a worker of its own; what fails
-then has failed for good, and costs one file.
+about what it was given. In a batch of several, a file that needs more than Python is left to a worker of its own
+(`sharing`), and a worker's word ends with the first answer that is not quiet: what comes after is done by another.
+
+What a worker said counts only if it ended well. Otherwise nothing it said is believed, and its files are done again,
+each by a worker of its own; what fails then has failed for good, and costs one file.
 """
 
 import contextlib
@@ -20,27 +22,30 @@ import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import field
-from typing import Generic, NoReturn, Protocol, TypeVar
+from typing import Generic, NamedTuple, NoReturn, Protocol, TypeVar
 
 from modelsign.errors import UsageError
 from modelsign.isolation.confinement import Bounds, NotConfinedError, Sandbox, active_layers, confine, die_with_parent
 from modelsign.isolation.imports import NeededModuleError, Provider, Stop
+from modelsign.isolation.sharing import AloneError, share
 from scanners.records import dataclass
 
 T = TypeVar("T")
 R = TypeVar("R")
 T_contra = TypeVar("T_contra", contravariant=True)
-R_co = TypeVar("R_co", covariant=True)
 
 ANSWER = b"+"
 REFUSAL = b"-"
+ALONE = b"="
 NEEDED = b"!"
 CONFINED = b"."
 UNCONFINED = b"?"
 
 _SIGNALS = frozenset(signal.valid_signals()) if hasattr(signal, "pthread_sigmask") else frozenset()
 _BATCH_FILES = 32
-_BATCH_BYTES = 1 << 20
+_BATCH_BYTES = 4 << 20
+_FIRST_BYTES = 256 << 10
+"""bytes of the first batches: they double from round to round, so that few files keep all processors busy too"""
 _BATCH_SECONDS = 20.0
 """wall time for a batch of small files; what takes longer is done file by file, with the full time each"""
 _AHEAD = 256
@@ -61,7 +66,15 @@ class InvalidAnswerError(Exception):
     """A worker's answer breaks the schema; `Work.read` raises it."""
 
 
-class Work(Protocol[T_contra, R_co]):
+class Served(NamedTuple):
+    """What came of a task in the worker."""
+
+    answer: bytes
+    quiet: bool
+    """as `Work.quiet` will say of the result"""
+
+
+class Work(Protocol[T_contra, R]):
     """What is to be done with each task."""
 
     def descriptor(self, task: T_contra, /) -> int:
@@ -76,11 +89,11 @@ class Work(Protocol[T_contra, R_co]):
         """Return with which others the task may share a worker, None for nobody."""
         ...
 
-    def serve(self, task: T_contra, /) -> bytes:
+    def serve(self, task: T_contra, /) -> Served:
         """Do the task and return the answer. Runs in the worker."""
         ...
 
-    def read(self, task: T_contra, /, answer: bytes) -> R_co:
+    def read(self, task: T_contra, /, answer: bytes) -> R:
         """Turn an answer into the result. Runs in the parent and believes nothing.
 
         Raises:
@@ -88,11 +101,15 @@ class Work(Protocol[T_contra, R_co]):
         """
         ...
 
-    def refused(self, task: T_contra, /, kind: str, message: str) -> R_co:
+    def quiet(self, result: R, /) -> bool:
+        """Return whether nothing about the task is remarkable, so that its worker may go on to the next one."""
+        ...
+
+    def refused(self, task: T_contra, /, kind: str, message: str) -> R:
         """Return the result of a task that ended in an error of its own: the class's name and the text."""
         ...
 
-    def failed(self, task: T_contra, /, reason: str) -> R_co:
+    def failed(self, task: T_contra, /, reason: str) -> R:
         """Return the result of a task whose worker crashed, hung, ran out of memory or misbehaved."""
         ...
 
@@ -134,7 +151,7 @@ def _here(work: Work[T, R], tasks: Iterable[T]) -> Iterator[R]:
     """Do the tasks without workers, through the same encoding."""
     for task in tasks:
         try:
-            answer = work.serve(task)
+            answer = work.serve(task).answer
         except MemoryError:
             yield work.failed(task, "it ran out of memory")
         except Exception as error:  # noqa: BLE001 - the border that a worker's end is elsewhere
@@ -161,7 +178,7 @@ def _room_ahead() -> int:
 class _Batch(Generic[T]):
     tasks: list[tuple[int, T]] = field(default_factory=list)
     size: int = 0
-    asked: set[str] = field(default_factory=set)
+    asked: frozenset[str] = frozenset()
     """modules that its workers have asked for: none asks twice"""
 
 
@@ -188,7 +205,8 @@ class _Parent(Generic[T, R]):
         workers: int,
     ) -> None:
         self._work = work
-        self._fresh = _batches(work, tasks)
+        # One worker per file is a layer of its own: who requires every layer there is gets that one too.
+        self._fresh = _batches(work, tasks, workers=workers, share=not required)
         self._again: deque[_Batch[T]] = deque()
         self._names = names
         self._required = required
@@ -292,25 +310,60 @@ class _Parent(Generic[T, R]):
             self._give_up(batch, why)
             return
         try:
-            frames = _frames(worker.received)
-            # Said before the first byte of a file was read, so these are words of ours.
-            if frames and frames[0][:1] == UNCONFINED:
-                self._do_without(batch, *frames[0][1:].decode().split("\n", 1))
-                return
-            if frames and frames[-1][:1] == NEEDED:
-                self._provide(batch, frames[-1][1:].decode("ascii", "replace"))
-                return
-            found = self._read_all(batch, frames[1:])
+            self._believe(batch, _frames(worker.received))
         except InvalidAnswerError as error:
             self._give_up(batch, f"its answer is not valid: {error}")
-            return
-        for (index, _), result in zip(batch.tasks, found, strict=True):
-            self._results[index] = result
 
-    def _read_all(self, batch: "_Batch[T]", frames: list[bytes]) -> list[R]:
-        if len(frames) != len(batch.tasks):
-            raise InvalidAnswerError(f"{len(frames)} answers to {len(batch.tasks)} questions")
-        return [self._read(task, frame) for (_, task), frame in zip(batch.tasks, frames, strict=True)]
+    def _believe(self, batch: "_Batch[T]", frames: list[bytes]) -> None:
+        """Take over what a worker said that ended well, and see to what it left undone."""
+        # Said before the first byte of a file was read, so these are words of ours.
+        if frames and frames[0][:1] == UNCONFINED:
+            self._do_without(batch, *frames[0][1:].decode().split("\n", 1))
+            return
+        needed = frames.pop()[1:].decode("ascii", "replace") if frames and frames[-1][:1] == NEEDED else None
+        answered, alone = self._read_all(batch, frames[1:], unfinished=needed is not None)
+        asked = batch.asked
+        if needed is not None:
+            if needed in asked or not self._provider.provide(needed):
+                self._give_up(batch, f"it asked for the module {needed[:80]!r}, which workers do not get")
+                return
+            asked = asked | {needed}
+        self._results.update(answered)
+        rest = batch.tasks[len(answered) + len(alone) :]
+        if rest:
+            self._again.appendleft(_Batch(rest, asked=asked))
+        self._again.extendleft(_Batch([task]) for task in reversed(alone))
+
+    def _read_all(
+        self, batch: "_Batch[T]", frames: list[bytes], *, unfinished: bool
+    ) -> tuple[dict[int, R], list[tuple[int, T]]]:
+        """Return the results of a batch as far as it got, and the tasks that need a worker of their own.
+
+        Args:
+            batch: what the worker was given.
+            frames: its answers, in the order of the tasks.
+            unfinished: whether it said why it ended before the last one.
+        """
+        answered: dict[int, R] = {}
+        alone: list[tuple[int, T]] = []
+        wrong = InvalidAnswerError(f"{len(frames)} answers to {len(batch.tasks)} questions")
+        if len(frames) > len(batch.tasks):
+            raise wrong
+        over = False
+        for (index, task), frame in zip(batch.tasks, frames, strict=False):
+            if over:
+                raise InvalidAnswerError("it went on after the answer that ends its word")
+            if frame == ALONE and len(batch.tasks) > 1:
+                alone.append((index, task))
+                continue
+            answered[index] = self._read(task, frame)
+            over = frame[:1] == REFUSAL or not self._work.quiet(answered[index])
+        if over and unfinished:
+            raise InvalidAnswerError("it went on after the answer that ends its word")
+        # Only what ends its word, or what it lacks, lets a worker end before its batch; and it lacks nothing after it.
+        if not over and unfinished is not (len(frames) < len(batch.tasks)):
+            raise wrong
+        return answered, alone
 
     def _read(self, task: T, frame: bytes) -> R:
         if frame[:1] == ANSWER:
@@ -330,17 +383,10 @@ class _Parent(Generic[T, R]):
         self._names = tuple(name for name in self._names if name != layer)
         self._again.appendleft(batch)
 
-    def _provide(self, batch: "_Batch[T]", name: str) -> None:
-        if name not in batch.asked and self._provider.provide(name):
-            batch.asked.add(name)
-            self._again.appendleft(batch)
-        else:
-            self._give_up(batch, f"it asked for the module {name[:80]!r}, which workers do not get")
-
     def _give_up(self, batch: "_Batch[T]", reason: str) -> None:
         """Do a batch again file by file; or, of a single file, put up with the failure."""
         if len(batch.tasks) > 1:
-            self._again.extend(_Batch([task], self._work.size(task[1])) for task in batch.tasks)
+            self._again.extend(_Batch([task]) for task in batch.tasks)
             return
         [(index, task)] = batch.tasks
         self._results[index] = self._work.failed(task, reason)
@@ -356,17 +402,22 @@ class _Parent(Generic[T, R]):
         return _end(worker.pid)
 
 
-def _batches(work: Work[T, R], tasks: Iterable[T]) -> Iterator[_Batch[T]]:
+def _batches(work: Work[T, R], tasks: Iterable[T], *, workers: int, share: bool) -> Iterator[_Batch[T]]:
     """Put small tasks of one group that follow each other together."""
     batch: _Batch[T] = _Batch()
     current: str | None = None
+    room = _FIRST_BYTES
+    count = 0
     for index, task in enumerate(tasks):
         size = work.size(task)
-        group = work.group(task) if size <= _BATCH_BYTES else None
-        full = len(batch.tasks) >= _BATCH_FILES or batch.size + size > _BATCH_BYTES
+        group = work.group(task) if share and size <= _BATCH_BYTES else None
+        full = len(batch.tasks) >= _BATCH_FILES or batch.size + size > room
         if batch.tasks and (full or group is None or group != current):
             yield batch
             batch = _Batch()
+            count += 1
+            if count % workers == 0:
+                room = min(room * 2, _BATCH_BYTES)
         batch.tasks.append((index, task))
         batch.size += size
         current = group
@@ -446,8 +497,13 @@ def _serve(
             os._exit(0)
         sys.meta_path.insert(0, Stop(absent))
         _write(pipe, CONFINED)
+        if len(batch.tasks) > 1:
+            share()
         for _, task in batch.tasks:
-            _write(pipe, _answered(work, task))
+            frame, quiet = _answered(work, task)
+            _write(pipe, frame)
+            if not quiet:
+                break
         code = 0
     except NeededModuleError as error:
         _write(pipe, NEEDED + error.name.encode("ascii", "replace"))
@@ -460,13 +516,17 @@ def _serve(
         os._exit(code)
 
 
-def _answered(work: Work[T, R], task: T) -> bytes:
+def _answered(work: Work[T, R], task: T) -> tuple[bytes, bool]:
+    """Return the frame that answers for a task, and whether the worker's word counts beyond it."""
     try:
-        return ANSWER + work.serve(task)
+        answer, quiet = work.serve(task)
+    except AloneError:
+        return ALONE, True  # it stopped before anything happened
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - the worker's border; the parent decides what it means
-        return REFUSAL + f"{type(error).__name__}\n{str(error)[:_MESSAGE]}".encode("utf-8", "replace")
+        return REFUSAL + f"{type(error).__name__}\n{str(error)[:_MESSAGE]}".encode("utf-8", "replace"), False
+    return ANSWER + answer, quiet
 
 
 def _write(pipe: int, payload: bytes) -> None:

@@ -2,6 +2,8 @@
 
 import zlib
 
+from scanners import native
+
 RAW = -zlib.MAX_WBITS
 ZLIB = zlib.MAX_WBITS
 GZIP = 16 + zlib.MAX_WBITS
@@ -31,6 +33,7 @@ class Inflate:
         return self._object.unused_data
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
+        native.meet("zlib")
         result = self._object.decompress(self._tail + data, max_length)
         self._tail = self._object.unconsumed_tail
         return result

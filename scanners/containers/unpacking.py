@@ -9,6 +9,7 @@ promises; work done twice counts twice (`Limits.unpacking`).
 from collections.abc import Callable
 from typing import Protocol
 
+from scanners import native
 from scanners.containers.deflate import Inflate
 from scanners.errors import FormatError, LimitExceeded, ScanError
 from scanners.limits import MEBIBYTE, Budget
@@ -201,6 +202,7 @@ class Unpacked:
 
     def _unpack(self, end: int | None, *, keep: int | None) -> None:
         """Unpack until ``end`` bytes were produced, or to the end of the stream; hold what lies behind ``keep``."""
+        native.meet("decompressor")
         start, length = self._span
         state = self._state
         while not state.finished and (end is None or state.produced < end):

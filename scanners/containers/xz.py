@@ -3,6 +3,7 @@
 import lzma
 from functools import partial
 
+from scanners import native
 from scanners.containers import stream
 from scanners.containers.unpacking import Method
 from scanners.errors import FormatError, LimitExceeded
@@ -58,6 +59,7 @@ def _is_alone(head: bytes) -> bool:
         return False
     if dictionary < 4096 or (size >= 1 << 38 and size != (1 << 64) - 1):
         return False
+    native.meet("lzma")
     try:
         ALONE.decoder().decompress(head, 64)
     except _ERRORS:

@@ -15,6 +15,7 @@ Sources: joblib/numpy_pickle.py and numpy_pickle_compat.py of 1.5.
 import zlib
 from typing import Final
 
+from scanners import native
 from scanners.errors import FormatError
 from scanners.facts import Identified, Reference
 from scanners.pickles.machine import PickleRun, run
@@ -51,6 +52,7 @@ def read(blob: Blob, reading: Reading) -> None:
         start += 1  # one character wider in joblib up to 0.8.4 on Python 2
     compressed = reader.read_at(start, min(reader.size - start, reading.budget.limits.member_bytes))
     cap = reading.budget.allowed_expansion(len(compressed))
+    native.meet("zlib")
     inflate = zlib.decompressobj()
     try:
         data = inflate.decompress(compressed, max(cap, 1))

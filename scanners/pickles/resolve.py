@@ -15,6 +15,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from scanners import native
 from scanners.knowledge.tables import Effect, Tables, python3_name, tables
 from scanners.pickles.values import (
     Attribute,
@@ -523,6 +524,7 @@ def anchored(module: str, name: str) -> tuple[str, str]:
 
 def inflated(data: bytes) -> bytes | None:
     """Decompress zlib, gzip, bz2 or xz, a megabyte at most."""
+    native.meet("decompressor")
     if data[:3] == b"BZh":
         return bz2.BZ2Decompressor().decompress(data, _LITERAL)
     if data[:6] == b"\xfd7zXZ\x00" or data[:3] == b"\x5d\x00\x00":

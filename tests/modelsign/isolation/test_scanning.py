@@ -1,20 +1,29 @@
 """Scanning in workers finds what scanning here finds."""
 
+import bz2
+import gzip
+import io
+import lzma
 import os
+import struct
+import zipfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from modelsign import isolation
-from modelsign.isolation import Bounds, Job, Sandbox
+from modelsign.isolation import Bounds, Job, Sandbox, wire
 from modelsign.isolation import scanning as isolated
+from modelsign.isolation.workers import ANSWER
 from scanners.engine import ScannedFile, scan_blob
 from scanners.facts import Tensor
 from scanners.findings import Verdict
 from scanners.reader import FileReader
-from tests.builders import checkpoints, safetensors
+from tests.builders import checkpoints, pickles, safetensors
 from tests.vectors import VECTORS, needs_vectors
 
 pytestmark = pytest.mark.skipif(not isolation.layers()[0].available, reason="nothing is forked here")
@@ -32,9 +41,14 @@ FILES = {
 
 
 @pytest.fixture
-def jobs(tmp_path: Path) -> Iterator[list[Job]]:
+def stack() -> Iterator[ExitStack]:
     with ExitStack() as stack:
-        yield [job_of(stack, path, content, tmp_path) for path, content in sorted(FILES.items())]
+        yield stack
+
+
+@pytest.fixture
+def jobs(stack: ExitStack, tmp_path: Path) -> list[Job]:
+    return [job_of(stack, path, content, tmp_path) for path, content in sorted(FILES.items())]
 
 
 def job_of(stack: ExitStack, path: str, content: bytes, directory: Path) -> Job:
@@ -101,12 +115,81 @@ def test_too_much_to_tell_is_incomplete(jobs: list[Job]) -> None:
     assert not found.report.coverage.complete
 
 
-def test_only_text_shares_a_worker(jobs: list[Job]) -> None:
+def test_what_needs_more_than_python_at_first_sight_shares_no_worker(stack: ExitStack, tmp_path: Path) -> None:
+    compressed = {
+        "x.gz": gzip.compress(b"x"),
+        "x.bz2": bz2.compress(b"x"),
+        "x.xz": lzma.compress(b"x"),
+        "x.npy": b"\x93NUMPY",
+        "x.py": b"x = 1",
+        "x.zip": deflated(b"x", stored=False),
+    }
     work = isolated._Scan(None, 1 << 20, every_fact=True)
-    groups = {job.path: work.group(job) for job in jobs}
-    assert groups["config.json"] == groups["README.md"] == ""
-    assert groups["pytorch_model.bin"] is None
-    assert groups["model.safetensors"] is None
+    alone = {path: work.group(job_of(stack, path, content, tmp_path)) for path, content in compressed.items()}
+    assert set(alone.values()) == {None}
+    assert {work.group(job_of(stack, path, FILES[path], tmp_path)) for path in ("README.md", "pytorch_model.bin")} == {
+        ""
+    }
+
+
+def deflated(content: bytes, *, stored: bool = True) -> bytes:
+    """A zip with a deflated member, behind a stored one."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        if stored:
+            archive.writestr("stored", b"weights")
+        archive.writestr("a.txt", content, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def workers_of(jobs: list[Job], monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Which worker did which file, workers numbered as they come."""
+
+    def marked(*arguments: Any, **options: Any) -> ScannedFile:
+        scanned = scan_blob(*arguments, **options)
+        return replace(scanned, report=replace(scanned.report, formats=(str(os.getpid()),)))
+
+    monkeypatch.setattr(isolated, "scan_blob", marked)
+    found = {scanned.report.path: scanned.report.formats[0] for scanned in isolation.scan_files(jobs, workers=1)}
+    order = list(dict.fromkeys(found.values()))
+    return {path: order.index(pid) for path, pid in found.items()}
+
+
+def test_a_decompressor_is_met_alone(stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It begins with a stored member, so that nothing shows at first sight.
+    contents = {"a": FILES["model.safetensors"], "b": deflated(b"x" * 1000), "c": FILES["pytorch_model.bin"]}
+    jobs = [job_of(stack, path, content, tmp_path) for path, content in contents.items()]
+    assert workers_of(jobs, monkeypatch) == {"a": 0, "b": 1, "c": 0}
+
+
+@pytest.mark.parametrize("bad", [pickles.system(), b"\x80\x04cos\n"])
+def test_what_follows_a_bad_file_is_done_by_another_worker(
+    stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: bytes
+) -> None:
+    contents = {"a.safetensors": FILES["model.safetensors"], "b.bin": bad, "c.pt": FILES["pytorch_model.bin"]}
+    jobs = [job_of(stack, path, content, tmp_path) for path, content in contents.items()]
+    assert workers_of(jobs, monkeypatch) == {"a.safetensors": 0, "b.bin": 0, "c.pt": 1}
+
+
+def test_a_file_that_takes_its_worker_over_changes_no_verdict_given_before(
+    stack: ExitStack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = {"a.pkl": pickles.system(), "b.bin": b"exploit", "c.pkl": pickles.system()}
+    jobs = [job_of(stack, path, content, tmp_path) for path, content in contents.items()]
+    clean = wire.encode(here(job_of(stack, "d.safetensors", FILES["model.safetensors"], tmp_path)))
+
+    def taken_over(reader: FileReader, path: str, **options: object) -> ScannedFile:
+        if path == "b.bin":
+            for number in range(3, 64):
+                for _ in ("b.bin", "c.pkl"):
+                    with suppress(OSError):
+                        os.write(number, struct.pack(">Q", 1 + len(clean)) + ANSWER + clean)
+            os._exit(0)
+        return scan_blob(reader, path)
+
+    monkeypatch.setattr(isolated, "scan_blob", taken_over)
+    verdicts = {scanned.report.path: scanned.report.verdict for scanned in isolation.scan_files(jobs)}
+    assert verdicts == {"a.pkl": Verdict.MALICIOUS, "b.bin": Verdict.ERROR, "c.pkl": Verdict.MALICIOUS}
 
 
 def test_directories_do_not_share_a_worker(jobs: list[Job]) -> None:

@@ -16,7 +16,8 @@ import pytest
 from modelsign.errors import UsageError
 from modelsign.isolation import confinement, landlock
 from modelsign.isolation.confinement import Bounds, Sandbox
-from modelsign.isolation.workers import ANSWER, NEEDED, InvalidAnswerError, results
+from modelsign.isolation.workers import ALONE, ANSWER, NEEDED, REFUSAL, InvalidAnswerError, Served, results
+from scanners import native
 
 pytestmark = pytest.mark.skipif(not confinement.layers()[0].available, reason="nothing is forked here")
 
@@ -37,10 +38,14 @@ class Letters:
     def group(self, _task: str) -> str | None:
         return "all"
 
-    def serve(self, task: str) -> bytes:
+    def serve(self, task: str) -> Served:
         if task in self._acts:
             self._acts[task]()
-        return json.dumps(f"{task} by {os.getpid()}" if self._acts.get("pids") else task).encode()
+        answer = f"{task} by {os.getpid()}" if "pids" in self._acts else task
+        return Served(json.dumps(answer).encode(), quiet=self.quiet(answer))
+
+    def quiet(self, result: str) -> bool:
+        return not result.startswith("LOUD")
 
     def read(self, task: str, answer: bytes) -> str:
         value = json.loads(answer)
@@ -91,6 +96,120 @@ def test_tasks_without_a_group_do_not(descriptor: int, monkeypatch: pytest.Monke
     monkeypatch.setattr(Letters, "group", lambda *_: None)
     found = list(results(Letters(descriptor, {"pids": bool}), ["a", "b", "c"], workers=2))
     assert len({line.partition(" by ")[2] for line in found}) == 3
+
+
+def workers_of(found: list[str]) -> list[int]:
+    """Which worker did which task, workers numbered as they come."""
+    pids = [line.partition(" by ")[2] for line in found]
+    order = list(dict.fromkeys(pids))
+    return [order.index(pid) for pid in pids]
+
+
+def test_few_tasks_keep_all_processors_busy(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Letters, "size", lambda *_: 200 << 10)
+    found = list(results(Letters(descriptor, {"pids": bool}), "abcdefgh", workers=2))
+    assert workers_of(found) == [0, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_a_large_task_is_alone(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Letters, "size", lambda _, task: 5 << 20 if task == "b" else 1)
+    assert workers_of(list(results(Letters(descriptor, {"pids": bool}), "abcd", workers=2))) == [0, 1, 2, 2]
+
+
+def test_who_requires_every_layer_gets_a_worker_per_task(descriptor: int) -> None:
+    if not all(layer.available for layer in confinement.layers()):
+        pytest.skip("this machine lacks a layer of isolation")
+    found = list(results(Letters(descriptor, {"pids": bool}), "abcd", sandbox=Sandbox.REQUIRE))
+    assert workers_of(found) == [0, 1, 2, 3]
+
+
+def inflate() -> None:
+    native.meet("zlib")
+
+
+@pytest.mark.parametrize("act", [inflate, lambda: compile("1", "of a stranger", "eval")])
+def test_what_needs_more_than_python_is_alone(descriptor: int, act: Callable[[], object]) -> None:
+    found = list(results(Letters(descriptor, {"pids": bool, "b": act}), "abcd", workers=1))
+    assert workers_of(found) == [0, 1, 0, 0]
+
+
+def test_what_takes_a_decompressor_over_has_nobody_to_lie_about(descriptor: int) -> None:
+    def overflow() -> None:
+        native.meet("zlib")
+        for name in "cd":
+            os.write(pipe(), frame(ANSWER + json.dumps(f"{name} is clean").encode()))
+        os._exit(0)
+
+    assert list(results(Letters(descriptor, {"b": overflow}), "abcd")) == [
+        "a",
+        "b failed: its answer is not valid: 2 answers to 1 questions",
+        "c",
+        "d",
+    ]
+
+
+def test_a_remarkable_task_ends_the_word_of_its_worker(descriptor: int) -> None:
+    found = list(results(Letters(descriptor, {"pids": bool}), ["a", "b", "LOUD", "c", "d"], workers=1))
+    assert workers_of(found) == [0, 0, 0, 1, 1]
+
+
+def test_a_worker_that_goes_on_after_a_remarkable_task_is_not_believed(descriptor: int) -> None:
+    def answer_for_all() -> None:
+        for name in ("LOUD", "b is clean", "c is clean"):
+            os.write(pipe(), frame(ANSWER + json.dumps(name).encode()))
+        os._exit(0)
+
+    [first, *others] = results(Letters(descriptor, {"LOUD": answer_for_all}), ["LOUD", "b", "c"])
+    assert first == "LOUD failed: its answer is not valid: 3 answers to 1 questions"
+    assert others == ["b", "c"]
+
+
+def test_nor_one_that_goes_on_after_an_error(descriptor: int) -> None:
+    def fail_and_answer() -> None:
+        os.write(pipe(), frame(REFUSAL + b"ValueError\nx"))
+        os.write(pipe(), frame(ANSWER + b'"b is clean"'))
+        os._exit(0)
+
+    [_, second] = results(Letters(descriptor, {"a": fail_and_answer}), "ab")
+    assert second == "b"
+
+
+def test_answers_that_were_given_cannot_be_taken_back(descriptor: int) -> None:
+    def answer_again() -> None:
+        os.write(pipe(), frame(ANSWER + b'"a is something else"'))
+        os._exit(0)
+
+    assert list(results(Letters(descriptor, {"b": answer_again}), "ab")) == [
+        "a",
+        "b failed: its answer is not valid: about 'a is something else', not 'b'",
+    ]
+
+
+def test_a_task_that_is_alone_cannot_ask_to_be(descriptor: int) -> None:
+    def ask() -> None:
+        os.write(pipe(), frame(ALONE))
+        os._exit(0)
+
+    [found] = results(Letters(descriptor, {"a": ask}), ["a"])
+    assert found == "a failed: its answer is not valid: a frame of no known kind"
+
+
+def test_what_was_done_before_an_import_is_not_done_again(descriptor: int, tmp_path: Path) -> None:
+    def need() -> None:
+        import encodings.cp1026  # noqa: F401 - the import is the act
+
+    found = list(results(Letters(descriptor, {"pids": bool, "c": need}), "abcd", workers=1))
+    assert workers_of(found) == [0, 0, 1, 1]
+
+
+def test_a_worker_that_lacks_nothing_any_more_asks_for_nothing(descriptor: int) -> None:
+    def ask() -> None:
+        os.write(pipe(), frame(ANSWER + b'"a"'))
+        os.write(pipe(), frame(NEEDED + b"encodings.cp037"))
+        os._exit(0)
+
+    [found] = results(Letters(descriptor, {"a": ask}), ["a"])
+    assert found.startswith("a failed: its answer is not valid")
 
 
 def test_no_tasks(descriptor: int) -> None:
