@@ -448,6 +448,9 @@ SUSPICIOUS = {
     ),
     "a vision model made from text": dump(call("ultralytics.nn.tasks", "DetectionModel", {"activation": CODE})),
     "a loss of ultralytics, constructed": dump(call("ultralytics.utils.loss", "v8DetectionLoss", "model")),
+    "a sentence transformer, constructed by its name": dump(
+        call("sentence_transformers.sentence_transformer.model", "SentenceTransformer", "who/knows")
+    ),
     "an index of transformers, by address": dump(
         call("transformers.models.rag.retrieval_rag", "LegacyIndex", 768, "http://x.invalid")
     ),
@@ -490,6 +493,15 @@ HARMLESS = {
     "hexadecimal digits": dump({"digest": "8004" + "ab" * 30}),
     "a tensor of Paddle": dump(call("builtins", "eval", "data", {"data": call("numpy", "ndarray", (1,))})),
     "a path": dump(call("pathlib", "PosixPath", "a", "b")),
+    "a sentence transformer": dump(
+        new(
+            "sentence_transformers.sentence_transformer.model",
+            "SentenceTransformer",
+            state={"_similarity": Global("sentence_transformers.util.similarity", "cos_sim")},
+        )
+    ),
+    "a module of a sentence transformer of old": dump(new("sentence_transformers.models.Pooling", "Pooling")),
+    "settings of diffusers": dump(call("diffusers.configuration_utils", "FrozenDict", {"dim": 4})),
     "a loss of ultralytics": dump(new("ultralytics.utils.loss", "v8DetectionLoss", state={"reg_max": 16})),
 }
 
