@@ -9,6 +9,8 @@ it runs:
 * `call`: everything else.
 """
 
+import re
+
 from scanners.errors import LimitExceeded
 from scanners.facts import Identified
 from scanners.reading import Blob, Reading
@@ -22,8 +24,14 @@ MAXIMUM_STATEMENTS = 60_000
 """lines and semicolons, counted before the parser spends memory on them"""
 
 
+_PATH_LINE = re.compile(rb"(?:[\t\r\n\x20-\x7e]*\n)?import[ \t]")
+"""a line of a path file (`.pth`) that Python executes at every start, once the file lies in `site-packages`"""
+
+
 def matches(blob: Blob) -> bool:
     """Return whether Python would take the blob as source."""
+    if blob.name.lower().endswith(".pth"):
+        return bool(_PATH_LINE.match(blob.reader.read_at(0, 4096)))
     if ROLE in blob.roles or blob.name.lower().endswith((".py", ".pyw", ".pyi")):
         return True
     head = blob.reader.read_at(0, 64)
@@ -38,5 +46,10 @@ def read(blob: Blob, reading: Reading) -> None:
     if size > min(MAXIMUM_TEXT, reading.budget.limits.text):
         raise LimitExceeded("text", f"{size} bytes of Python are more than {MAXIMUM_TEXT}")
     reading.state(Identified(location=reading.at(), format=NAME))
-    read_source(blob.reader.read_at(0, size), reading)
+    source = blob.reader.read_at(0, size)
+    if blob.name.lower().endswith(".pth"):
+        # The other lines of a path file are directories; blank lines keep the places of what follows.
+        lines = source.split(b"\n")
+        source = b"\n".join(line if line.startswith((b"import ", b"import\t")) else b"" for line in lines)
+    read_source(source, reading)
     reading.parsed(0, size)

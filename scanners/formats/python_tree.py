@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Code, Reference
 from scanners.formats.python_source import MAXIMUM_STATEMENTS
+from scanners.formats.python_values import Folder, Value
 from scanners.reading import Reading
 
 MAXIMUM_NODES = 1_500_000
+_MAXIMUM_TEXTS = 4
+"""texts executed inside executed texts that are followed"""
 _EXCERPT = 200
 
 _LOADED = frozenset(
     "__init__ __new__ __post_init__ __setstate__ __reduce__ __reduce_ex__ __del__ __call__ __init_subclass__"
-    " __set_name__ __getattr__ forward from_pretrained from_config call build setup load load_model load_context"
+    " __set_name__ __getattr__ __getattribute__ __class_getitem__ __mro_entries__ __prepare__"
+    " forward from_pretrained from_config call build setup load load_model load_context"
     " predict initialize handle preprocess postprocess inference generate get_config _load_pyfunc execute".split()
 )
 
@@ -26,7 +30,8 @@ _PROCESS = frozenset(
     " subprocess.check_call subprocess.check_output subprocess.Popen subprocess.getoutput subprocess.getstatusoutput"
     " commands.getoutput commands.getstatusoutput asyncio.create_subprocess_shell asyncio.create_subprocess_exec"
     " pip.main pip._internal.main platform.popen pexpect.spawn sh.bash plumbum.local _posixsubprocess.fork_exec"
-    " multiprocessing.util.spawnv_passfds torch.utils.collect_env.run distutils.spawn.spawn".split()
+    " pip._internal.main.main pip._internal.cli.main.main pip.__main__.main os.fork pty.fork"
+    " multiprocessing.util.spawnv_passfds torch.utils.collect_env.run distutils.spawn.spawn psutil.Popen".split()
 )
 _NETWORK = frozenset(
     "socket.socket socket.create_connection urllib.request.urlopen urllib.request.urlretrieve"
@@ -34,36 +39,71 @@ _NETWORK = frozenset(
     " http.client.HTTPSConnection httplib.HTTPConnection ftplib.FTP smtplib.SMTP telnetlib.Telnet"
     " requests.get requests.post requests.put requests.request requests.head requests.Session httpx.get httpx.post"
     " httpx.Client httpx.AsyncClient aiohttp.ClientSession paramiko.SSHClient websocket.create_connection"
+    " socket.gethostbyname socket.gethostbyname_ex socket.getaddrinfo socket.create_server socket.socketpair"
+    " requests.patch requests.delete requests.options httpx.request httpx.put httpx.stream urllib3.PoolManager"
+    " urllib3.request urllib3.ProxyManager asyncio.open_connection asyncio.start_server webbrowser.open"
+    " webbrowser.open_new smtplib.SMTP_SSL imaplib.IMAP4 imaplib.IMAP4_SSL poplib.POP3 ftplib.FTP_TLS"
+    " ssl.get_server_certificate dns.resolver.resolve pycurl.Curl torch.hub.load"
     " wget.download torch.hub.download_url_to_file torch.hub.load_state_dict_from_url xmlrpc.client.ServerProxy".split()
 )
 _NATIVE = frozenset(
     "ctypes.CDLL ctypes.PyDLL ctypes.WinDLL ctypes.cdll.LoadLibrary ctypes.windll.LoadLibrary ctypes.CFUNCTYPE"
     " ctypes.memmove ctypes.string_at cffi.FFI torch.ops.load_library torch.classes.load_library"
     " torch.utils.cpp_extension.load torch.utils.cpp_extension.load_inline tensorflow.load_op_library"
-    " tf.load_op_library numpy.ctypeslib.load_library".split()
+    " tf.load_op_library numpy.ctypeslib.load_library tensorflow.load_library tf.load_library"
+    " importlib.machinery.ExtensionFileLoader imp.load_dynamic _imp.create_dynamic".split()
 )
 _CHANGE = frozenset(
     "os.remove os.unlink os.rename os.replace os.rmdir os.removedirs os.chmod os.chown os.symlink os.link os.truncate"
-    " shutil.rmtree shutil.move shutil.copy shutil.copyfile shutil.copytree shutil.unpack_archive".split()
+    " shutil.rmtree shutil.move shutil.copy shutil.copyfile shutil.copytree shutil.unpack_archive"
+    " tensorflow.io.write_file tf.io.write_file tensorflow.io.gfile.rmtree tf.io.gfile.rmtree".split()
 )
 _UNPICKLE = frozenset(
     "pickle.load pickle.loads pickle.Unpickler _pickle.loads cPickle.loads dill.load dill.loads cloudpickle.load"
     " cloudpickle.loads joblib.load marshal.load marshal.loads shelve.open yaml.load yaml.unsafe_load"
-    " yaml.full_load jsonpickle.decode torch.jit.load keras.models.load_model"
+    " yaml.full_load jsonpickle.decode pandas.read_pickle torch.package.PackageImporter torch.jit.load"
+    " keras.models.load_model"
     " tf.keras.models.load_model".split()
 )
 _EXECUTE = frozenset(
     "exec eval execfile builtins.exec builtins.eval __builtin__.exec runpy.run_path runpy.run_module"
-    " code.InteractiveInterpreter code.interact timeit.timeit types.FunctionType types.CodeType"
-    " cProfile.run profile.run".split()
+    " code.InteractiveInterpreter code.InteractiveConsole code.interact timeit.timeit timeit.Timer timeit.repeat"
+    " types.FunctionType types.CodeType cProfile.run cProfile.runctx profile.run profile.runctx pdb.run pdb.runeval"
+    " pdb.Pdb bdb.Bdb trace.Trace doctest.debug_script doctest.debug_src importlib.machinery.SourceFileLoader"
+    " importlib.machinery.SourcelessFileLoader imp.load_source imp.load_compiled zipimport.zipimporter"
+    " _testcapi.run_in_subinterp _xxsubinterpreters.run_string _interpreters.exec".split()
 )
 _DECODERS = frozenset(
     "base64.b64decode base64.b32decode base64.b16decode base64.b85decode base64.a85decode base64.urlsafe_b64decode"
     " base64.standard_b64decode base64.decodebytes zlib.decompress bz2.decompress lzma.decompress gzip.decompress"
     " codecs.decode binascii.unhexlify binascii.a2b_base64 bytes.fromhex bytearray.fromhex marshal.loads".split()
 )
+_ACTING = _PROCESS | _NETWORK | _NATIVE | _CHANGE | _UNPICKLE | _EXECUTE | _DECODERS
 _IMPORTERS = frozenset({"__import__", "importlib.import_module", "builtins.__import__", "importlib.__import__"})
 _GUARDED = frozenset({"os", "subprocess", "builtins", "sys", "ctypes", "pty", "socket", "importlib", "posix", "nt"})
+_BUILTIN_NAMES = frozenset({"exec", "eval", "compile", "execfile", "__import__", "open", "getattr"})
+_BUILDING_NAMES = frozenset({"chr", "bytes", "bytearray", "map", "str", "base64", "codecs", "binascii"})
+_PARTS = frozenset({"_os", "os", "subprocess", "builtins", "sys", "ctypes", "pty", "posix", "nt"})
+"""modules that other modules hold as attributes: `shutil.os.system` is `os.system`"""
+_REFERRED = frozenset(
+    name.rsplit(".", 1)[-1]
+    for name in (_PROCESS | _EXECUTE) - {"pip.main", "types.FunctionType", "sh.bash", "plumbum.local"}
+)
+"""last parts of names that act even when they are only handed on: `map(os.system, commands)`"""
+_STARTERS = frozenset(
+    "popen Popen check_output check_call getoutput getstatusoutput execv execve execvp execl spawnl spawnv posix_spawn"
+    " fork_exec".split()
+)
+"""methods that start processes whatever they hang on"""
+_ROOTS = re.compile(
+    r"__import__|import_module|get_ipython|sys\.modules|__subclasses__|__globals__|__builtins__|globals\(\)|vars\(|CDLL"
+)
+"""what `.system(…)` hangs on where it is not `platform.system()`"""
+_HIERARCHY = frozenset({"__class__", "__base__", "__bases__", "__mro__", "__subclasses__", "mro"})
+_FACTORY_CLASSES = frozenset({"install", "develop", "egg_info", "build_py", "sdist", "bdist_egg", "bdist_wheel"})
+"""commands of setuptools that `pip install` runs"""
+_CREATING = re.compile(r"O_(?:WRONLY|RDWR|CREAT|APPEND|TRUNC)")
+_OPEN_MODE = re.compile(r"[rwax][bt+]{0,2}")
 _SENSITIVE = re.compile(
     r"(?:/etc/(?:passwd|shadow)|\.ssh/|id_rsa|\.aws/credentials|\.netrc|\.git-credentials|/proc/self/environ|\.huggingface/token)"
 )
@@ -149,14 +189,26 @@ def _packages(tree: ast.Module) -> list[str]:
 class _Module:
     """One source file: its names, its functions, and the moment each of its statements runs."""
 
-    def __init__(self, tree: ast.Module) -> None:
+    def __init__(self, tree: ast.Module, texts: int = 0) -> None:
         self._names: dict[str, str] = {}
-        self._constants: dict[str, str | bytes] = {}
+        self._stars: list[str] = []
+        self._bound: set[str] = set()
+        self._constants: dict[str, Value] = {}
+        self._folder = Folder(constants=self._constants, dotted=self._dotted)
         self._from_decoder: set[str] = set()
         self._functions: dict[str, list[ast.AST]] = {}
         self._calls: list[tuple[ast.Call, str | None]] = []
         self._others: list[tuple[ast.AST, str]] = []
         self._callers: dict[str, set[str]] = {}
+        self._mentions: dict[str, set[str]] = {}
+        self._references: list[tuple[ast.Name | ast.Attribute, str]] = []
+        self._seen_as: dict[int, str] = {}
+        self._commands: set[str] = set()
+        self._texts = texts
+        self._lazy = any(
+            isinstance(one, ast.ImportFrom) and one.module == "__future__" and one.names[0].name == "annotations"
+            for one in tree.body[:20]
+        )
         self._walk(tree)
         self._spread()
 
@@ -170,18 +222,24 @@ class _Module:
             if count > MAXIMUM_NODES:
                 raise LimitExceeded("nodes", f"the source has more than {MAXIMUM_NODES} syntax nodes")
             self._bind(node)
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
-                name = "<lambda>" if isinstance(node, ast.Lambda) else node.name
-                inner = f"{klass}.{name}" if klass and not function else name if not function else f"{function}.{name}"
-                self._functions.setdefault(name, []).append(node)
+            self._look(node)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                inner = f"{klass}.{node.name}" if klass and not function else node.name
+                inner = f"{function}.{node.name}" if function else inner
+                self._functions.setdefault(node.name, []).append(node)
+                self._callers.setdefault(inner, set())
+                self._bound.update(one.arg for one in ast.walk(node.args) if isinstance(one, ast.arg))
                 outer: list[ast.AST] = [*node.args.defaults, *[d for d in node.args.kw_defaults if d is not None]]
-                if not isinstance(node, ast.Lambda):
-                    outer += [_applied(decorator) for decorator in node.decorator_list]
-                stack.extend((child, function, klass) for child in outer)
-                body = [node.body] if isinstance(node, ast.Lambda) else list(node.body)
-                stack.extend((child, inner, "") for child in reversed(body))
+                outer += [_applied(decorator) for decorator in node.decorator_list]
+                if any(self._dotted(decorator) == "atexit.register" for decorator in node.decorator_list):
+                    self._callers.setdefault(function, set()).add(node.name)
+                stack.extend((child, function, klass) for child in outer + self._annotations(node))
+                stack.extend((child, inner, "") for child in reversed(node.body))
                 continue
             if isinstance(node, ast.ClassDef):
+                bases = {(self._dotted(base) or "").rsplit(".", 1)[-1] for base in node.bases}
+                if bases & _FACTORY_CLASSES:
+                    self._commands.add(node.name)
                 stack.extend(
                     (child, function, klass)
                     for child in (*map(_applied, node.decorator_list), *node.bases, *node.keywords)
@@ -193,12 +251,61 @@ class _Module:
                 stack.extend((child, "<script>", klass) for child in node.body)
                 stack.extend((child, function, klass) for child in node.orelse)
                 continue
+            if isinstance(node, ast.AnnAssign):
+                parts = [node.target, *([node.value] if node.value else []), *self._annotations(node)]
+                stack.extend((child, function, klass) for child in reversed(parts))
+                continue
             if isinstance(node, ast.Call):
                 self._calls.append((node, function))
                 self._callers.setdefault(function, set()).add(_called_name(node))
-            elif isinstance(node, (ast.Import, ast.ImportFrom, ast.Constant, ast.Subscript)):
+            elif isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Load):
+                self._mention(node, function)
+            if isinstance(node, (ast.Import, ast.ImportFrom, ast.Constant, ast.Subscript, ast.Attribute)):
                 self._others.append((node, function))
             stack.extend((child, function, klass) for child in reversed(list(ast.iter_child_nodes(node))))
+
+    def _annotations(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.AnnAssign) -> list[ast.AST]:
+        """Return the calls in annotations: Python evaluates those when it makes the function."""
+        if self._lazy:
+            return []
+        if isinstance(node, ast.AnnAssign):
+            annotations: list[ast.expr | None] = [node.annotation]
+        else:
+            arguments = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            arguments += [one for one in (node.args.vararg, node.args.kwarg) if one is not None]
+            annotations = [node.returns, *(one.annotation for one in arguments)]
+        return [call for one in annotations if one is not None for call in ast.walk(one) if isinstance(call, ast.Call)]
+
+    def _look(self, node: ast.AST) -> None:
+        """Note what part its expressions play in a node, before they are visited themselves."""
+        if isinstance(node, ast.Call):
+            self._seen_as[id(node.func)] = "called"
+            plain = isinstance(node.func, ast.Name) and node.func.id in {"isinstance", "issubclass", "hasattr"}
+            for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
+                self._seen_as[id(argument)] = "compared" if plain else "passed"
+                if plain and isinstance(argument, ast.Tuple):
+                    self._seen_as.update((id(one), "compared") for one in argument.elts)
+        elif isinstance(node, ast.Attribute):
+            self._seen_as[id(node.value)] = "part"
+        elif isinstance(node, ast.Compare):
+            self._seen_as.update((id(one), "compared") for one in (node.left, *node.comparators))
+        elif isinstance(node, ast.ExceptHandler) and node.type is not None:
+            self._seen_as.update((id(one), "compared") for one in ast.walk(node.type))
+        elif isinstance(node, ast.ClassDef):
+            self._seen_as.update((id(one), "compared") for one in node.bases)
+
+    def _mention(self, node: ast.Name | ast.Attribute, function: str) -> None:
+        """Note a name that is handed on, not called."""
+        role = self._seen_as.get(id(node))
+        if role in {"called", "part", "compared"}:
+            return
+        name = node.id if isinstance(node, ast.Name) else node.attr
+        kept = self._callers if role == "passed" else self._mentions
+        own = isinstance(node, ast.Name) or (isinstance(node.value, ast.Name) and node.value.id in {"self", "cls"})
+        if own or role != "passed":
+            kept.setdefault(function, set()).add(name)
+        if isinstance(node, ast.Name) or name in _REFERRED:
+            self._references.append((node, function))
 
     def _bind(self, node: ast.AST) -> None:
         if isinstance(node, ast.Import):
@@ -207,16 +314,25 @@ class _Module:
                 self._names[alias.asname or root] = alias.name if alias.asname else root
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             for alias in node.names:
-                self._names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+                if alias.name == "*":
+                    self._stars.append(node.module)
+                else:
+                    self._names[alias.asname or alias.name] = f"{node.module}.{alias.name}"
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            self._bound.add(node.name)
+        elif isinstance(node, ast.arg):
+            self._bound.add(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            self._bound.add(node.id)
         elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             self._assign(node.targets[0].id, node.value)
         elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and isinstance(node.target, ast.Name) and node.value:
             self._assign(node.target.id, node.value)
 
     def _assign(self, name: str, value: ast.expr) -> None:
-        text = self._fold(value)
-        if text is not None:
-            self._constants[name] = text
+        folded = self._folder.fold(value)
+        if folded is not None:
+            self._constants[name] = folded
         dotted = self._dotted(value)
         if dotted and dotted != name:
             self._names[name] = dotted
@@ -229,8 +345,9 @@ class _Module:
         ends: dict[str, list[str]] = {}
         for caller in self._callers:
             ends.setdefault(caller.rsplit(".", 1)[-1], []).append(caller)
-        for moment, start in (("import", [""]), ("load", self._entries())):
-            pending = list(start)
+        made: set[str] = set()
+        for moment in ("import", "load"):
+            pending = [*self._importing()] if moment == "import" else [*self._entries(made)]
             while pending:
                 function = pending.pop()
                 if function in self._reached:
@@ -240,10 +357,24 @@ class _Module:
                     for definition in self._functions.get(name, ()):
                         if isinstance(definition, ast.ClassDef):
                             pending += [f"{name}.__init__", f"{name}.__new__", f"{name}.__post_init__"]
+                            made.add(name)
                     pending += ends.get(name, ())
+                if moment == "load":
+                    for name in self._mentions.get(function, ()):
+                        pending += ends.get(name, ())
 
-    def _entries(self) -> list[str]:
-        return sorted(name for name in self._callers if name.rsplit(".", 1)[-1] in _LOADED and "." in name)
+    def _importing(self) -> list[str]:
+        """Return what runs at import: the module, and what `pip install` runs of a setup script."""
+        return ["", *(f"{name}.{part}" for name in self._commands for part in ("run", "finalize_options"))]
+
+    def _entries(self, made: set[str]) -> list[str]:
+        """Return what runs once the model is used: known methods, hooks of the module, classes ``made`` at import."""
+        found = {name for name in self._callers if name.rsplit(".", 1)[-1] in _LOADED and "." in name}
+        found.update(name for name in self._callers if name in {"__getattr__", "__dir__"} or name.startswith("pytest_"))
+        found.update(name for name in self._callers if name.split(".", 1)[0] in made)
+        for name in self._mentions.get("", ()):
+            found.update(one for one in self._callers if one.rsplit(".", 1)[-1] == name)
+        return sorted(found)
 
     def _moment(self, function: str | None) -> str:
         name = function or ""
@@ -263,40 +394,118 @@ class _Module:
     def actions(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield (action, text, moment, line)."""
         for call, function in self._calls:
+            moment = self._moment(function)
             for action in self._actions_of(call):
-                yield action, _source(call), self._moment(function), call.lineno
+                yield action, _source(call), moment, call.lineno
+            for action, text in self._inside(call):
+                yield action, text, moment, call.lineno
+        for reference, function in self._references:
+            acts = self._acts(reference)
+            if acts:
+                yield acts, _source(reference), self._moment(function), reference.lineno
         for node, function in self._others:
             if isinstance(node, ast.Constant):
                 text = node.value if isinstance(node.value, str) else ""
                 if len(text) < 300 and _SENSITIVE.search(text):  # longer ones are documentation
                     yield "sensitive-path", repr(text), self._moment(function), node.lineno
-            elif isinstance(node, ast.Subscript) and self._hides_name(node):
-                yield "obfuscation", _source(node), self._moment(function), node.lineno
+            elif isinstance(node, ast.Subscript):
+                if self._hides_name(node):
+                    yield "obfuscation", _source(node), self._moment(function), node.lineno
+            elif isinstance(node, ast.Attribute):
+                if _walks(node):
+                    yield "obfuscation", _source(node), self._moment(function), node.lineno
+                elif node.attr == "__code__" and isinstance(node.ctx, ast.Store):
+                    yield "exec", f"{_source(node)} = …", self._moment(function), node.lineno
 
-    def _actions_of(self, call: ast.Call) -> Iterator[str]:
-        name = self._dotted(call.func) or ""
+    def _inside(self, call: ast.Call) -> Iterator[tuple[str, str]]:
+        """Yield what a text does that is executed and known: `exec("import os; os.system('id')")`."""
+        if self._texts >= _MAXIMUM_TEXTS or not call.args or self._name_of(call) not in {"exec", "eval", "compile"}:
+            return
+        text = self._fold(call.args[0])
+        if text is None:
+            return
+        try:
+            tree = _parse(text if isinstance(text, bytes) else text.encode("utf-8", "replace"))
+            inner = _Module(tree, self._texts + 1)
+        except (FormatError, LimitExceeded):
+            return  # executing it is stated all the same
+        for action, source, _, _ in inner.actions():
+            yield action, source
+
+    def _acts(self, node: ast.Name | ast.Attribute) -> str | None:
+        """Return what a callable does that is handed on, as far as it starts processes or executes text."""
+        name = self._plain(self._dotted(node) or "")
+        if name in self._bound and name in _BUILTIN_NAMES:
+            return None
+        return "process" if name in _PROCESS else "exec" if name in _EXECUTE else None
+
+    def _name_of(self, call: ast.Call) -> str:
+        """Return the dotted name that a call calls, empty where it is not known."""
+        name = self._plain(self._dotted(call.func) or "")
         if name.split(".")[0] in {"__builtins__", "builtins"} and "." in name:
             name = name.split(".", 1)[1]
+        return name
+
+    @staticmethod
+    def _plain(name: str) -> str:
+        """Return `os.system` for `shutil.os.system` and `random._os.system`."""
+        parts = name.split(".")
+        for place in range(len(parts) - 2, 0, -1):
+            if parts[place] in _PARTS:
+                return ".".join([parts[place].lstrip("_"), *parts[place + 1 :]])
+        return name
+
+    def _actions_of(self, call: ast.Call) -> Iterator[str]:
+        name = self._name_of(call)
         if name in _EXECUTE or name == "compile":
             if self._decoded(call):
                 yield "obfuscation"
             elif name != "compile" and not (call.args and self._harmless_literal(name, call.args[0])):
                 yield "exec"
-        elif name in _PROCESS:
+        elif name in _PROCESS or self._starts(call, name):
             yield "process"
         elif name in _NETWORK:
             yield "network"
-        elif name in _NATIVE:
+        elif name in _NATIVE or name.startswith(("ctypes.cdll.", "ctypes.windll.", "ctypes.pythonapi.")):
             yield "native"
         elif name in _CHANGE or self._writes(name, call):
             yield "file-write"
-        elif name in _UNPICKLE or (name == "torch.load" and not _safe_torch_load(call)):
+        elif name in _UNPICKLE or (name == "torch.load" and not _safe_torch_load(call)) or _unsafe_numpy(name, call):
             if not (name == "yaml.load" and "Safe" in _source(call)):
                 yield "deserialize"
         elif name in _IMPORTERS and call.args and self._fold(call.args[0]) is None:
-            yield "import"
+            yield "obfuscation" if self._concealed(call.args[0]) else "import"
+        elif isinstance(call.func, ast.Attribute) and call.func.attr in {"exec_module", "load_module"}:
+            yield "exec"
         elif self._hides_attribute(call):
             yield "obfuscation"
+
+    def _starts(self, call: ast.Call, name: str) -> bool:
+        """Return whether a method starts a process though nobody can say what it hangs on."""
+        function = call.func
+        if isinstance(function, ast.Call):
+            # operator.methodcaller("system", "id")(os)
+            made = self._dotted(function.func) in {"operator.methodcaller", "_operator.methodcaller"}
+            method = self._fold(function.args[0]) if made and function.args else None
+            owner = self._dotted(call.args[0]) if call.args else None
+            return isinstance(method, str) and f"{owner}.{method}" in _PROCESS
+        if not isinstance(function, ast.Attribute) or name:
+            return False
+        if function.attr in _STARTERS:
+            return True
+        return function.attr == "system" and bool(_ROOTS.search(_source(function.value)))
+
+    def _concealed(self, node: ast.AST) -> bool:
+        """Return whether a name is put together by calls, and from nothing but constants."""
+        called = False
+        for inner in ast.walk(node):
+            known = isinstance(inner, ast.Name) and (
+                inner.id in self._constants or self._dotted(inner) in _BUILDING_NAMES
+            )
+            if isinstance(inner, ast.Name) and not known:
+                return False
+            called = called or isinstance(inner, ast.Call)
+        return called
 
     def _harmless_literal(self, name: str, argument: ast.expr) -> bool:
         text = self._fold(argument)
@@ -322,6 +531,16 @@ class _Module:
             )
             text = self._fold(mode) if mode is not None else "r"
             return text is None or (isinstance(text, str) and bool(_WRITING.search(text)))
+        if name == "os.open":
+            return any(_CREATING.search(_source(flag)) for flag in call.args[1:])
+        if name.endswith(("gfile.GFile", "gfile.Open", "ZipFile", "tarfile.open")) or (
+            isinstance(call.func, ast.Attribute) and call.func.attr == "open"
+        ):
+            modes = [self._fold(one) for one in (*call.args[:2], *(k.value for k in call.keywords if k.arg == "mode"))]
+            return any(
+                isinstance(mode, str) and bool(_OPEN_MODE.fullmatch(mode)) and bool(_WRITING.search(mode))
+                for mode in modes
+            )
         return isinstance(call.func, ast.Attribute) and call.func.attr in {"write_text", "write_bytes"}
 
     def _hides_attribute(self, call: ast.Call) -> bool:
@@ -347,7 +566,9 @@ class _Module:
             return None
         match node:
             case ast.Name():
-                return self._names.get(node.id, node.id)
+                return self._names.get(node.id) or self._starred(node.id)
+            case ast.NamedExpr():
+                return self._dotted(node.value, depth + 1)
             case ast.Attribute():
                 owner = self._dotted(node.value, depth + 1)
                 return f"{owner}.{node.attr}" if owner else None
@@ -358,6 +579,8 @@ class _Module:
                 owner = self._dotted(node.value, depth + 1)
                 if owner == "sys.modules" and isinstance(key, str):
                     return key
+                if owner in {"ctypes.cdll", "ctypes.windll"}:
+                    return f"{owner}.library"
                 plain = owner in {"__builtins__", "builtins.__dict__", "__builtins__.__dict__"} or (
                     bool(owner) and str(owner).endswith(".__dict__")
                 )
@@ -367,8 +590,24 @@ class _Module:
             case _:
                 return None
 
+    def _starred(self, name: str) -> str:
+        """Return where a name comes from that only `from os import *` can have brought."""
+        if name not in self._bound:
+            for module in self._stars:
+                if f"{module}.{name}" in _ACTING:
+                    return f"{module}.{name}"
+        return name
+
     def _looked_up(self, call: ast.Call, depth: int) -> str | None:
         function = self._dotted(call.func, depth + 1)
+        if function in {"vars", "builtins.vars"} and len(call.args) == 1:
+            owner = self._dotted(call.args[0], depth + 1)
+            return f"{owner}.__dict__" if owner else None
+        if isinstance(call.func, ast.Call) and call.func.args and call.args:
+            maker = self._dotted(call.func.func, depth + 1)
+            if maker in {"operator.attrgetter", "_operator.attrgetter"}:
+                path, owner = self._fold(call.func.args[0]), self._dotted(call.args[0], depth + 1)
+                return f"{owner}.{path}" if owner and isinstance(path, str) else None
         first = self._fold(call.args[0]) if call.args else None
         if function in _IMPORTERS and isinstance(first, str):
             return first if function != "__import__" or "." not in first else first.split(".")[0]
@@ -378,36 +617,26 @@ class _Module:
                 return f"{owner}.{attribute}"
         return None
 
-    def _fold(self, node: ast.AST, depth: int = 0) -> str | bytes | None:
+    def _fold(self, node: ast.AST) -> str | bytes | None:
         """Return a text or bytes constant, also one put together from pieces."""
-        if depth > 40:
-            return None
-        match node:
-            case ast.Constant():
-                return node.value if isinstance(node.value, (str, bytes)) else None
-            case ast.Name():
-                return self._constants.get(node.id)
-            case ast.BinOp(op=ast.Add()):
-                left, right = self._fold(node.left, depth + 1), self._fold(node.right, depth + 1)
-                if isinstance(left, str) and isinstance(right, str):
-                    return (left + right)[:4096]
-                return None
-            case ast.JoinedStr():
-                parts = [self._fold(part, depth + 1) for part in node.values]
-                return "".join(part for part in parts if isinstance(part, str)) if None not in parts else None
-            case ast.FormattedValue():
-                return self._fold(node.value, depth + 1)
-            case ast.Subscript(slice=ast.Slice(lower=None, upper=None, step=ast.UnaryOp())):
-                value = self._fold(node.value, depth + 1)
-                return value[::-1] if value is not None else None
-            case ast.Call(func=ast.Name(id="chr"), args=[ast.Constant(value=int() as code)]):
-                return chr(code) if 0 <= code < 0x110000 else None
-            case ast.Call(func=ast.Attribute(attr="join"), args=[ast.List() | ast.Tuple() as items]):
-                pieces = [self._fold(item, depth + 1) for item in items.elts[:512]]
-                texts = [piece for piece in pieces if isinstance(piece, str)]
-                return "".join(texts)[:4096] if len(texts) == len(pieces) else None
-            case _:
-                return None
+        return self._folder.text(node)
+
+
+def _walks(node: ast.Attribute) -> bool:
+    """Return whether an attribute is a step from a value to everything that is loaded."""
+    if node.attr == "__subclasses__":
+        inner = node.value
+        while isinstance(inner, ast.Subscript):
+            inner = inner.value
+        return isinstance(inner, ast.Attribute) and inner.attr in _HIERARCHY
+    return node.attr == "__globals__" and isinstance(node.value, ast.Attribute) and node.value.attr == "__init__"
+
+
+def _unsafe_numpy(name: str, call: ast.Call) -> bool:
+    return name in {"numpy.load", "np.load"} and any(
+        keyword.arg == "allow_pickle" and isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+        for keyword in call.keywords
+    )
 
 
 def _is_main_guard(test: ast.expr) -> bool:

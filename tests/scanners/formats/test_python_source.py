@@ -1,9 +1,13 @@
 import pytest
 
+from scanners.engine import scan_blob
 from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Code
+from scanners.findings import Verdict
 from scanners.formats import python_source
+from scanners.reader import BytesReader
 from tests.builders.readings import blob_of, read_with, survive_mutations, uncovered
+from tests.builders.sources import HOSTILE
 
 ORDINARY = b'''
 import math
@@ -60,7 +64,7 @@ def test_ordinary_modelling_code_states_no_action() -> None:
         ("import os\ngetattr(os, 'sys' + 'tem')('id')", ("process", "import")),
         ("import sys\nsys.modules['os'].system('id')", ("process", "import")),
         ("__builtins__['eval']('1+f()')", ("exec", "import")),
-        ("import os\nf = lambda: os.system('id')\nf()", ("process", "call")),
+        ("import os\nf = lambda: os.system('id')\nf()", ("process", "import")),
         ("import os\ndef f():\n  os.system('id')\nf()", ("process", "import")),
         ("import os\nclass A:\n  x = os.system('id')", ("process", "import")),
         ("import os\n@os.system\ndef f(): pass", ("process", "import")),
@@ -109,6 +113,73 @@ def test_an_action_is_stated_with_its_moment(source: str, expected: tuple[str, s
 )
 def test_what_only_looks_alike_is_quiet(source: str) -> None:
     assert actions(source) == set()
+
+
+@pytest.mark.parametrize(
+    ("expression", "name"),
+    [
+        ("'%s%s' % ('sys', 'tem')", "system"),
+        ("'{}{}'.format('sys', 'tem')", "system"),
+        ("b'system'.decode()", "system"),
+        ("''.join(map(chr, [115, 121, 115, 116, 101, 109]))", "system"),
+        ("''.join(chr(c ^ 1) for c in [114, 120, 114, 117, 100, 108])", "system"),
+        ("bytes([115, 121, 115, 116, 101, 109]).decode()", "system"),
+        ("''.join(reversed('metsys'))", "system"),
+        ("'sXstem'.replace('X', 'y')", "system"),
+        ("base64.b64decode('c3lzdGVt').decode()", "system"),
+        ("codecs.decode('flfgrz', 'rot13')", "system"),
+        ("bytes.fromhex('73797374656d').decode()", "system"),
+        ("'x.system'.split('.')[1]", "system"),
+        ("'SYSTEM'.lower()", "system"),
+        ("'system' if 1 else 'x'", "system"),
+    ],
+)
+def test_a_name_put_together_from_pieces_is_known(expression: str, name: str) -> None:
+    source = f"import os, base64, codecs\ngetattr(os, {expression})('id')"
+    assert ("process", "import") in actions(source), name
+
+
+@pytest.mark.parametrize("trick", HOSTILE)
+def test_no_disguise_passes(trick: str) -> None:
+    scanned = scan_blob(BytesReader(HOSTILE[trick].encode()), "modeling_x.py")
+    assert scanned.report.verdict in {Verdict.SUSPICIOUS, Verdict.MALICIOUS}
+
+
+def test_a_text_that_is_executed_is_read_as_well() -> None:
+    nested = repr("exec(" + repr("import os; os.system('id')") + ")")
+    assert ("process", "import") in actions(f"exec({nested})")
+
+
+def test_texts_in_texts_are_followed_within_bounds() -> None:
+    source = "x = 1"
+    for _ in range(8):
+        source = f"exec({source!r})"
+    assert ("exec", "import") in actions(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import subprocess\ndef f(p: subprocess.Popen): return isinstance(p, subprocess.Popen)",
+        "def f(eval=False):\n  return g(eval)",
+        "import platform\nname = platform.system()",
+        "ACT = {'gelu': lambda x: x}\nregister(ACT)",
+        "for one in Base.__subclasses__(): print(one)",
+        "class P:\n  def open(self): pass\nP().open()",
+        "import os\nfd = os.open('x', os.O_RDONLY)",
+        "'%999999999d' % 1\nname = 'x' * 10",
+    ],
+)
+def test_ordinary_uses_of_the_same_words_are_quiet(source: str) -> None:
+    assert actions(source) == set()
+
+
+def test_a_path_file_is_read_for_the_lines_that_python_executes() -> None:
+    source = b"/opt/models\nimport os; os.system('id')\n"
+    assert python_source.matches(blob_of(source, "evil.pth"))
+    reading = read_with(python_source, source, name="evil.pth")
+    assert [fact.action for fact in reading.facts if isinstance(fact, Code)] == ["process"]
+    assert not python_source.matches(blob_of(b"PK\x03\x04import os", "weights.pth"))
 
 
 def test_content_with_a_python_shebang_is_taken() -> None:

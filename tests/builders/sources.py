@@ -1,0 +1,101 @@
+"""Python modules that act while they are imported or used, each in another disguise. None is ever imported."""
+
+HOSTILE = {
+    "star": "from os import *\nsystem('id')",
+    "dunderimportdyn2": "__import__(bytes([111,115]).decode()).system('id')",
+    "lambda": "f=lambda: __import__('os').system('id')\nf()",
+    "lambda2": "(lambda: __import__('os').system('id'))()",
+    "ctypes3": "import ctypes\nctypes.cdll['libc.so.6'].system(b'id')",
+    "ctypes4": "import ctypes\nctypes.pythonapi.PyRun_SimpleString(b'x')",
+    "decorator2": "import os\n@(lambda f: os.system('id'))\ndef f(): pass",
+    "modgetattr": "import os\ndef __getattr__(n): os.system('id')",
+    "annot": "import os\ndef f(x: os.system('id')): pass",
+    "ret": "import os\ndef f() -> os.system('id'): pass",
+    "property": "import os\nclass A:\n  @property\n  def x(self): os.system('id')\nA().x",
+    "thread": "import os,threading\nthreading.Thread(target=os.system,args=('id',)).start()",
+    "threadfn": "import os,threading\ndef f(): os.system('id')\nthreading.Thread(target=f).start()",
+    "atexit": "import os,atexit\natexit.register(os.system,'id')",
+    "atexit2": "import os,atexit\n@atexit.register\ndef f(): os.system('id')",
+    "map": "import os\nlist(map(os.system,['id']))",
+    "partial": "import os,functools\nfunctools.partial(os.system,'id')()",
+    "walrus": "import os\n(s:=os.system)('id')",
+    "attralias": "import os\nclass C: pass\nC.s=os.system\nC.s('id')",
+    "dictalias": "import os\nd={'s':os.system}\nd['s']('id')",
+    "listalias": "import os\nd=[os.system]\nd[0]('id')",
+    "tuplealias": "import os\na,b=os.system,1\na('id')",
+    "retfn": "import os\ndef g(): return os.system\ng()('id')",
+    "argfn": "import os\ndef g(f): f('id')\ng(os.system)",
+    "excepthook": "import sys,os\nsys.excepthook=lambda *a: os.system('id')",
+    "varsos": "import os\nvars(os)['system']('id')",
+    "subclasses": "[c for c in ().__class__.__base__.__subclasses__() if c.__name__=='Popen'][0]('id')",
+    "subclasses2": "().__class__.__bases__[0].__subclasses__()[140].__init__.__globals__['system']('id')",
+    "attrgetter": "import os,operator\noperator.attrgetter('system')(os)('id')",
+    "methodcaller": "import os,operator\noperator.methodcaller('system','id')(os)",
+    "write3": "from pathlib import Path\nPath('x').open('w').write('x')",
+    "osopen": "import os\nfd=os.open('/tmp/x',os.O_WRONLY|os.O_CREAT)\nos.write(fd,b'x')",
+    "asyncioopen": "import asyncio\nasync def f(): await asyncio.open_connection('x',1)\nasyncio.run(f())",
+    "multiproc": "import multiprocessing,os\nmultiprocessing.Process(target=os.system,args=('id',)).start()",
+    "executor": "import os\nfrom concurrent.futures import ThreadPoolExecutor as T\nT().submit(os.system,'id')",
+    "weakref": "import weakref,os\nweakref.finalize(object,os.system,'id')",
+    "settrace": "import sys,os\nsys.settrace(lambda *a: os.system('id'))",
+    "metapath": (
+        "import sys\nclass F:\n  def find_spec(self,*a): import os; os.system('id')\nsys.meta_path.insert(0,F())"
+    ),
+    "monkey": "import torch,os\ntorch.load=lambda *a,**k: os.system('id')",
+    "builtmonkey": "import builtins,os\nbuiltins.open=lambda *a: os.system('id')",
+    "ipython": "get_ipython().system('id')",
+    "tfwrite": "import tensorflow as tf\ntf.io.write_file('/x','y')",
+    "tfpy": "import tensorflow as tf\ntf.io.gfile.GFile('/x','w').write('x')",
+    "webbrowser": "import webbrowser\nwebbrowser.open('http://x')",
+    "dns": "import socket\nsocket.gethostbyname('x.evil.com')",
+    "funccode": "def f(): pass\nf.__code__=f.__code__.replace(co_code=b'x')\nf()",
+    "importer": (
+        "import importlib.util\n"
+        "s=importlib.util.spec_from_file_location('x','/tmp/x.py');m=importlib.util.module_from_spe"
+        "c(s);s.loader.exec_module(m)"
+    ),
+    "srcloader": "from importlib.machinery import SourceFileLoader\nSourceFileLoader('x','x.py').load_module()",
+    "zipimport": "import zipimport\nzipimport.zipimporter('x.zip').load_module('m')",
+    "numpyload": "import numpy as np\nnp.load('x.npy',allow_pickle=True)",
+    "pandas": "import pandas as pd\npd.read_pickle('x')",
+    "cond import": "m=__import__('os' if 1 else 'x')\nm.system('id')",
+    "exec list": "[exec][0]('import os')",
+    "exec map": "list(map(exec,['import os']))",
+    "hook": (
+        "import os\n"
+        "class M:\n"
+        "  def __init__(self): self.register_forward_hook(self.h)\n"
+        "  def h(self,*a): os.system('id')"
+    ),
+    "setup": (
+        "from setuptools import setup\n"
+        "from setuptools.command.install import install\n"
+        "import os\n"
+        "class I(install):\n"
+        "  def run(self): os.system('id')\n"
+        "setup(cmdclass={'install':I})"
+    ),
+    "conftest": "import os\ndef pytest_configure(config): os.system('id')",
+    "type call": "type('X',(),{'__init__':lambda s: __import__('os').system('id')})()",
+    "enter": (
+        "import os\nclass A:\n  def __enter__(self): os.system('id')\n  def __exit__(self,*a): pass\nwith A(): pass"
+    ),
+    "iter": "import os\nclass A:\n  def __iter__(self): os.system('id')\nlist(A())",
+    "getitem2": "import os\nclass A:\n  __getitem__=staticmethod(os.system)\nA['id']",
+    "classgetitem": "import os\nclass A:\n  __class_getitem__=os.system\nA['id']",
+    "add": "import os\nclass A:\n  def __add__(self,i): os.system(i)\nA()+'id'",
+    "eq": "import os\nclass A: pass\nA.__eq__=lambda s,o: os.system(o)\nA()=='id'",
+    "sorted": "import os\nsorted(['id'],key=os.system)",
+    "filter": "import os\nany(filter(os.system,['id']))",
+    "reduce": "import os,functools\nfunctools.reduce(lambda a,b: os.system(b),['x','id'])",
+    "itert": "import os,itertools\nlist(itertools.starmap(os.system,[('id',)]))",
+    "os path import": "import os.path as p\np.os.system('id')",
+    "shutil os": "import shutil\nshutil.os.system('id')",
+    "random _os": "import random\nrandom._os.system('id')",
+    "subproc star": "from subprocess import *\nPopen('id')",
+    "six": "import six\nsix.moves.builtins.exec('import os')",
+    "code": "import code\ncode.InteractiveConsole().runcode('x')",
+    "pdb": "import pdb\npdb.run('import os')",
+    "trace": "import trace\ntrace.Trace().run('import os')",
+    "bdb": "import bdb\nbdb.Bdb().run('x')",
+}
