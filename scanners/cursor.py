@@ -28,6 +28,11 @@ class Cursor:
         self._block = b""
 
     @property
+    def reader(self) -> Reader:
+        """What is read."""
+        return self._reader
+
+    @property
     def left(self) -> int:
         """Bytes up to the end."""
         return self.end - self.offset

@@ -138,29 +138,34 @@ def _assemble(store: Store, grid: Grid, source: int, origins: list[Origin], scra
         data = read_exactly(descriptor, shift + offset, length, store.name)
         for position in reversed(range(len(grid.filters))):
             if not grid.skips(index, position):
-                data = _unfiltered(store.name, grid, grid.filters[position], data)
+                data = _unfiltered(store.name, grid, index, position, data)
         _place(grid, corner, memoryview(data), scratch, at)
 
 
-def _unfiltered(name: str, grid: Grid, how: Filter, data: bytes) -> bytes:
-    match how:
+def _unfiltered(name: str, grid: Grid, block: int, position: int, data: bytes) -> bytes:
+    """Undo one filter of a block."""
+    from scanners.formats import hdf5_filters  # few sources have blocks
+
+    match grid.filters[position]:
         case Filter.DEFLATE:
+            size = grid.size_after(block, position)
             inflater = zlib.decompressobj()
             try:
-                data = inflater.decompress(data, grid.block_size + 1)
+                data = inflater.decompress(data, size + 1)
             except zlib.error as error:
                 raise ConversionError(f"{name}: its compressed data is damaged ({error})") from error
-            if not inflater.eof or len(data) != grid.block_size:
-                raise ConversionError(f"{name}: a block does not unpack to the {grid.block_size} bytes it should have")
+            if not inflater.eof or len(data) != size:
+                raise ConversionError(f"{name}: a block does not unpack to the {size} bytes it should have")
             return data
         case Filter.SHUFFLE:
-            items = len(data) // grid.itemsize
-            plain = bytearray(data)
-            for byte in range(grid.itemsize):
-                plain[byte :: grid.itemsize] = data[byte * items : (byte + 1) * items]
-            return bytes(plain)
+            return hdf5_filters.unshuffled(data, grid.itemsize)
+        case Filter.FLETCHER32:
+            try:
+                return hdf5_filters.checked(data)
+            except ScanError as error:
+                raise ConversionError(f"{name}: {error}; the file is damaged or was changed") from error
         case _:
-            assert_never(how)
+            assert_never(grid.filters[position])
 
 
 def _place(grid: Grid, corner: tuple[int, ...], block: memoryview, scratch: int, at: int) -> None:

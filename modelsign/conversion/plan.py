@@ -67,6 +67,8 @@ class Filter(Enum):
     """first bytes of all items, then second bytes …"""
     DEFLATE = "deflate"
     """a zlib stream"""
+    FLETCHER32 = "fletcher32"
+    """a checksum of four bytes behind the block"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,11 @@ class Grid:
     def skips(self, block: int, position: int) -> bool:
         """Return whether a block was written without the filter at a position."""
         return bool(self.skipped and self.skipped[block] >> position & 1)
+
+    def size_after(self, block: int, count: int) -> int:
+        """Return the bytes of a block to which the first ``count`` filters were applied, none of which compresses."""
+        sums = (self.filters[one] is Filter.FLETCHER32 and not self.skips(block, one) for one in range(count))
+        return self.block_size + 4 * sum(sums)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,7 +328,7 @@ def _fills(store: Store, grid: Grid) -> bool:
         and len(store.segments) == grid.blocks
         and len(grid.skipped) in {0, len(store.segments)}
         and all(
-            length == block
+            length == grid.size_after(index, len(grid.filters))
             if Filter.DEFLATE not in grid.filters or grid.skips(index, grid.filters.index(Filter.DEFLATE))
             else length <= 2 * block + 4096
             for index, (_, length) in enumerate(store.segments)

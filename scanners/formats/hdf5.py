@@ -24,7 +24,7 @@ def matches(blob: Blob) -> bool:
 def superblock(reader: Reader) -> int | None:
     """Return where a superblock lies."""
     place = 0
-    while place + 8 <= min(reader.size, 1 << 26):
+    while place + 8 <= reader.size:
         if reader.read_at(place, 8) == MAGIC:
             return place
         place = max(512, place * 2)

@@ -7,11 +7,13 @@ from scanners.cursor import Cursor
 from scanners.errors import FormatError, LimitExceeded, ScanError
 from scanners.facts import Reference, Tensor
 from scanners.formats.hdf5 import KERAS_CONFIG
-from scanners.formats.hdf5_structure import MAXIMUM_DEPTH, MAXIMUM_OBJECTS, Link, Message, Structure, Type
+from scanners.formats.hdf5_structure import MAXIMUM_DEPTH, MAXIMUM_OBJECTS, Link, Structure, Text, Type
 from scanners.reader import Window
 from scanners.reading import Blob, Reading
 
 MAXIMUM_ATTRIBUTE = 64 << 20
+_READ = frozenset({0x01, 0x02, 0x03, 0x06, 0x07, 0x08, 0x0C, 0x11, 0x15})
+"""messages that are looked at: shape, links, type, external files, layout, attributes, old groups"""
 _BOMB = 1 << 31
 _RATIO = 200
 _CLASSES = {0: "int", 1: "float", 2: "time", 3: "string", 4: "bits", 5: "opaque", 6: "compound", 7: "reference",
@@ -54,15 +56,14 @@ class File:
         kind: Type | None = None
         layout: tuple[str, int | None, int] | None = None
         for message in structure.messages(address):
-            if message.shared:
-                self._shared(message)
+            if message.kind not in _READ:
                 continue
-            cursor = Cursor(self._blob.reader, message.place, message.place + message.length)
+            cursor = structure.content(message)
             match message.kind:
                 case 0x01:
                     shape = structure.dataspace(cursor)
                 case 0x02:
-                    self._follow(path, structure.dense(cursor, 1, 8))
+                    self._follow(path, structure.dense_links(cursor))
                 case 0x03:
                     kind = structure.datatype(cursor)
                 case 0x06:
@@ -75,18 +76,11 @@ class File:
                     self._attribute(path, cursor)
                 case 0x11:
                     self._follow(path, structure.symbols(cursor))
-                case 0x15:
-                    for found in structure.dense_places(cursor, 1, 2):
-                        self._attribute(path, found)
                 case _:
-                    pass
+                    for found in structure.dense_attributes(cursor):
+                        self._attribute(path, found)
         if shape is not None and kind is not None and layout is not None:
             self._dataset(path, address, shape, kind, layout)
-
-    def _shared(self, message: Message) -> None:
-        """A message that lies elsewhere: types may, attributes and links never do in ordinary files."""
-        if message.kind in {0x02, 0x06, 0x07, 0x0C, 0x11, 0x15}:
-            self._reading.unread("an attribute or link is a shared message, which is not followed")
 
     def _follow(self, path: str, links: Iterable[Link]) -> None:
         for link in links:
@@ -110,27 +104,26 @@ class File:
 
     def _attribute(self, path: str, cursor: Cursor) -> None:
         attribute = self._structure.attribute(cursor)
-        if not attribute.followed:
-            self._reading.unread(f"the attribute {attribute.name[:100]!r} has a shared type, which is not followed")
-        for place, length in attribute.texts:
-            self._text(path, attribute.name, place, length)
+        for text in attribute.texts:
+            self._text(path, attribute.name, text)
 
-    def _text(self, path: str, name: str, place: int, length: int) -> None:
+    def _text(self, path: str, name: str, text: Text) -> None:
         """Hand on a text attribute that a loader would parse."""
-        if length > MAXIMUM_ATTRIBUTE:
-            raise LimitExceeded("text", f"an attribute of {length} bytes")
-        reader = self._blob.reader
-        head = reader.read_at(place, min(length, 16)).lstrip()
+        if text.length > MAXIMUM_ATTRIBUTE:
+            raise LimitExceeded("text", f"an attribute of {text.length} bytes")
+        content = Window(text.reader, text.place, text.length)
+        head = content.read_at(0, 16).lstrip()
         roles: frozenset[str] = frozenset()
         if head.startswith(b"{"):
             roles = frozenset({KERAS_CONFIG})
-        elif not _looks_pickled(head, reader.read_at(place + max(0, length - 64), min(length, 64))):
+        elif not _looks_pickled(head, content.read_at(max(0, content.size - 64), 64)):
             return
+        here = text.reader is self._blob.reader
         self._reading.child(
             f"{name}.json" if roles else f"{name}.pickle",
-            Window(reader, place, length),
-            span=(place, length),
-            stored=True,
+            content,
+            span=(text.place, text.length) if here else (0, 0),
+            stored=here,
             roles=roles,
             label=f"{path.rstrip('/')}@{name}",
         )

@@ -1,8 +1,9 @@
 """The structure of an HDF5 file: superblocks 0 to 3, old groups (symbol tables) and new ones, attributes, heaps.
 
 Source: "HDF5 File Format Specification Version 3.0": new groups are link messages and fractal heaps; attributes are
-compact or dense; text of variable length lies in the global heap. What it means that something is there is for others
-to say: the scan states it, the conversion refuses it or copies it.
+compact or dense; text of variable length lies in the global heap; a message may lie in another object (a committed
+type) or in a heap that all objects share. What it means that something is there is for others to say: the scan states
+it, the conversion refuses it or copies it.
 """
 
 import math
@@ -11,12 +12,20 @@ from dataclasses import dataclass
 
 from scanners.cursor import Cursor
 from scanners.errors import FormatError, LimitExceeded
+from scanners.formats.hdf5_heap import FractalHeap
+from scanners.formats.hdf5_places import Places, expect
+from scanners.formats.hdf5_tree import records
 from scanners.reader import BytesReader, Reader
 
 MAXIMUM_OBJECTS = 500_000
-MAXIMUM_RECORDS = 4_000_000
 MAXIMUM_DEPTH = 64
-MAXIMUM_ELEMENTS = 4096
+MAXIMUM_ELEMENTS = 1 << 16
+_MAXIMUM_NAME = 1 << 16
+_ATTRIBUTE = 0x0C
+_SHARED = 2
+"""flag of a message that lies elsewhere"""
+# kind of tree -> (where a record's identifier begins, its length): links by name and by age, attributes by both.
+_IDENTIFIERS = {5: (4, 7), 6: (8, 7), 8: (0, 8), 9: (0, 8)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +35,15 @@ class Type:
     kind: int
     size: int
     variable_text: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A dataset's dimensions, and how far they may grow (the same where nothing is said)."""
+
+    now: tuple[int, ...]
+    most: tuple[int | None, ...]
+    """None: without end"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +58,22 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A part of an object's header."""
+    """A part of an object's header; `Structure.content` opens it."""
 
     kind: int
     place: int
     length: int
     shared: bool = False
-    """lies elsewhere, which is not followed"""
+    """lies elsewhere"""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text: a range of the file, or of a block that was unpacked from it."""
+
+    reader: Reader
+    place: int
+    length: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,83 +81,49 @@ class Attribute:
     """A named value of an object."""
 
     name: str
-    texts: Iterator[tuple[int, int]]
-    """(place, length) of every text it holds"""
-    followed: bool = True
-    """whether its type is known: a shared type is not followed"""
+    texts: Iterator[Text]
+    """every text it holds"""
 
 
-class Structure:
+class Structure(Places):
     """Finds its way in one file; what is found is up to its caller."""
 
     def __init__(self, reader: Reader, start: int) -> None:
-        self.reader = reader
-        self._start = start
-        self.base = start
-        self._offsets = self._lengths = 8
-        self._records = 0
-
-    # Places and numbers
-
-    def cursor(self, address: int, length: int | None = None) -> Cursor:
-        """Return a cursor at an address."""
-        place = self.base + address
-        if not 0 <= place < self.reader.size:
-            raise FormatError(f"address {address} lies outside the file", offset=self._start)
-        return Cursor(self.reader, place, None if length is None else place + length)
-
-    def address(self, cursor: Cursor) -> int | None:
-        """Read an address; None where it is undefined."""
-        value = cursor.uint(self._offsets)
-        return None if value == (1 << 8 * self._offsets) - 1 else value
-
-    def length(self, cursor: Cursor) -> int:
-        """Read a length."""
-        return cursor.uint(self._lengths)
-
-    def spend(self) -> None:
-        """Account for one record more."""
-        self._records += 1
-        if self._records > MAXIMUM_RECORDS:
-            raise LimitExceeded("members", f"more than {MAXIMUM_RECORDS} HDF5 records")
-
-    @staticmethod
-    def _expect(cursor: Cursor, signature: bytes) -> None:
-        if cursor.take(4) != signature:
-            raise FormatError(f"{signature.decode()} expected", offset=cursor.offset - 4)
+        super().__init__(reader, start)
+        self._extension: int | None = None
+        self._shared_heaps: list[tuple[int, FractalHeap]] | None = None
+        self._collections: dict[int, dict[int, tuple[int, int]]] = {}
 
     # Objects
 
     def find_root(self) -> int:
         """Read the superblock; return the address of the root group."""
-        cursor = Cursor(self.reader, self._start + 8)
+        cursor = Cursor(self.reader, self.base + 8)
         version = cursor.u8()
         if version in {0, 1}:
             cursor.skip(4)
             self._sizes(cursor)
             cursor.skip(1 + 4 + 4 + (4 if version else 0))
-            base = self.address(cursor)
-            cursor.skip(self._offsets * 3)
-            cursor.skip(self._offsets)
+            cursor.skip(self.offset_size * 5)
             root = self.address(cursor)
         elif version in {2, 3}:
             self._sizes(cursor)
             cursor.skip(1)
-            base = self.address(cursor)
-            cursor.skip(self._offsets * 2)
+            cursor.skip(self.offset_size)
+            self._extension = self.address(cursor)
+            cursor.skip(self.offset_size)
             root = self.address(cursor)
         else:
-            raise FormatError(f"superblock version {version} is unknown (0 to 3 are read)", offset=self._start + 8)
-        self.base = base or self._start
+            raise FormatError(f"superblock version {version} is unknown (0 to 3 are read)", offset=self.base + 8)
         if root is None:
-            raise FormatError("there is no root group", offset=self._start)
+            raise FormatError("there is no root group", offset=self.base)
         return root
 
     def _sizes(self, cursor: Cursor) -> None:
-        self._offsets, self._lengths = cursor.u8(), cursor.u8()
-        if self._offsets not in {2, 4, 8, 16} or self._lengths not in {2, 4, 8, 16}:
+        self.offset_size, self.length_size = cursor.u8(), cursor.u8()
+        if self.offset_size not in {2, 4, 8, 16} or self.length_size not in {2, 4, 8, 16}:
             raise FormatError(
-                f"addresses of {self._offsets} and lengths of {self._lengths} bytes", offset=cursor.offset
+                f"addresses of {self.offset_size} and lengths of {self.length_size} bytes", offset=cursor.offset
             )
 
     def messages(self, address: int) -> Iterator[Message]:
@@ -142,22 +135,19 @@ class Structure:
         cursor = self.cursor(address)
         if cursor.u8() != 1:
             raise FormatError("no object header here", offset=self.base + address)
-        cursor.skip(1)
-        count = cursor.u16()
-        cursor.skip(4)
+        cursor.skip(1 + 2 + 4)  # how many messages there are is not believed: the HDF5 library reads all that it meets
         size = cursor.u32()
         cursor.skip(4)
         blocks = [(cursor.offset, size)]
         known: set[int] = set()
-        while blocks and count > 0:
+        while blocks:
             start, length = blocks.pop(0)
             if start in known:
                 continue
             known.add(start)
             cursor = Cursor(self.reader, start, start + length)
-            while cursor.left >= 8 and count > 0:
+            while cursor.left >= 8:
                 self.spend()
-                count -= 1
                 kind, size = cursor.u16(), cursor.u16()
                 flags = cursor.u8()
                 cursor.skip(3)
@@ -165,8 +155,8 @@ class Structure:
                 cursor.skip(size)
                 if kind == 0x10:
                     blocks.append(self._continuation(place, size))
-                else:
-                    yield Message(kind, place, size, shared=bool(flags & 2))
+                elif kind:
+                    yield Message(kind, place, size, shared=bool(flags & _SHARED))
 
     def _continuation(self, place: int, size: int) -> tuple[int, int]:
         cursor = Cursor(self.reader, place, place + size)
@@ -192,17 +182,72 @@ class Structure:
             while cursor.left >= 4 + (2 if flags & 4 else 0):
                 self.spend()
                 kind, size = cursor.u8(), cursor.u16()
-                shared = cursor.u8() & 2
+                shared = cursor.u8() & _SHARED
                 cursor.skip(2 if flags & 4 else 0)
                 place = cursor.offset
                 cursor.skip(size)
                 if kind == 0x10:
                     begin, length = self._continuation(place, size)
                     block = Cursor(self.reader, begin)
-                    self._expect(block, b"OCHK")
+                    expect(block, b"OCHK")
                     blocks.append((begin + 4, length - 8))
                 elif kind:
                     yield Message(kind, place, size, shared=bool(shared))
+
+    def content(self, message: Message) -> Cursor:
+        """Return a cursor over what a message says, wherever that lies."""
+        return self._content(message, 0)
+
+    def _content(self, message: Message, depth: int) -> Cursor:
+        cursor = Cursor(self.reader, message.place, message.place + message.length)
+        return self._elsewhere(message.kind, cursor, depth) if message.shared else cursor
+
+    def _elsewhere(self, kind: int, cursor: Cursor, depth: int = 0) -> Cursor:
+        """Follow a shared message: into a heap, or to an object that has the message (specification, IV.A.1.a)."""
+        version, how = cursor.u8(), cursor.u8()
+        if version not in {1, 2, 3} or depth > 4:
+            raise FormatError("a shared message that leads nowhere", offset=cursor.offset - 2)
+        if version > 1 and how == 1:
+            return self._shared_object(kind, cursor.take(8))
+        if version == 1:
+            cursor.skip(6 + self.length_size)
+        address = self.address(cursor)
+        if address is not None:
+            for message in self.messages(address):
+                if message.kind == kind:
+                    return self._content(message, depth + 1)
+        raise FormatError("a shared message is missing from the object that should have it", offset=cursor.offset)
+
+    def _shared_object(self, kind: int, identifier: bytes) -> Cursor:
+        if self._shared_heaps is None:
+            self._shared_heaps = list(self._find_shared_heaps())
+        for kinds, heap in self._shared_heaps:
+            if kinds >> kind & 1:
+                return heap.find(identifier)
+        raise FormatError("there is no heap of shared messages", offset=self.base)
+
+    def _find_shared_heaps(self) -> Iterator[tuple[int, FractalHeap]]:
+        """Yield (kinds of messages, one bit each; the heap that has them)."""
+        if self._extension is None:
+            return
+        for message in self.messages(self._extension):
+            if message.kind != 0x0F:
+                continue
+            cursor = self.content(message)
+            cursor.skip(1)
+            address, count = self.address(cursor), cursor.u8()
+            if address is None:
+                return
+            table = self.cursor(address)
+            expect(table, b"SMTB")
+            for _ in range(count):
+                table.skip(2)
+                kinds = table.u16()
+                table.skip(4 + 2 + 2 + 2 + self.offset_size)
+                heap = self.address(table)
+                if heap is not None:
+                    yield kinds, FractalHeap(self, heap)
+            return
 
     # Groups
 
@@ -228,10 +273,10 @@ class Structure:
                 raise FormatError("a group's tree is broken", offset=self.base + address)
             node.skip(2)
             used = node.u16()
-            node.skip(2 * self._offsets)
+            node.skip(2 * self.offset_size)
             for _ in range(used):
                 self.spend()
-                node.skip(self._lengths)
+                node.skip(self.length_size)
                 child = self.address(node)
                 if child is not None:
                     pending.append((child, depth + 1))
@@ -239,10 +284,10 @@ class Structure:
     def local_heap(self, address: int) -> tuple[int, int]:
         """Return (address, size) of a heap of names."""
         cursor = self.cursor(address)
-        self._expect(cursor, b"HEAP")
+        expect(cursor, b"HEAP")
         cursor.skip(4)
         size = self.length(cursor)
-        cursor.skip(self._lengths)
+        cursor.skip(self.length_size)
         data = self.address(cursor)
         if data is None:
             raise FormatError("a heap without data", offset=self.base + address)
@@ -253,14 +298,18 @@ class Structure:
         data, size = heap
         if offset >= size:
             raise FormatError("a name lies outside its heap", offset=self.base + data)
-        raw = self.reader.read_at(self.base + data + offset, min(size - offset, 4096))
+        raw = self.reader.read_at(self.base + data + offset, min(size - offset, 256))
+        if b"\0" not in raw and size - offset > len(raw):
+            raw = self.reader.read_at(self.base + data + offset, min(size - offset, _MAXIMUM_NAME))
+            if b"\0" not in raw and size - offset > len(raw):
+                raise LimitExceeded("text", f"a name of more than {_MAXIMUM_NAME} bytes")
         return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
 
     def _symbol_table(self, node: Cursor, names: tuple[int, int]) -> Iterator[Link]:
         node.skip(2)
         for _ in range(node.u16()):
             self.spend()
-            name = self.heap_text(names, node.uint(self._offsets))
+            name = self.heap_text(names, node.uint(self.offset_size))
             address = self.address(node)
             kind = node.u32()
             node.skip(4)
@@ -287,66 +336,34 @@ class Structure:
             return Link(name, None, file=file, path=parts[1].decode("utf-8", "replace") if len(parts) > 1 else "")
         return Link(name, None, path=content.decode("utf-8", "replace"))
 
-    def dense(self, cursor: Cursor, flag: int, width: int) -> Iterator[Link]:
-        """Yield the links of a dense group."""
-        for found in self.dense_places(cursor, flag, width):
+    def dense_links(self, cursor: Cursor) -> Iterator[Link]:
+        """Yield the links that a link info message leads to."""
+        cursor.skip(1)
+        cursor.skip(8 if cursor.u8() & 1 else 0)
+        for found in self._dense(cursor):
             yield self.link(found)
 
-    def dense_places(self, cursor: Cursor, flag: int, width: int) -> Iterator[Cursor]:
-        """Yield a cursor at every object of a dense group or of dense attributes."""
+    def dense_attributes(self, cursor: Cursor) -> Iterator[Cursor]:
+        """Yield a cursor at every attribute that an attribute info message leads to."""
         cursor.skip(1)
-        flags = cursor.u8()
-        cursor.skip(width if flags & flag else 0)
+        cursor.skip(2 if cursor.u8() & 1 else 0)
+        yield from self._dense(cursor)
+
+    def _dense(self, cursor: Cursor) -> Iterator[Cursor]:
         heap_address, tree_address = self.address(cursor), self.address(cursor)
         if heap_address is None or tree_address is None:
             return
-        heap = _FractalHeap(self, heap_address)
-        for identifier in self._tree2(tree_address):
-            yield heap.find(identifier)
-
-    def _tree2(self, address: int) -> Iterator[bytes]:
-        """Yield the heap identifiers in a version 2 B-tree."""
-        cursor = self.cursor(address)
-        self._expect(cursor, b"BTHD")
-        cursor.skip(1)
-        kind = cursor.u8()
-        node_size, record_size, depth = cursor.u32(), cursor.u16(), cursor.u16()
-        cursor.skip(2)
-        root = self.address(cursor)
-        count = cursor.u16()
-        start, length = {5: (4, 7), 6: (8, 7), 8: (0, 8), 9: (0, 8)}.get(kind, (0, 0))
-        if not length or record_size < start + length or depth > 16:
-            raise FormatError(f"a tree of kind {kind} where names were expected", offset=self.base + address)
-        if root is None:
-            return
-        # Bytes that count the records of a child, and of everything below it (specification, III.A.2).
-        most = [(node_size - 10) // record_size]
-        total = [most[0]]
-        pending = [(root, count, depth)]
-        known: set[int] = set()
-        for level in range(1, depth + 1):
-            pointer = self._offsets + _bytes_for(most[0]) + (_bytes_for(total[-1]) if level > 1 else 0)
-            most.append(max(0, (node_size - 10 - pointer) // (record_size + pointer)))
-            total.append((most[-1] + 1) * total[-1] + most[-1])
-        while pending:
-            place, records, level = pending.pop()
-            if place in known:
-                raise FormatError("a tree leads back into itself", offset=self.base + place)
-            known.add(place)
-            node = self.cursor(place)
-            self._expect(node, b"BTIN" if level else b"BTLF")
-            node.skip(2)
-            for _ in range(records):
-                self.spend()
-                record = node.take(record_size)
-                yield record[start : start + length]
-            if level:
-                for _ in range(records + 1):
-                    child = self.address(node)
-                    inside = node.uint(_bytes_for(most[level - 1]))
-                    node.skip(_bytes_for(total[level - 1]) if level > 1 else 0)
-                    if child is not None:
-                        pending.append((child, inside, level - 1))
+        heap = FractalHeap(self, heap_address)
+        tree = records(self, tree_address)
+        start, length = _IDENTIFIERS.get(tree.kind, (0, 0))
+        if not length or tree.size < start + length + (tree.kind > 6):
+            raise FormatError(f"a tree of kind {tree.kind} where names were expected", offset=self.base + tree_address)
+        for record in tree.rows:
+            identifier = record[start : start + length]
+            if tree.kind > 6 and record[start + length] & _SHARED:
+                yield self._shared_object(_ATTRIBUTE, identifier)
+            else:
+                yield heap.find(identifier)
 
     # Attributes
 
@@ -360,48 +377,67 @@ class Structure:
             cursor.skip(1)
         padded = [-(-size // 8) * 8 if version == 1 else size for size in sizes]
         name = cursor.take(padded[0])[: sizes[0]].split(b"\0", 1)[0].decode("utf-8", "replace")
-        kind_place, shape_place = cursor.offset, cursor.offset + padded[1]
-        if version > 1 and flags & 3:
-            return Attribute(name, iter(()), followed=False)
-        kind = self.datatype(Cursor(self.reader, kind_place, kind_place + sizes[1]))
-        shape = self.dataspace(Cursor(self.reader, shape_place, shape_place + sizes[2]))
+        kind_place = cursor.offset
+        type_message = Cursor(cursor.reader, kind_place, kind_place + sizes[1])
+        shape_message = Cursor(cursor.reader, kind_place + padded[1], kind_place + padded[1] + sizes[2])
+        if version > 1 and flags & 1:
+            type_message = self._elsewhere(0x03, type_message)
+        if version > 1 and flags & 2:
+            shape_message = self._elsewhere(0x01, shape_message)
+        kind, shape = self.datatype(type_message), self.dataspace(shape_message)
         cursor.skip(padded[1] + padded[2])
         return Attribute(name, iter(()) if shape is None else self._texts(cursor, kind, shape))
 
-    def _texts(self, cursor: Cursor, kind: Type, shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-        count = min(math.prod(shape), MAXIMUM_ELEMENTS)
+    def _texts(self, cursor: Cursor, kind: Type, shape: tuple[int, ...]) -> Iterator[Text]:
+        if kind.kind != 3 and not kind.variable_text:
+            return
+        count = math.prod(shape)
+        if count > MAXIMUM_ELEMENTS:
+            raise LimitExceeded("text", f"an attribute of {count} texts")
         for _ in range(count):
             if kind.kind == 3:
                 place = cursor.offset
                 cursor.skip(kind.size)
-                yield place, kind.size
-            elif kind.variable_text:
+                yield Text(cursor.reader, place, kind.size)
+            else:
                 length = cursor.u32()
                 heap, index = self.address(cursor), cursor.u32()
                 if heap and length:
                     place, size = self.global_heap(heap, index)
-                    yield place, min(size, length)
-            else:
-                break
+                    yield Text(self.reader, place, min(size, length))
 
     def global_heap(self, address: int, index: int) -> tuple[int, int]:
         """Return (place, length) of an object in a global heap."""
+        objects = self._collections.get(address)
+        if objects is None:
+            objects = self._collections[address] = dict(self._collection(address))
+        if index not in objects:
+            raise FormatError(f"object {index} is missing from its heap", offset=self.base + address)
+        return objects[index]
+
+    def _collection(self, address: int) -> Iterator[tuple[int, tuple[int, int]]]:
         cursor = self.cursor(address)
-        self._expect(cursor, b"GCOL")
+        expect(cursor, b"GCOL")
         cursor.skip(4)
         size = self.length(cursor)
-        end = self.base + address + size
-        while cursor.offset + 8 + self._lengths <= min(end, self.reader.size):
+        end = min(self.base + address + size, self.reader.size)
+        known: set[int] = set()
+        while cursor.offset + 8 + self.length_size <= end:
             self.spend()
+            start = cursor.offset
             number = cursor.u16()
             cursor.skip(6)
             length = self.length(cursor)
-            if number == index:
-                return cursor.offset, length
-            if number == 0:
-                break
-            cursor.skip(-(-length // 8) * 8)
-        raise FormatError(f"object {index} is missing from its heap", offset=self.base + address)
+            if number in known:
+                raise FormatError(f"a heap has two objects {number}", offset=start)
+            known.add(number)
+            if number:
+                yield number, (cursor.offset, length)
+                cursor.skip(min(-(-length // 8) * 8, cursor.left))
+            elif length < 8 + self.length_size:
+                break  # what is free, its own header counted
+            else:
+                cursor.offset = min(start + length, cursor.end)
 
     # Datasets
 
@@ -414,8 +450,13 @@ class Structure:
 
     def dataspace(self, cursor: Cursor) -> tuple[int, ...] | None:
         """Read a shape; None where there is none at all."""
+        shape = self.shape(cursor)
+        return None if shape is None else shape.now
+
+    def shape(self, cursor: Cursor) -> Shape | None:
+        """Read a shape and how far it may grow; None where there is none at all."""
         version, rank = cursor.u8(), cursor.u8()
-        cursor.skip(1)
+        flags = cursor.u8()
         if version == 1:
             cursor.skip(5)
         elif version == 2:
@@ -423,100 +464,9 @@ class Structure:
                 return None
         else:
             raise FormatError(f"a dataspace of unknown version {version}", offset=cursor.offset)
-        return tuple(self.length(cursor) for _ in range(rank))
-
-    @property
-    def offset_size(self) -> int:
-        """Bytes of an address."""
-        return self._offsets
-
-    @property
-    def length_size(self) -> int:
-        """Bytes of a length."""
-        return self._lengths
-
-
-class _FractalHeap:
-    """Objects in a fractal heap, found by identifier. Filtered and huge objects are not followed."""
-
-    def __init__(self, file: Structure, address: int) -> None:
-        self._file = file
-        cursor = file.cursor(address)
-        if cursor.take(4) != b"FRHP":
-            raise FormatError("a fractal heap is missing", offset=cursor.offset - 4)
-        cursor.skip(1)
-        cursor.skip(2)
-        self._filters = cursor.u16()
-        cursor.skip(1)
-        managed = cursor.u32()
-        file.length(cursor)
-        file.address(cursor)
-        file.length(cursor)
-        file.address(cursor)
-        for _ in range(8):
-            file.length(cursor)
-        self._width = cursor.u16()
-        self._starting = file.length(cursor)
-        direct = file.length(cursor)
-        self._bits = cursor.u16()
-        cursor.skip(2)
-        self._root = file.address(cursor)
-        self._rows = cursor.u16()
-        if not self._width or not self._starting or not direct or self._bits > 64 or self._rows > 64:
-            raise FormatError("a fractal heap of impossible dimensions", offset=cursor.offset)
-        self._direct_rows = (direct // self._starting).bit_length() + 1
-        self._offset_bytes = -(-self._bits // 8)
-        self._length_bytes = _bytes_for(min(managed, direct))
-
-    def find(self, identifier: bytes) -> Cursor:
-        """Return a cursor over one object."""
-        kind = identifier[0] >> 4 & 3
-        if kind == 2:
-            length = (identifier[0] & 15) + 1
-            return Cursor(BytesReader(identifier[1 : 1 + length]))
-        if kind or self._filters:
-            raise LimitExceeded("structure", "huge or filtered objects of a fractal heap are not read")
-        offset = int.from_bytes(identifier[1 : 1 + self._offset_bytes], "little")
-        start = 1 + self._offset_bytes
-        length = int.from_bytes(identifier[start : start + self._length_bytes], "little")
-        block, inside = self._block(offset)
-        cursor = self._file.cursor(block)
-        cursor.skip(inside)
-        cursor.end = min(cursor.end, cursor.offset + length)
-        return cursor
-
-    def _block(self, offset: int) -> tuple[int, int]:
-        """Return (address of the direct block, offset inside it) for an offset into the heap."""
-        address, rows, base = self._root, self._rows, 0
-        for _ in range(64):
-            if address is None:
-                break
-            if rows == 0:
-                return address, offset - base
-            row, column, start, size = self._cell(offset - base)
-            if row >= rows:
-                break
-            cursor = self._file.cursor(address)
-            cursor.skip(5 + self._file.offset_size + self._offset_bytes)
-            cursor.skip((row * self._width + column) * self._file.offset_size)
-            address = self._file.address(cursor)
-            base += start
-            rows = 0 if row < self._direct_rows else max(1, (size // self._starting // self._width).bit_length())
-        raise FormatError("an object lies outside its fractal heap")
-
-    def _cell(self, offset: int) -> tuple[int, int, int, int]:
-        """Return (row, column, start, block size) of the doubling table's cell that holds an offset."""
-        start, size = 0, self._starting
-        for row in range(64):
-            span = size * self._width
-            if offset < start + span:
-                column = (offset - start) // size
-                return row, column, start + column * size, size
-            start += span
-            if row:
-                size *= 2
-        raise FormatError("an object lies outside its fractal heap")
-
-
-def _bytes_for(value: int) -> int:
-    return max(1, -(-value.bit_length() // 8))
+        now = tuple(self.length(cursor) for _ in range(rank))
+        if not flags & 1:
+            return Shape(now, now)
+        endless = (1 << 8 * self.length_size) - 1
+        most = (self.length(cursor) for _ in range(rank))
+        return Shape(now, tuple(None if length == endless else length for length in most))

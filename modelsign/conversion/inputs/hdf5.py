@@ -14,6 +14,8 @@ from math import prod
 
 from modelsign.conversion.dtypes import DTYPES, WHAT_INSTEAD, DType
 from modelsign.conversion.inputs.assembly import Stores, raw_store
+from modelsign.conversion.inputs.hdf5_chunks import Block, Corner
+from modelsign.conversion.inputs.hdf5_chunks import blocks as blocks_of
 from modelsign.conversion.inputs.keras_config import code_notes
 from modelsign.conversion.inputs.request import Request
 from modelsign.conversion.plan import BLOCK_LIMIT, MAX_RANK, Encoding, Filter, Grid, Plan, PlannedTensor, Store
@@ -23,7 +25,8 @@ from modelsign.conversion.tree import WHOLE
 from modelsign.errors import ConversionError
 from scanners.cursor import Cursor
 from scanners.formats.hdf5 import superblock
-from scanners.formats.hdf5_structure import MAXIMUM_OBJECTS, Attribute, Link, Message, Structure
+from scanners.formats.hdf5_filters import DEFLATE, FLETCHER32, SHUFFLE, pipeline
+from scanners.formats.hdf5_structure import MAXIMUM_OBJECTS, Attribute, Link, Message, Shape, Structure
 from scanners.limits import Budget
 from scanners.reader import Reader, Window
 
@@ -33,10 +36,7 @@ _CONFIGURATIONS = ("model_config", "training_config")
 _DATASPACE, _DATATYPE, _LINK, _EXTERNAL, _LAYOUT, _FILTERS, _SYMBOLS = 0x01, 0x03, 0x06, 0x07, 0x08, 0x0B, 0x11
 _MAXIMUM_DEPTH = 256
 _MAXIMUM_BLOCKS = 1 << 20
-_FILTER_NAMES = {3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf", 32001: "blosc", 32004: "lz4",
-                 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32026: "blosc2"}  # fmt: skip
-_KNOWN_FILTERS = {1: Filter.DEFLATE, 2: Filter.SHUFFLE}
-_INDEXES = {3: "a fixed array", 4: "an extensible array", 5: "a version 2 tree"}
+_KNOWN_FILTERS = {DEFLATE: Filter.DEFLATE, SHUFFLE: Filter.SHUFFLE, FLETCHER32: Filter.FLETCHER32}
 _KINDS = {2: "dates", 4: "bit fields", 5: "opaque bytes", 6: "records", 7: "references", 8: "an enumeration",
           9: "sequences of variable length", 10: "arrays in arrays", 11: "complex numbers"}  # fmt: skip
 # (sign, exponent place, exponent bits, mantissa place, mantissa bits, bias) -> type
@@ -76,8 +76,8 @@ class _File:
         self._walk()
 
     def cursor(self, message: Message) -> Cursor:
-        """Return a cursor over a message."""
-        return Cursor(self.reader, message.place, message.place + message.length)
+        """Return a cursor over what a message says."""
+        return self.structure.content(message)
 
     def _walk(self) -> None:
         known = {self.root.address: self.root}
@@ -135,20 +135,17 @@ class _File:
         item = _Object(address=address)
         structure = self.structure
         for message in structure.messages(address):
-            if message.shared and message.kind in {_DATASPACE, _DATATYPE, _LAYOUT, _FILTERS, _LINK, _SYMBOLS}:
+            if message.shared and message.kind in {_LAYOUT, _LINK, _SYMBOLS, _EXTERNAL}:
                 raise ConversionError(
-                    f"{_shown(path)}: its description lies elsewhere in the file (a committed type), which is not "
-                    "followed; save it with a plain type"
+                    f"{_shown(path)}: its description lies where no writer puts it; the file was made to mislead"
                 )
-            if message.shared:
-                continue
             match message.kind:
                 case 0x01 | 0x03 | 0x07 | 0x08 | 0x0B:
                     if message.kind in item.single:
                         raise ConversionError(f"{_shown(path)}: is described twice; the file was made to mislead")
                     item.single[message.kind] = message
                 case 0x02:
-                    item.links += structure.dense(self.cursor(message), 1, 8)
+                    item.links += structure.dense_links(self.cursor(message))
                 case 0x06:
                     item.links.append(structure.link(self.cursor(message)))
                 case 0x11:
@@ -156,7 +153,7 @@ class _File:
                 case 0x0C:
                     item.attributes.append(structure.attribute(self.cursor(message)))
                 case 0x15:
-                    item.attributes += map(structure.attribute, structure.dense_places(self.cursor(message), 1, 2))
+                    item.attributes += map(structure.attribute, structure.dense_attributes(self.cursor(message)))
                 case _:
                     pass
         if item.links and _LAYOUT in item.single:
@@ -204,8 +201,9 @@ def parse(reader: Reader, request: Request, *, member: Store | None = None, form
     for attribute in file.root.attributes:
         if attribute.name in _CONFIGURATIONS:
             left_out.append(LeftOut(path=attribute.name, kind="Keras configuration"))
-            for place, length in attribute.texts:
-                notes += code_notes(Window(reader, place, length), attribute.name, request.budget)
+            for text in attribute.texts:
+                content = Window(text.reader, text.place, text.length)
+                notes += code_notes(content, attribute.name, request.budget)
     return Plan(
         format=format_name,
         stores=tuple(stores.all),
@@ -286,16 +284,17 @@ class _Maker:
             )
         if _DATATYPE not in item.single or _DATASPACE not in item.single:
             raise ConversionError(f"{where}: has no type or no shape; the file is damaged")
-        shape = self._file.structure.dataspace(self._file.cursor(item.single[_DATASPACE]))
-        if shape is None:
+        space = self._file.structure.shape(self._file.cursor(item.single[_DATASPACE]))
+        if space is None:
             return LeftOut(path=name, kind="dataset without a shape")
+        shape = space.now
         if len(shape) > MAX_RANK:
             raise ConversionError(f"{where}: has {len(shape)} dimensions, more than {MAX_RANK}")
         kind = self._type(where, item)
         if kind is None:
             return LeftOut(path=name, kind="text")
         dtype, big_endian = kind
-        store = self._store(where, item, shape, dtype.itemsize)
+        store = self._store(where, item, space, dtype.itemsize)
         return PlannedTensor(
             name=name,
             dtype=dtype,
@@ -340,23 +339,21 @@ class _Maker:
     def _marked(self, item: _Object) -> bytes:
         for attribute in item.attributes:
             if attribute.name == "dtype":
-                for place, length in attribute.texts:
-                    return self._file.reader.read_at(place, min(length, 64)).rstrip(b"\0")
+                for text in attribute.texts:
+                    return text.reader.read_at(text.place, min(text.length, 64)).rstrip(b"\0")
         return b""
 
     # Bytes
 
-    def _store(self, where: str, item: _Object, shape: tuple[int, ...], itemsize: int) -> Store:
+    def _store(self, where: str, item: _Object, space: Shape, itemsize: int) -> Store:
+        shape = space.now
         size = prod(shape) * itemsize
         if size >= 1 << 63 or any(length >= 1 << 63 for length in shape):
             raise ConversionError(f"{where}: its size overflows; the file is damaged or was made to mislead")
         structure, cursor = self._file.structure, self._file.cursor(item.single[_LAYOUT])
         version = cursor.u8()
-        if version not in {1, 2, 3, 4}:
-            raise ConversionError(
-                f"{where}: is laid out in a way (version {version}) that is not read; save it with h5py's default "
-                "`libver`"
-            )
+        if version not in {1, 2, 3, 4, 5}:
+            raise ConversionError(f"{where}: is laid out in a way (version {version}) that is not read; save it again")
         chunk: list[int] = []
         if version < 3:
             rank, kind = cursor.u8(), cursor.u8()
@@ -378,7 +375,7 @@ class _Maker:
             blocks = {} if address is None or not size else self._tree(where, grid, address)
             return self._chunked(where, grid, blocks)
         if kind == 2:
-            return self._chunked4(where, item, cursor, shape, itemsize)
+            return self._chunked4(where, item, cursor, space, itemsize)
         if kind == 3:
             raise ConversionError(
                 f"{where}: is a virtual dataset, put together from other ones; save its numbers as they are"
@@ -436,35 +433,22 @@ class _Maker:
     def _filters(self, where: str, item: _Object, itemsize: int) -> tuple[Filter, ...]:
         if _FILTERS not in item.single:
             return ()
-        cursor = self._file.cursor(item.single[_FILTERS])
-        version, count = cursor.u8(), cursor.u8()
-        if version not in {1, 2}:
-            raise ConversionError(f"{where}: its filters are described in an unknown way")
-        cursor.skip(6 if version == 1 else 0)
         filters: list[Filter] = []
-        for _ in range(count):
-            number = cursor.u16()
-            named = cursor.u16() if version == 1 or number >= 256 else 0
-            cursor.skip(2)
-            values = cursor.u16()
-            cursor.skip(-(-named // 8) * 8 if version == 1 else named)
-            numbers = [cursor.u32() for _ in range(values)]
-            cursor.skip(4 if version == 1 and values % 2 else 0)
-            known = _KNOWN_FILTERS.get(number)
+        for step in pipeline(self._file.cursor(item.single[_FILTERS])):
+            known = _KNOWN_FILTERS.get(step.number)
             if known is None:
-                name = _FILTER_NAMES.get(number, f"number {number}")
                 raise ConversionError(
-                    f"{where}: is packed with the filter {name}, which is not read; save it with gzip, or unpacked"
+                    f"{where}: is packed with the filter {step.name}, which is not read; save it with gzip, or unpacked"
                 )
-            if known in filters or (known is Filter.SHUFFLE and numbers and numbers[0] != itemsize):
+            if known in filters or (known is Filter.SHUFFLE and step.values and step.values[0] != itemsize):
                 raise ConversionError(f"{where}: its filters do not fit its type; the file is damaged")
             filters.append(known)
         return tuple(filters)
 
-    def _tree(self, where: str, grid: Grid, root: int) -> dict[tuple[int, ...], tuple[int, int, int]]:
-        """Return (place, length, mask) of every block by its corner: a version 1 tree."""
+    def _tree(self, where: str, grid: Grid, root: int) -> dict[Corner, Block]:
+        """Return every block by its corner: a version 1 tree."""
         structure = self._file.structure
-        blocks: dict[tuple[int, ...], tuple[int, int, int]] = {}
+        blocks: dict[Corner, Block] = {}
         pending = [root]
         seen: set[int] = set()
         while pending:
@@ -489,20 +473,20 @@ class _Maker:
                 elif corner[:-1] in blocks or len(blocks) >= grid.blocks:
                     raise ConversionError(f"{where}: has more blocks than its shape has room for")
                 else:
-                    blocks[corner[:-1]] = (structure.base + child, length, mask)
+                    blocks[corner[:-1]] = Block(structure.base + child, length, mask)
         return blocks
 
-    def _chunked(self, where: str, grid: Grid, blocks: dict[tuple[int, ...], tuple[int, int, int]]) -> Store:
+    def _chunked(self, where: str, grid: Grid, blocks: dict[Corner, Block]) -> Store:
         segments, masks = [], []
         size = prod(grid.shape) * grid.itemsize
         for corner in product(*(range(0, length, width) for length, width in zip(grid.shape, grid.chunk, strict=True))):
             if corner not in blocks:
                 raise _unwritten(where)
-            place, length, mask = blocks[corner]
-            if mask >> len(grid.filters):
+            block = blocks[corner]
+            if block.mask >> len(grid.filters):
                 raise ConversionError(f"{where}: a block skips filters that there are not")
-            segments.append(self._range(where, place, length))
-            masks.append(mask)
+            segments.append(self._range(where, block.place, block.length))
+            masks.append(block.mask)
         limits, packed = self._file.budget.limits, sum(length for _, length in segments)
         if size > limits.free_expansion + limits.ratio * packed:
             raise ConversionError(
@@ -522,27 +506,14 @@ class _Maker:
             return Store(name=where, encoding=Encoding.INLINE, size=0)
         return self._inside(where, Encoding.CHUNKED, size, tuple(segments), grid)
 
-    def _chunked4(self, where: str, item: _Object, cursor: Cursor, shape: tuple[int, ...], itemsize: int) -> Store:
-        """Read the newer description of blocks: one block, or all of them in a row."""
-        structure = self._file.structure
+    def _chunked4(self, where: str, item: _Object, cursor: Cursor, space: Shape, itemsize: int) -> Store:
+        """Read the newer descriptions of blocks."""
         flags, rank, width = cursor.u8(), cursor.u8(), cursor.u8()
-        grid = self._grid(where, item, shape, [cursor.uint(width) for _ in range(rank)], itemsize)
-        index = cursor.u8()
-        if index not in {1, 2}:
-            raise ConversionError(
-                f"{where}: finds its blocks by {_INDEXES.get(index, 'an unknown index')}, which is not read; save it "
-                "with h5py's default `libver`"
-            )
-        length, mask = grid.block_size, 0
-        if index == 1 and flags & 2:
-            length, mask = structure.length(cursor), cursor.u32()
-        address = structure.address(cursor)
-        blocks: dict[tuple[int, ...], tuple[int, int, int]] = {}
-        if address is not None and (index == 2 or grid.blocks == 1):
-            corners = product(*(range(0, end, step) for end, step in zip(shape, grid.chunk, strict=True)))
-            for number, corner in enumerate(corners):
-                blocks[corner] = (structure.base + address + number * length, length, mask)
-        return self._chunked(where, grid, blocks)
+        chunk = [cursor.uint(width) for _ in range(rank)]
+        grid = self._grid(where, item, space.now, chunk, itemsize)
+        if not grid.blocks:
+            return self._chunked(where, grid, {})
+        return self._chunked(where, grid, blocks_of(where, self._file.structure, cursor, flags, grid, space))
 
 
 def _unwritten(where: str) -> ConversionError:

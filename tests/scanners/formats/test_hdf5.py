@@ -1,3 +1,4 @@
+import struct
 import subprocess
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from scanners.facts import Reference, Tensor
 from scanners.formats import hdf5
 from tests.builders import hdf5 as build
 from tests.builders.readings import anomalies, blob_of, read_with, stated_by, survive_mutations, uncovered
-from tests.peers import peer_python
+from tests.peers import peer_python, run_peer
 
 CONFIG = b'{"class_name": "Sequential"}'
 
@@ -120,6 +121,69 @@ def test_what_h5py_writes_is_read_completely_dense_or_not(tmp_path: Path) -> Non
         assert max(child.reader.size for child in reading.children) > 100000
         assert references(data) == [("hdf5-external-link", "/etc/x.h5")]
         assert not reading.reasons
+
+
+@pytest.fixture(name="written", scope="module")
+def written_by_h5py(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("scanned")
+    script = Path(__file__).parents[2] / "modelsign" / "conversion" / "hdf5_peer.py"
+    run_peer("ordinary-exports", "-P", script, "scanned", folder)
+    return folder
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize(
+    ("name", "configurations", "all_texts"),
+    [
+        ("dense", 4, 4 * 62),  # objects with attributes in heaps, in trees by name and by age, and large ones
+        ("shared", 2, 62 + 4),  # attributes, their types and shapes in heaps that all objects share
+        ("committed", 2, 2),  # attributes of a type that is an object of its own
+        ("base", 1, 2),  # a base address that the library does not believe
+        ("count", 1, 2),  # fewer messages counted than there are
+    ],
+)
+def test_text_is_read_wherever_h5py_reads_it(written: Path, name: str, configurations: int, all_texts: int) -> None:
+    reading = read_with(hdf5, (written / f"{name}.h5").read_bytes(), name="m.h5")
+    names = [child.name for child in reading.children]
+    assert names.count("model_config.json") == configurations
+    assert len(names) == all_texts
+    assert all(child.reader.read_at(0, 1 << 20).endswith(b"}") for child in reading.children)
+    assert not reading.reasons
+
+
+def collection(*objects: tuple[int, bytes, int]) -> bytes:
+    items = b"".join(struct.pack("<HH4xQ", number, 1, size) + data for number, data, size in objects)
+    return b"GCOL\x01\0\0\0" + struct.pack("<Q", 16 + len(items)) + items
+
+
+def with_heap(heap: bytes) -> bytes:
+    """An attribute whose text is object 1 of a global heap."""
+    file = build.File()
+    kind, attribute = build.variable_attribute(file, "model_config", b"never")
+    value = struct.pack("<IQI", len(CONFIG), file.add(heap), 1)
+    return file.finish(file.add(build.header([(kind, attribute[: -len(value)] + value)])))
+
+
+def test_an_object_behind_a_free_one_of_a_global_heap_is_found() -> None:
+    padded = CONFIG + bytes(-len(CONFIG) % 8)
+    heap = collection((0, bytes(8), 24), (1, padded, len(CONFIG)))
+    assert texts(with_heap(heap)) == {"@model_config": CONFIG}
+
+
+def test_two_objects_of_one_number_in_a_global_heap_are_malformed() -> None:
+    heap = collection((1, b"harmless", 8), (1, b"evil    ", 8))
+    with pytest.raises(FormatError, match="two objects 1"):
+        read_with(hdf5, with_heap(heap))
+
+
+def test_a_superblock_behind_a_very_large_user_block_is_found() -> None:
+    class Sparse:
+        size = (1 << 28) + 8
+
+        def read_at(self, offset: int, length: int) -> bytes:
+            return hdf5.MAGIC if offset == 1 << 28 else bytes(length)
+
+    assert hdf5.superblock(Sparse()) == 1 << 28
 
 
 def test_truncations_and_mutations_end_in_a_verdict() -> None:
