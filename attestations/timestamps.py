@@ -4,12 +4,13 @@ Spec: RFC 3161, and the Sigstore bundle's ``rfc3161Timestamps``, which cover the
 what lets a signature outlive its certificate; only one by an authority that the caller trusts counts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from attestations.causes import cause_of
 from attestations.errors import LogProofInvalid, SigningError, TrustError
 
 if TYPE_CHECKING:
@@ -104,22 +105,33 @@ def request_timestamp(url: str, signature: bytes) -> bytes:
 
     query = TimestampRequestBuilder().data(signature).hash_algorithm(HashAlgorithm.SHA256).nonce(nonce=True).build()
     try:
-        answer = requests.post(
+        with requests.post(
             url,
             data=query.as_bytes(),
             headers={"Content-Type": "application/timestamp-query"},
             timeout=_TIMEOUT,
-        )
-        answer.raise_for_status()
+            stream=True,
+        ) as answer:
+            answer.raise_for_status()
+            content = b"".join(_first(answer.iter_content(_MAX_RESPONSE), _MAX_RESPONSE))
     except requests.RequestException as error:
-        raise SigningError(f"the timestamp authority {url} did not answer: {error}") from error
-    if len(answer.content) > _MAX_RESPONSE:
+        raise SigningError(f"the timestamp authority {url} did not answer: {cause_of(error)}") from error
+    if len(content) > _MAX_RESPONSE:
         raise SigningError(f"the timestamp authority {url} answered more than {_MAX_RESPONSE} bytes")
     try:
-        _decode(answer.content)
+        _decode(content)
     except LogProofInvalid as error:
         raise SigningError(f"the timestamp authority {url} did not answer with a timestamp: {error}") from error
-    return bytes(answer.content)
+    return content
+
+
+def _first(chunks: Iterable[bytes], count: int) -> Iterator[bytes]:
+    """Yield chunks until they have more than ``count`` bytes."""
+    for chunk in chunks:
+        yield chunk
+        count -= len(chunk)
+        if count < 0:
+            return
 
 
 def _decode(response: bytes) -> "TimeStampResponse":

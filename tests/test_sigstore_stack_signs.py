@@ -20,6 +20,7 @@ from sigstore.sign import SigningContext
 from sigstore.verify import Verifier, policy
 
 from tests.sigstore_stack import client, rekor, tsa
+from tests.sigstore_stack.oidc import GITHUB
 from tests.sigstore_stack.stack import Fault, SigstoreStack
 
 MESSAGE = b"weights"
@@ -118,7 +119,10 @@ def test_ambient_github_credential(sigstore_stack: SigstoreStack, monkeypatch: p
         monkeypatch.setenv(name, value)
     credential = oidc.detect_credential()
     assert credential is not None
-    assert oidc.IdentityToken(credential).identity == "https://github.com/a/b/w.yml@main"
+    assert oidc.IdentityToken(credential).identity == "repo:a/b:ref:main"
+    bundle = client.sign_artifact(sigstore_stack, MESSAGE, credential)
+    expected = policy.Identity(identity="https://github.com/a/b/w.yml@main", issuer=GITHUB)
+    client.verifier(sigstore_stack).verify_artifact(MESSAGE, bundle, expected)
 
 
 def test_trust_config_names_the_stack(sigstore_stack: SigstoreStack) -> None:

@@ -86,6 +86,10 @@ class KmsSigner:
             _check_version(self.uri, uri)
             signer = kind.from_priv_key_uri(uri, key)
         except _errors() as error:
+            if type(error).__name__ == "UnsupportedLibraryError":
+                raise SigningError(
+                    f"{self.uri}: the vendor's library is not installed: pip install 'modelsign-suite[kms]'"
+                ) from error
             raise SigningError(f"{self.uri}: the key cannot be used: {_said(error)}") from error
         return signer, _public(self.uri, key)
 

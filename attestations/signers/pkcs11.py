@@ -115,7 +115,7 @@ class TokenSigner:
         Raises:
             SigningError: the token, its PIN or its key cannot be used.
         """
-        with _errors(), self._session() as session:
+        with _errors(has_pin=self.pin is not None), self._session() as session:
             public = _public_key(session, self.uri)
             signature = _sign(_private_key(session, self.uri), public, to_be_signed(statement))
         return bundle_of(statement, signature, public, certificates=self.certificates, timestamp_url=self.timestamp_url)
@@ -240,7 +240,7 @@ def _sign(private: _SigningKey, public: PublicKey, data: bytes) -> bytes:
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
+def _errors(*, has_pin: bool) -> Iterator[None]:
     try:
         import pkcs11
     except ImportError:
@@ -252,7 +252,9 @@ def _errors() -> Iterator[None]:
         raise SigningError(f"the token does not accept the PIN ({type(error).__name__})") from error
     except pkcs11.NoSuchToken as error:
         raise SigningError("there is no such token; is it plugged in, and its label right?") from error
-    except (pkcs11.NoSuchKey, pkcs11.MultipleObjectsReturned, pkcs11.MultipleTokensReturned) as error:
-        raise SigningError(f"the URI does not lead to exactly one key: {str(error) or type(error).__name__}") from error
+    except pkcs11.NoSuchKey as error:
+        raise SigningError(f"the token has no such key{'' if has_pin else ', or hides it without a PIN'}") from error
+    except (pkcs11.MultipleObjectsReturned, pkcs11.MultipleTokensReturned) as error:
+        raise SigningError("the URI leads to more than one key; add id= or the token's serial=") from error
     except pkcs11.PKCS11Error as error:
         raise SigningError(f"the token refuses: {str(error) or type(error).__name__}") from error

@@ -6,6 +6,7 @@ once more by ourselves, and whatever it raises ends in our errors. sigstore take
 is imported where it is used.
 """
 
+import base64
 import logging
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from attestations.algorithms import key_hint, verify
 from attestations.bundle import Bundle, Material
+from attestations.causes import cause_of, first_line
 from attestations.errors import (
     EnvelopeError,
     IdentityMismatch,
@@ -83,7 +85,9 @@ class SigstoreTrust:
         if not isinstance(self.source, Path):
             if self.offline:
                 self._check_age(None)
-            return self._published_root(self.source) if is_address(self.source) else self.client_config().trusted_root
+            if is_address(self.source):
+                return self._published_root(self.source)
+            return self._published(self.source, to_sign=False).trusted_root
         data = _read(self.source)
         if is_trust_file(_document(data, self.source)):
             file = TrustFile.parse(data, str(self.source))
@@ -138,15 +142,20 @@ class SigstoreTrust:
                 config = ClientTrustConfig.from_json(data.decode("utf-8"))
                 config.trusted_root.rekor_keyring  # noqa: B018 - an attribute of a malformed root raises here
                 return config
-        with _trust_errors(self.source), _quiet():
-            if self.source == "public-good":
+        return self._published(self.source, to_sign=True)
+
+    def _published(self, source: str, *, to_sign: bool) -> "ClientTrustConfig":
+        from sigstore.models import ClientTrustConfig
+
+        with _trust_errors(source, to_sign=to_sign), _quiet():
+            if source == "public-good":
                 return ClientTrustConfig.production(offline=self.offline)
-            if self.source == "staging":
+            if source == "staging":
                 return ClientTrustConfig.staging(offline=self.offline)
-            if is_address(self.source):
-                return ClientTrustConfig.from_tuf(self.source, self.offline, self.bootstrap)
+            if is_address(source):
+                return ClientTrustConfig.from_tuf(source, self.offline, self.bootstrap)
         raise TrustError(
-            f"{self.source!r} is no Sigstore instance; use 'public-good', 'staging', a file or an https address"
+            f"{source!r} is no Sigstore instance; use 'public-good', 'staging', a file or an https address"
         )
 
 
@@ -174,6 +183,14 @@ def _root_from(data: bytes, name: str | Path) -> "TrustedRoot":
         return TrustedRoot.from_file(file.name)
 
 
+# How Fulcio names the workflows of these issuers: by a claim of their own, not by their subject
+# (https://github.com/sigstore/fulcio/blob/main/docs/oidc.md).
+_WORKFLOWS = {
+    "https://token.actions.githubusercontent.com": ("https://github.com/", "job_workflow_ref"),
+    "https://gitlab.com": ("https://", "ci_config_ref_uri"),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenIdentity:
     """Who an identity token says its bearer is: what becomes public when it is used."""
@@ -189,6 +206,7 @@ class SigstoreSigner:
         self._token = token
         self._trust = trust or SigstoreTrust()
         self._signer: sigstore_sign.Signer | None = None
+        self._certificates: set[bytes] = set()
 
     def sign(self, statement: Statement) -> Bundle:
         """Return the statement in a bundle. It is now public in the instance's log, and cannot be taken back."""
@@ -200,12 +218,20 @@ class SigstoreSigner:
                 context = SigningContext.from_trust_config(self._trust.client_config())
                 with context.signer(_identity_token(self._token)) as signer:
                     self._signer = signer
-            return Bundle.parse(self._signer.sign_dsse(dsse.Statement(statement.payload)).to_json().encode())
+            made = Bundle.parse(self._signer.sign_dsse(dsse.Statement(statement.payload)).to_json().encode())
+        self._certificates.add(made.certificates[0])
+        return made
 
     def verifier(self) -> "SigstoreVerifier":
-        """Return a verifier for what this signer signs: its instance, its identity, its issuer."""
-        bearer = token_identity(self._token)
-        return SigstoreVerifier(trust=self._trust, identity=bearer.identity, issuer=bearer.issuer)
+        """Return a verifier for what this signer signs: its instance, its own certificates.
+
+        Not its identity: what Fulcio makes of a workflow's token is Fulcio's affair.
+        """
+        return SigstoreVerifier(
+            trust=self._trust,
+            accepts=lambda signed_by: signed_by.certificate in self._certificates,
+            expected=f"the bearer of the token of {token_identity(self._token).identity}",
+        )
 
 
 def token_identity(token: str) -> TokenIdentity:
@@ -215,8 +241,19 @@ def token_identity(token: str) -> TokenIdentity:
         SigningError: the text is no identity token for Sigstore, or it has expired.
     """
     with _signing_errors():
-        identity = _identity_token(token)
-        return TokenIdentity(identity=identity.identity, issuer=identity.federated_issuer)
+        read = _identity_token(token)
+        issuer = read.federated_issuer
+        prefix, claim = _WORKFLOWS.get(issuer, ("", ""))
+        workflow = parse_object(_claims(token), "the identity token").get(claim)
+        return TokenIdentity(
+            identity=f"{prefix}{workflow}" if isinstance(workflow, str) else read.identity, issuer=issuer
+        )
+
+
+def _claims(token: str) -> bytes:
+    """Return what a token says, as JSON; sigstore-python has found it well-formed."""
+    payload = token.strip().split(".")[1]
+    return base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
 
 
 def ambient_token() -> str | None:
@@ -225,10 +262,16 @@ def ambient_token() -> str | None:
     Raises:
         SigningError: a CI job that may not ask for a token.
     """
-    from sigstore.oidc import detect_credential
+    from sigstore.oidc import IdentityError, detect_credential
 
     with _signing_errors():
-        return detect_credential()
+        try:
+            return detect_credential()
+        except IdentityError as error:
+            raise SigningError(
+                f"this CI job gives no identity to sign with ({first_line(error)}); it needs the right to ask for a "
+                "token with the audience 'sigstore'"
+            ) from error
 
 
 def browser_token(trust: SigstoreTrust, *, without_browser: bool = False) -> str:
@@ -353,15 +396,17 @@ class SigstoreVerifier:
                 "valid when it signed"
             ) from error
         except models.IncompatibleEntry as error:
-            raise Unsupported(f"sigstore cannot judge this log entry: {_first_line(error)}") from error
+            raise Unsupported(f"sigstore cannot judge this log entry: {first_line(error)}") from error
         except models.InvalidBundle as error:
-            raise LogProofInvalid(f"not a complete Sigstore bundle: {_first_line(error)}") from error
+            raise LogProofInvalid(f"not a complete Sigstore bundle: {first_line(error)}") from error
         except errors.Error as error:
             if policy.refused:
                 raise IdentityMismatch(str(error)) from error
-            raise LogProofInvalid(f"the proofs of the signature do not hold: {_first_line(error)}") from error
+            raise LogProofInvalid(
+                f"the proofs of the signature do not hold: {_PLAINLY.get(str(error)) or first_line(error)}"
+            ) from error
         except _SIGSTORE_LEAKS as error:
-            raise LogProofInvalid(f"the proofs of the signature cannot be read: {_first_line(error)}") from error
+            raise LogProofInvalid(f"the proofs of the signature cannot be read: {first_line(error)}") from error
         if not policy.asked or policy.refused:
             raise SignatureInvalid("sigstore returned a statement without asking who signed it")
         if (payload_type, payload) != (bundle.envelope.payload_type, bundle.envelope.payload):
@@ -422,6 +467,14 @@ _SIGSTORE_LEAKS = (
     UnsupportedAlgorithm,
     InvalidSignature,
 )
+
+
+# What sigstore-python says where most often the bundle is of another instance than the one that is believed.
+_PLAINLY = {
+    "not enough sources of verified time": (
+        "nobody whom the trusted Sigstore instance names says when it was signed; was it signed with another instance?"
+    ),
+}
 
 
 class _Policy:
@@ -517,27 +570,33 @@ def _signing_errors() -> Iterator[None]:
     except (FulcioClientError, RekorClientError, IssuerError, errors.Error, requests.RequestException) as error:
         raise SigningError(f"Sigstore did not sign: {_with_cause(error)}") from error
     except ValueError as error:  # malformed answers of services
-        raise SigningError(f"Sigstore answered something unexpected: {_first_line(error)}") from error
+        raise SigningError(f"Sigstore answered something unexpected: {first_line(error)}") from error
 
 
 @contextmanager
-def _trust_errors(source: str | Path) -> Iterator[None]:
+def _trust_errors(source: str | Path, *, to_sign: bool = False) -> Iterator[None]:
     from sigstore import errors
 
+    by_address = isinstance(source, str) and is_address(source)
     try:
         yield
     except errors.TUFError as error:
-        if isinstance(source, str) and is_address(source) and isinstance(error.__cause__, FileNotFoundError):
+        if by_address and isinstance(error.__cause__, FileNotFoundError):
             raise TrustError(
                 f"nothing on this machine says whom to believe about {source}: get the first root.json of its TUF "
                 "repository from whoever runs it, and name it with --instance-root"
             ) from error
+        hint = "" if to_sign else "; use those at hand with --offline, or a file with --trusted-root"
         raise TrustError(
-            f"the trusted roots of the {source} instance cannot be refreshed ({_first_line(error)}); "
-            "use those at hand with --offline, or a file with --trusted-root"
+            f"the trusted roots of the {source} instance cannot be refreshed ({cause_of(error)}){hint}"
+        ) from error
+    except FileNotFoundError as error:
+        raise TrustError(
+            f"there are no roots of {source} on this machine; `modelsign trust import FILE` takes those that another "
+            f"one exported with `modelsign trust export --instance {source}`"
         ) from error
     except (errors.Error, ValueError, KeyError, TypeError, OSError) as error:
-        raise TrustError(f"{source}: not a usable Sigstore trust file: {_first_line(error)}") from error
+        raise TrustError(f"{source}: not a usable Sigstore trust file: {first_line(error)}") from error
 
 
 @contextmanager
@@ -578,11 +637,5 @@ def _is_client_config(data: bytes, path: Path) -> bool:
 
 
 def _with_cause(error: BaseException) -> str:
-    cause = error.__cause__ or error.__context__
-    said = _first_line(error) or type(error).__name__
-    return f"{said} ({_first_line(cause)})" if cause is not None and str(cause) else said
-
-
-def _first_line(error: BaseException | None) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else type(error).__name__
+    said, cause = first_line(error) or type(error).__name__, cause_of(error)
+    return said if cause in said else f"{said}: {cause}"

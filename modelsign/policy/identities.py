@@ -69,15 +69,15 @@ class CertificateIdentity:
             signer.method == "sigstore"
             and signer.issuer is not None
             and signer.identity is not None
+            and max(len(signer.issuer), len(signer.identity)) <= _MAX_SUBJECT
             and self.issuer.fullmatch(signer.issuer) is not None
-            and len(signer.identity) <= _MAX_SUBJECT
             and self.subject.fullmatch(signer.identity) is not None
             and all(signer.claims.get(name) == value for name, value in self.claims.items())
         )
 
     def describe(self) -> str:
         """Return the identity as a person would write it."""
-        return self.shown
+        return ", ".join([self.shown, *(f"{name} {value}" for name, value in sorted(self.claims.items()))])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

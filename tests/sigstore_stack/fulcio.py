@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.sigstore_stack import der
 from tests.sigstore_stack.authority import ca_extensions, certificate_builder, key_usage, name, now, root
-from tests.sigstore_stack.oidc import AUDIENCE, GITHUB, IdentityProvider, spki
+from tests.sigstore_stack.oidc import AUDIENCE, BUILDKITE, GITHUB, GITLAB, GOOGLE, IdentityProvider, spki
 from tests.sigstore_stack.service import Refusal, Request, Response, Service, answer_json
 
 LIFETIME = timedelta(minutes=10)
@@ -45,6 +45,7 @@ _GITHUB_TEXT = {
     "run_url": 21,
     "repository_visibility": 22,
 }
+_GITHUB_PREFIX = {"job_workflow_ref": "https://github.com/", "workflow_ref": "https://github.com/"}
 
 
 class Fulcio(Service):
@@ -67,9 +68,7 @@ class Fulcio(Service):
         """answer with the leaf alone"""
 
     def issuers(self) -> frozenset[str]:
-        return frozenset(
-            {self._provider.url, GITHUB, "https://accounts.google.com", "https://oauth2.sigstore.dev/auth"}
-        )
+        return frozenset({self._provider.url, GITHUB, GITLAB, BUILDKITE, GOOGLE, "https://oauth2.sigstore.dev/auth"})
 
     def _answer(self, request: Request) -> Response:
         match request.method, request.path:
@@ -109,7 +108,7 @@ class Fulcio(Service):
             certificate_builder(x509.Name([]), key, self.intermediate, start=now(), lifetime=LIFETIME)
             .add_extension(key_usage(digital_signature=True), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
-            .add_extension(x509.SubjectAlternativeName([_subject(str(claims["sub"]))]), critical=True)
+            .add_extension(x509.SubjectAlternativeName([_subject(claims)]), critical=True)
         )
         for number, value in _extensions(claims):
             extension = x509.UnrecognizedExtension(x509.ObjectIdentifier(f"{_ARC}.{number}"), value)
@@ -160,7 +159,20 @@ def _requested_key(document: dict[str, object], subject: str) -> ec.EllipticCurv
     return key
 
 
-def _subject(identity: str) -> x509.GeneralName:
+def _subject(claims: dict[str, object]) -> x509.GeneralName:
+    """Return what the certificate is for: workflows are named by claims of their own, people by their address."""
+    identity = str(claims["sub"])
+    match claims:
+        case {"iss": issuer, "job_workflow_ref": str(workflow)} if issuer == GITHUB:
+            identity = f"https://github.com/{workflow}"
+        case {"iss": issuer, "ci_config_ref_uri": str(configuration)} if issuer == GITLAB:
+            identity = f"https://{configuration}"
+        case {"iss": issuer, "organization_slug": str(organization), "pipeline_slug": str(pipeline)} if (
+            issuer == BUILDKITE
+        ):
+            identity = f"https://buildkite.com/{organization}/{pipeline}"
+        case _:
+            pass
     if "://" in identity:
         return x509.UniformResourceIdentifier(identity)
     return x509.RFC822Name(identity)
@@ -171,7 +183,11 @@ def _extensions(claims: dict[str, object]) -> list[tuple[int, bytes]]:
     extensions = [(1, issuer.encode()), (8, asn1.encode_der(issuer))]
     if issuer == GITHUB:
         extensions += [(number, str(claims[c]).encode()) for c, number in _GITHUB_BARE.items() if c in claims]
-        extensions += [(number, asn1.encode_der(str(claims[c]))) for c, number in _GITHUB_TEXT.items() if c in claims]
+        extensions += [
+            (number, asn1.encode_der(_GITHUB_PREFIX.get(c, "") + str(claims[c])))
+            for c, number in _GITHUB_TEXT.items()
+            if c in claims
+        ]
     return sorted(extensions)
 
 

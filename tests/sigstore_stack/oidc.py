@@ -1,14 +1,18 @@
 """An OpenID Connect provider: configuration, keys, authorization code flow with PKCE, and tokens without a browser.
 
-It also answers as GitHub Actions' token endpoint does, so that ambient credentials can be tried.
+It also gives tokens as CI services do, so that ambient credentials can be tried: as GitHub Actions' token endpoint, as
+Google's metadata server, as GitLab (a variable) and Buildkite (a program). A workflow's token names it in a claim of
+its own, and its subject is something else (https://github.com/sigstore/fulcio/blob/main/docs/oidc.md).
 """
 
 import base64
 import hashlib
 import json
+import os
 import secrets
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlencode
 
 import jwt
@@ -20,6 +24,11 @@ from tests.sigstore_stack.service import Refusal, Request, Response, Service, an
 AUDIENCE = "sigstore"
 LIFETIME = 600
 GITHUB = "https://token.actions.githubusercontent.com"
+GITLAB = "https://gitlab.com"
+BUILDKITE = "https://agent.buildkite.com"
+GOOGLE = "https://accounts.google.com"
+METADATA = "/computeMetadata/v1/instance/service-accounts/default"
+IMPERSONATION = "/v1/projects/-/serviceAccounts/{}:generateIdToken"
 WORKFLOW = "https://github.com/example/model/.github/workflows/release.yml@refs/heads/main"
 
 
@@ -47,18 +56,23 @@ class IdentityProvider(Service):
         return self._key.public_key()
 
     def token(self, identity: str, *, issuer: str | None = None, **claims: object) -> str:
-        """Return a signed token for ``identity``; `claims` are added or replace the usual ones."""
+        """Return a signed token for ``identity``; `claims` are added or replace the usual ones.
+
+        Of a CI service's issuer, ``identity`` is the URI that Fulcio makes of the claims.
+        """
+        subject, named = _workflow(identity, issuer)
         issued = int(time.time())
         return jwt.encode(
             {
                 "iss": issuer or self.url,
-                "sub": identity,
+                "sub": subject,
                 "aud": AUDIENCE,
                 "iat": issued,
                 "nbf": issued - 5,
                 "exp": issued + LIFETIME,
                 "email": identity,
                 "email_verified": True,
+                **named,
                 **claims,
             },
             self._key,
@@ -79,6 +93,19 @@ class IdentityProvider(Service):
             "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "request-token",
             "ACTIONS_ID_TOKEN_REQUEST_URL": f"{self.url}/github?api-version=2.0",
         }
+
+    def gitlab_environment(self, identity: str) -> dict[str, str]:
+        """Return the variables of a GitLab job with `id_tokens: SIGSTORE_ID_TOKEN`."""
+        return {"GITLAB_CI": "true", "SIGSTORE_ID_TOKEN": self.token(identity, issuer=GITLAB)}
+
+    def buildkite_environment(self, identity: str, directory: Path) -> dict[str, str]:
+        """Return the variables of a Buildkite job, whose agent is put into ``directory``."""
+        agent = directory / "buildkite-agent"
+        asked = f"oidc request-token --audience {AUDIENCE}"
+        token = self.token(identity, issuer=BUILDKITE)
+        agent.write_text(f'#!/bin/sh\n[ "$*" = "{asked}" ] || {{ echo "unknown: $*"; exit 1; }}\necho {token}\n')
+        agent.chmod(0o755)
+        return {"BUILDKITE": "true", "PATH": f"{directory}{os.pathsep}{os.environ['PATH']}"}
 
     def _answer(self, request: Request) -> Response:
         match request.method, request.path:
@@ -104,6 +131,22 @@ class IdentityProvider(Service):
                     raise Refusal(403, "no request token")
                 identity, claims = self.ambient
                 return answer_json({"value": self.token(identity, issuer=GITHUB, **claims)})
+            case _:
+                return self._google(request)
+
+    def _google(self, request: Request) -> Response:
+        """Answer as the metadata server does, and as the service that lets one account speak for another."""
+        match request.method, request.path:
+            case "GET", path if path.startswith(METADATA) and request.headers.get("metadata-flavor") != "Google":
+                raise Refusal(403, "Metadata-Flavor is missing")
+            case "GET", path if path == f"{METADATA}/identity" and request.query.get("audience") == AUDIENCE:
+                return Response(body=self.token(self.ambient[0], issuer=GOOGLE).encode())
+            case "GET", path if path == f"{METADATA}/token":
+                return answer_json({"access_token": "access-token"})
+            case "POST", path if path == IMPERSONATION.format(self.ambient[0]):
+                if request.headers.get("authorization") != "Bearer access-token":
+                    raise Refusal(403, "no access token")
+                return answer_json({"token": self.token(self.ambient[0], issuer=GOOGLE)})
             case _:
                 raise Refusal(404, request.path)
 
@@ -136,6 +179,27 @@ class IdentityProvider(Service):
             return answer_json({"error": "invalid_grant"}, 400)
         token = self.token(authorization.identity)
         return answer_json({"access_token": token, "id_token": token, "token_type": "Bearer"})
+
+
+def _workflow(identity: str, issuer: str | None) -> tuple[str, dict[str, object]]:
+    """Return the subject of a token for ``identity``, and the claims that name a workflow."""
+    match issuer:
+        case _ if issuer == GITHUB:
+            name = identity.removeprefix("https://github.com/")
+            repository, _, ref = "/".join(name.split("/")[:2]), *name.partition("@")[1:]
+            return f"repo:{repository}:ref:{ref}", {"job_workflow_ref": name, "workflow_ref": name}
+        case _ if issuer == GITLAB:
+            return "project_path:acme/model:ref_type:branch:ref:main", {
+                "ci_config_ref_uri": identity.removeprefix("https://")
+            }
+        case _ if issuer == BUILDKITE:
+            organization, pipeline = identity.removeprefix("https://buildkite.com/").split("/")
+            return f"organization:{organization}:pipeline:{pipeline}:ref:refs/heads/main", {
+                "organization_slug": organization,
+                "pipeline_slug": pipeline,
+            }
+        case _:
+            return identity, {}
 
 
 def _redirect(where: str, parameters: dict[str, str]) -> Response:

@@ -24,13 +24,14 @@ from attestations.signers.sigstore import (
     SigstoreSigner,
     SigstoreTrust,
     SigstoreVerifier,
+    ambient_token,
     browser_token,
     token_identity,
 )
 from attestations.statement import Statement
 from attestations.verify import Method, TimeSource, Unproven, VerifiedStatement, verify_bundle
 from tests.builders.signatures import altered, oms_payload, resource, sealed
-from tests.sigstore_stack import client
+from tests.sigstore_stack import client, oidc
 from tests.sigstore_stack.stack import Fault
 from tests.sigstore_stack.tuf_repository import TufRepository
 from tests.vectors import VECTORS, needs_vectors
@@ -504,6 +505,132 @@ def test_denied_login_is_a_signing_error(sigstore_stack: "SigstoreStack", monkey
         browser_token(SigstoreTrust(source=sigstore_stack.trust_config))
 
 
+# Who runs a CI job: tokens that it gets without being asked
+
+
+@pytest.fixture
+def no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide the CI job that runs the tests."""
+    for name in ("GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "CIRCLECI", "GOOGLE_SERVICE_ACCOUNT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "SIGSTORE_ID_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("id._internal.oidc.ambient._GCP_PRODUCT_NAME_FILE", "/nonexistent")
+
+
+ROBOT = "robot@acme.iam.gserviceaccount.com"
+JOBS = {
+    "github": ("https://github.com/acme/model/.github/workflows/sign.yml@refs/heads/main", oidc.GITHUB),
+    "gitlab": ("https://gitlab.com/acme/model//.gitlab-ci.yml@refs/heads/main", oidc.GITLAB),
+    "buildkite": ("https://buildkite.com/acme/sign-model", oidc.BUILDKITE),
+    "google": (ROBOT, oidc.GOOGLE),
+    "google-impersonating": (ROBOT, oidc.GOOGLE),
+}
+
+
+def enter_job(stack: "SigstoreStack", job: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Set what a CI job of that kind finds around it."""
+    identity = JOBS[job][0]
+    match job:
+        case "github":
+            environment = stack.oidc.github_environment(identity)
+        case "gitlab":
+            environment = stack.oidc.gitlab_environment(identity)
+        case "buildkite":
+            environment = stack.oidc.buildkite_environment(identity, tmp_path)
+        case _:
+            stack.oidc.ambient = (identity, {})
+            (tmp_path / "product_name").write_text("Google Compute Engine\n")
+            library = "id._internal.oidc.ambient"
+            monkeypatch.setattr(f"{library}._GCP_PRODUCT_NAME_FILE", str(tmp_path / "product_name"))
+            for name, path in (
+                ("IDENTITY", f"{oidc.METADATA}/identity"),
+                ("TOKEN", f"{oidc.METADATA}/token"),
+                ("GENERATEIDTOKEN", oidc.IMPERSONATION),
+            ):
+                monkeypatch.setattr(f"{library}._GCP_{name}_REQUEST_URL", stack.oidc.url + path)
+            environment = {"GOOGLE_SERVICE_ACCOUNT_NAME": identity} if job == "google-impersonating" else {}
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("no_job")
+@pytest.mark.parametrize("job", JOBS)
+def test_ambient_token_signs_in_the_name_of_the_job(
+    sigstore_stack: "SigstoreStack", job: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    enter_job(sigstore_stack, job, monkeypatch, tmp_path)
+    token = ambient_token()
+    assert token is not None
+    signer = SigstoreSigner(token=token, trust=SigstoreTrust(source=sigstore_stack.trust_config))
+    made = signer.sign(STATEMENT)
+    identity, issuer = JOBS[job]
+    trust = SigstoreTrust(source=sigstore_stack.trusted_root)
+    proven = verify_bundle(made, [SigstoreVerifier(identity=identity, issuer=issuer, trust=trust)])
+    assert (proven.signed_by.identity, proven.signed_by.issuer) == (identity, issuer)
+    # A release verifies itself.
+    assert verify_bundle(made, [signer.verifier()]).signed_by.identity == identity
+
+
+@pytest.mark.usefixtures("no_job")
+@pytest.mark.parametrize("job", ["github", "gitlab"])
+def test_token_of_a_workflow_says_what_the_certificate_will_say(
+    sigstore_stack: "SigstoreStack", job: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    enter_job(sigstore_stack, job, monkeypatch, tmp_path)
+    said = token_identity(ambient_token() or "")
+    assert (said.identity, said.issuer) == JOBS[job]
+
+
+@pytest.mark.usefixtures("no_job")
+def test_outside_of_a_job_there_is_no_token() -> None:
+    assert ambient_token() is None
+
+
+@pytest.mark.usefixtures("no_job")
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"GITHUB_ACTIONS": "true"}, "ACTIONS_ID_TOKEN_REQUEST_TOKEN"),
+        ({"GITHUB_ACTIONS": "true", "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "x"}, "ACTIONS_ID_TOKEN_REQUEST_URL"),
+        ({"GITLAB_CI": "true"}, "SIGSTORE_ID_TOKEN not found"),
+        ({"BUILDKITE": "true", "PATH": "/nonexistent"}, "could not find Buildkite agent"),
+        ({"CIRCLECI": "true", "PATH": "/nonexistent"}, "could not find `circleci`"),
+    ],
+)
+def test_job_that_may_not_ask_for_a_token_is_told_once(
+    environment: dict[str, str], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SigningError, match="this CI job gives no identity") as caught:
+        ambient_token()
+    assert str(caught.value).count(said) == 1
+
+
+@pytest.mark.usefixtures("no_job")
+@pytest.mark.parametrize("job", ["github", "buildkite", "google", "google-impersonating"])
+def test_service_that_refuses_a_token_is_a_signing_error(
+    sigstore_stack: "SigstoreStack", job: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    enter_job(sigstore_stack, job, monkeypatch, tmp_path)
+    (tmp_path / "buildkite-agent").write_text("#!/bin/sh\necho no permission\nexit 1\n")
+    with (
+        sigstore_stack.fault(Fault.OIDC_UNAVAILABLE),
+        pytest.raises(SigningError, match=r"this CI job gives no identity .*(503|no permission)"),
+    ):
+        ambient_token()
+
+
+def test_signer_trusts_its_own_certificates_only(sigstore_stack: "SigstoreStack") -> None:
+    signer = SigstoreSigner(token=sigstore_stack.token(), trust=SigstoreTrust(source=sigstore_stack.trust_config))
+    verifier = signer.verifier()
+    made = signer.sign(STATEMENT)
+    assert verify_bundle(made, [verifier]).statement == STATEMENT
+    with pytest.raises(IdentityMismatch, match=r"the bearer of the token of dev@example\.com"):
+        verify_bundle(signed(sigstore_stack), [verifier])
+
+
 # Trust material
 
 
@@ -609,7 +736,7 @@ def test_age_of_a_repository_is_that_of_its_refresh(repository: TufRepository, t
 def test_unknown_repository_is_not_believed_by_itself(repository: TufRepository) -> None:
     with pytest.raises(TrustError, match="--instance-root"):
         SigstoreTrust(source=repository.url).trusted_root()
-    with pytest.raises(TrustError, match="not a usable"):
+    with pytest.raises(TrustError, match=r"no roots of http.* on this machine; `modelsign trust import FILE`"):
         SigstoreTrust(source=repository.url, offline=True).trusted_root()
 
 

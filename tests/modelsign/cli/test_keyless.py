@@ -287,6 +287,25 @@ def test_release_signs_everything_with_one_identity(
     assert invoke(["verify", str(target), "--trusted-root", str(sigstore_stack.trusted_root), *wrong]) == 12
 
 
+def test_release_of_a_workflow_verifies_itself(
+    sigstore_stack: "SigstoreStack", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The certificate names the workflow, the token's subject something else."""
+    source = Path(__file__).parents[3] / "examples" / "tiny-lm"
+    for name, value in sigstore_stack.oidc.github_environment(WORKFLOW).items():
+        monkeypatch.setenv(name, value)
+    trust = ("--trust-config", str(sigstore_stack.trust_config))
+    assert invoke(["release", str(source), "-o", str(tmp_path / "released"), *trust]) == 0
+
+
+def test_a_pin_that_does_not_fit_is_named(
+    sigstore_stack: "SigstoreStack", signed: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    identity = ("--identity", DEVELOPER, "--issuer", sigstore_stack.issuer)
+    assert verify(sigstore_stack, signed, *identity, "--pin", "repository_id=1") == 12
+    assert "repository_id 1" in capsys.readouterr().out
+
+
 # A private instance by the address of its TUF repository
 
 
