@@ -80,8 +80,8 @@ class Reference(Fact):
     """Something a loader would fetch or import beyond this file: code, another repository, an external data file."""
 
     kind: str
-    """`code`, `repository`, `file`, `url`, `package`, `callable`, `switch`; `import` and `requirement` of Python;
-    `python-tag`, `mlflow`"""
+    """`code`, `repository`, `file`, `url`, `package`, `callable`, `switch`; `model` and `kernel` of another repository;
+    `import` and `requirement` of Python; `python-tag`, `mlflow`"""
     target: str
     context: str
     """the key, tag or operator that names it: ``auto_map.AutoModel``"""

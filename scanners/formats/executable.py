@@ -4,6 +4,7 @@ They are named, not analysed: machine code is no model, and what a loader does w
 no reader can tell from the bytes.
 """
 
+import re
 import struct
 
 from scanners.facts import Code, Identified
@@ -20,6 +21,17 @@ _SCRIPTS = {
     ".reg": "registry", ".desktop": "desktop-entry", ".lnk": "shortcut",
 }  # fmt: skip
 _COMPILED = frozenset({"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex"})
+_LONGEST_SCRIPT = 4 << 20
+_ATTACK = re.compile(
+    rb"/dev/(?:tcp|udp)/[\w.$-]|\b(?:nc|ncat|netcat)\b[^\n]{0,80}\s-[a-z]*e[a-z]*\s+\S*(?:sh|cmd)|\bmkfifo\b[^\n]{0,200}\bnc\b"
+    rb"|base64\s+(?:-d|-D|--decode)\b[^\n|]{0,80}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b"
+    rb"|\b(?:curl|wget)\b[^\n|]{0,200}(?:http://|\d{1,3}(?:\.\d{1,3}){3})[^\n|]{0,200}\|\s*(?:sudo\s+)?(?:(?:ba|z|da)?sh|python3?)\b"
+    rb"|powershell[^\n]{0,80}\s-e(?:nc|ncodedcommand|c)?\s+[A-Za-z0-9+/=]{16}"
+    rb"|(?:IEX|Invoke-Expression)\b[^\n]{0,80}(?:DownloadString|Invoke-WebRequest|iwr|WebClient)"
+    rb"|authorized_keys|\bcrontab\s+-(?!l\b|\s*$)|/etc/cron|WScript\.Shell|os\.execute\s*\(|io\.popen\s*\(",
+    re.IGNORECASE,
+)
+"""what no script that belongs to a model does: shells for other machines, text that is fetched or decoded and run"""
 _PYC_MAGIC = range(3000, 4000)
 """CPython's bytecode magic numbers of 3.x, followed by CR LF"""
 
@@ -44,7 +56,12 @@ def read(blob: Blob, reading: Reading) -> None:
     if compiled:
         reading.unread(f"machine code is not analysed ({language})")
     else:
-        reading.parsed(0, blob.reader.size)
+        size = min(blob.reader.size, _LONGEST_SCRIPT)
+        for match in _ATTACK.finditer(blob.reader.read_at(0, size)):
+            line = match[0].decode("utf-8", "replace")[:200]
+            place = reading.at(match.start())
+            reading.state(Code(location=place, language=language, action="script-attack", text=line, runs="never"))
+        reading.parsed(0, size)
 
 
 def _language(blob: Blob) -> str | None:

@@ -29,7 +29,8 @@ def matches(blob: Blob) -> bool:
     """Return whether the blob is a template: its parent says so, or its name and its first block do."""
     if ROLE in blob.roles:
         return True
-    if not blob.name.lower().endswith(SUFFIXES):
+    name = blob.name.lower()
+    if not name.endswith(SUFFIXES) and not ("template" in name and name.endswith((".txt", ".tmpl", ".tpl"))):
         return False
     head = blob.reader.read_at(0, 65536)
     return b"{{" in head or b"{%" in head or b"{#" in head or blob.name.lower().endswith((".jinja", ".jinja2", ".j2"))

@@ -1,13 +1,16 @@
 """JSON files of model repositories: which code and which other repositories a loader would fetch because of them.
 
 Read: `auto_map` and `custom_pipelines` (transformers), `auto_mapping` (PEFT), the module lists of `model_index.json`
-(diffusers) and `modules.json` (sentence-transformers), `_target_` (Hydra), and switches that allow code from elsewhere.
-Everything else in a JSON file is data. Templates inside (`chat_template`) are another format's business.
+(diffusers) and `modules.json` (sentence-transformers), `_target_` (Hydra), `class_path` (jsonargparse), `target`
+(`instantiate_from_config`), kernels and generation code of other repositories, switches that allow code from elsewhere,
+and the models and tokenizers a loader would fetch besides. Everything else in a JSON file is data. Templates inside
+(`chat_template`) are another format's business.
 
 Sources: transformers `dynamic_module_utils.py` (`repo--module.Class`), diffusers `pipeline_loading_utils.py`,
 peft `auto.py`, sentence-transformers `util.import_from_string`, Hydra `instantiate`.
 """
 
+import re
 from collections.abc import Iterator
 
 from scanners import detect
@@ -34,6 +37,16 @@ _DIFFUSERS_LIBRARIES = frozenset(
     """.split()
 )
 """what `model_index.json` may name without meaning a module of the repository: libraries, diffusers' own pipelines"""
+_FETCHED = frozenset(
+    "base_model_name_or_path base_model tokenizer_name_or_path tokenizer_name pretrained_model_name_or_path"
+    " model_name_or_path vision_tower mm_vision_tower audio_tower encoder_name_or_path speculative_model draft_model"
+    " assistant_model timm_model_name text_encoder_name_or_path".split()
+)
+"""other repositories (or directories) whose weights, configuration or tokenizer a loader takes"""
+_KERNELS = frozenset({"attn_implementation", "_attn_implementation", "experts_implementation", "kernel_repo"})
+NAMES_CALLABLE = frozenset({"_target_", "class_path", "target"})
+"""keys whose value `hydra.utils.instantiate` and its kin import and call"""
+DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _SWITCHES = frozenset({"trust_remote_code", "custom_pipeline", "custom_revision", "code_revision"})
 
 
@@ -82,7 +95,12 @@ def references(value: Json, name: str = "") -> Iterator[tuple[str, str, str]]:
             work += [(inner, f"{path}[]") for inner in item if isinstance(inner, (dict, list))]
 
 
-_KEYS = frozenset({"auto_map", "custom_pipelines", "auto_mapping", "_target_"})
+_KEYS = (
+    frozenset({"auto_map", "custom_pipelines", "auto_mapping", "custom_generate"})
+    | NAMES_CALLABLE
+    | _FETCHED
+    | _KERNELS
+)
 
 
 def _of_a_key(key: str, inner: Json, path: str) -> Iterator[tuple[str, str, str]]:
@@ -99,8 +117,17 @@ def _of_a_key(key: str, inner: Json, path: str) -> Iterator[tuple[str, str, str]
         library = inner.get("parent_library")
         if isinstance(library, str) and library.split(".")[0] not in {"transformers", "diffusers", "peft"}:
             yield "package", library, f"{context}.parent_library"
-    elif key == "_target_" and isinstance(inner, str):
-        yield "callable", inner, context
+    elif key in NAMES_CALLABLE and isinstance(inner, str):
+        if key == "_target_" or DOTTED.fullmatch(inner):
+            yield "callable", inner, context
+    elif key in _FETCHED and isinstance(inner, str) and inner:
+        yield "model", inner, context
+    elif key == "custom_generate" and isinstance(inner, str) and inner:
+        yield "repository" if "/" in inner else "code", inner, context
+    elif key in _KERNELS:
+        for label, target in _strings(inner):
+            if "/" in target:
+                yield "kernel", target, f"{context}.{label}" if label else context
     elif key in _SWITCHES and (inner is True or (isinstance(inner, str) and inner)):
         yield "switch", str(inner), context
 
@@ -119,6 +146,7 @@ def _of_a_file(value: Json, name: str) -> Iterator[tuple[str, str, str]]:
             target = entry.get("type") if isinstance(entry, dict) else None
             if isinstance(target, str) and not target.startswith("sentence_transformers."):
                 yield "code", target, "modules.type"
+                yield "callable", target, "modules.type"  # imported as it is where the repository has no such module
 
 
 def _is_local(library: str) -> bool:

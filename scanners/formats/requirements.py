@@ -16,7 +16,10 @@ _NAMED = re.compile(r"(?:^|[-_./])(?:requirements|constraints)[^/]*\.(?:txt|in)$
 _OPTION = re.compile(
     r"^(--index-url|-i|--extra-index-url|--find-links|-f|--trusted-host|-e|--editable)(?:[ =]+|(?=\S))(\S+)"
 )
-_URL = re.compile(r"(?:^|@\s*)((?:[a-z0-9]+\+)?(?:https?|ssh|git|file|svn|hg|ftp)(?:\+[a-z]+)?://\S+)", re.IGNORECASE)
+_URL = re.compile(
+    r"(?:^|@\s*|^(?:-r|--requirement|-c|--constraint)[ =]*)((?:[a-z0-9]+\+)?(?:https?|ssh|git|file|svn|hg|ftp)(?:\+[a-z]+)?://\S+)",
+    re.IGNORECASE,
+)
 _LONG = {"-i": "--index-url", "-f": "--find-links", "-e": "--editable"}
 
 
@@ -42,10 +45,16 @@ def read(blob: Blob, reading: Reading) -> None:
         if option:
             _state(reading, _LONG.get(option[1], option[1]), option[2])
             continue
-        url = _URL.search(line)
+        url = url_of(line)
         if url:
-            _state(reading, "requirement", url[1])
+            _state(reading, "requirement", url)
     reading.parsed(0, size)
+
+
+def url_of(line: str) -> str | None:
+    """Return where a requirement comes from, None for one from the index."""
+    url = _URL.search(line)
+    return url[1] if url else None
 
 
 def _state(reading: Reading, context: str, target: str) -> None:

@@ -8,6 +8,8 @@ and its `_load_pyfunc` called, `code` goes onto the import path first).
 from scanners import detect
 from scanners.errors import LimitExceeded
 from scanners.facts import Identified, Reference
+from scanners.formats import requirements
+from scanners.formats.json_config import DOTTED, NAMES_CALLABLE
 from scanners.reading import Blob, Reading
 
 NAME = "yaml"
@@ -18,9 +20,18 @@ _INERT = frozenset("none bool str unicode bytes int long float complex list tupl
 _MLFLOW_CODE = frozenset({"loader_module", "code", "model_code_path", "python_model", "data", "artifacts"})
 
 
+_ENVIRONMENTS = frozenset({"conda.yaml", "conda.yml", "environment.yaml", "environment.yml", "python_env.yaml"})
+"""environments that conda, and serving systems for MLflow models, install"""
+MAXIMUM_EXPANSION = 1_000_000
+_UNNAMED = frozenset({"", "txt", "cfg", "conf", "config"})
+
+
 def matches(blob: Blob) -> bool:
-    """Return whether the blob is named like YAML or like an MLflow model."""
-    return detect.suffix_of(blob.name) in {"yaml", "yml"} or _is_mlmodel(blob)
+    """Return whether the blob is named like YAML or like an MLflow model, or has Python tags under no other name."""
+    suffix = detect.suffix_of(blob.name)
+    if suffix in {"yaml", "yml"} or _is_mlmodel(blob):
+        return True
+    return suffix in _UNNAMED and b"!!python/" in blob.reader.read_at(0, 65536)
 
 
 def _is_mlmodel(blob: Blob) -> bool:
@@ -42,10 +53,18 @@ def read(blob: Blob, reading: Reading) -> None:
             kind, _, target = tag.name.removeprefix(_PYTHON).partition(":")
             if kind not in _INERT:
                 _state(reading, "python-tag", target or kind, f"!!python/{kind}")
+    size_of_all = yaml_text.expansion(text)
+    if size_of_all >= MAXIMUM_EXPANSION:
+        reading.anomaly("yaml-alias-bomb", f"aliases of aliases stand for {size_of_all} values or more")
+    packages = blob.name.rsplit("/", 1)[-1].lower() in _ENVIRONMENTS
     for entry in yaml_text.entries(text):
         key = entry.path[-1]
-        if key == "_target_":
+        if key == "_target_" or (key in NAMES_CALLABLE and DOTTED.fullmatch(entry.value)):
             _state(reading, "callable", entry.value, ".".join(entry.path))
+        elif packages and "dependencies" in entry.path:
+            url = requirements.url_of(entry.value)
+            if url:
+                _state(reading, "requirement", url, "pip")
         elif mlmodel and key in _MLFLOW_CODE and "python_function" in entry.path:
             _state(reading, "mlflow", entry.value, key)
     reading.parsed(0, size)

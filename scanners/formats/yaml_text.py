@@ -16,6 +16,8 @@ MAXIMUM_TEXT = 16 << 20
 
 _STANDARD = "tag:yaml.org,2002:"
 _TAG = re.compile(r"(?:^|(?<=[\s\[{,(?:-]))(!<[^>\s]{1,400}>|!\S{0,400})")
+_ANCHOR = re.compile(r"(?:^|(?<=[\s\[{,:-]))([&*])([\w-]{1,100})")
+EXPANSION_LIMIT = 1 << 40
 _HANDLE = re.compile(r"^%TAG\s+(!\w*!?)\s+(\S+)")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _QUOTED_KEY = re.compile(r"""(?:"((?:[^"\\]|\\.){0,400})"|'((?:[^']|''){0,400})')\s{0,8}:(?:\s+|$)""")
@@ -85,6 +87,33 @@ def _resolved(tag: str, handles: dict[str, str]) -> str:
         if tag.startswith(handle):
             return handles[handle] + tag[len(handle) :]
     return tag
+
+
+def expansion(text: str) -> int:
+    """Return how many nodes a document has once every alias is replaced by what it stands for, roughly.
+
+    An anchor stands for the rest of its line and the deeper lines below it.
+    """
+    sizes: dict[str, int] = {}
+    still_open: list[tuple[int, str]] = []
+    total = 0
+    for line in text.split("\n"):
+        if "&" not in line and "*" not in line and not still_open:
+            continue
+        indent = len(line) - len(line.lstrip(" "))
+        while still_open and line.strip() and indent <= still_open[-1][0]:
+            still_open.pop()
+        for match in _ANCHOR.finditer(_uncommented(line)):
+            if match[1] == "&":
+                sizes[match[2]] = 1
+                still_open.append((indent, match[2]))
+            elif match[2] in sizes:
+                size = sizes[match[2]]
+                total = min(total + size, EXPANSION_LIMIT)
+                for _, name in still_open:
+                    if name != match[2]:
+                        sizes[name] = min(sizes[name] + size, EXPANSION_LIMIT)
+    return total
 
 
 def entries(text: str) -> Iterator[Entry]:

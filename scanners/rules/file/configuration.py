@@ -18,10 +18,13 @@ CONFIGURED_CODE = Rule(
 
 RULES: tuple[Rule, ...] = (CONFIGURED_CODE,)
 
+_KERNELS = "kernels-community/"
+"""the kernels that the transformers library itself points to"""
 _MESSAGES = {
     "code": "names code that is imported from beside it (with trust_remote_code): {target}",
     "repository": "names code of another repository, which can change at any time: {target}",
     "package": "names a package that is imported while loading: {target}",
+    "kernel": "names a kernel (native code) of another repository, which the loader fetches and runs: {target}",
     "switch": "sets {context} to {target}",
 }
 
@@ -34,7 +37,7 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         # A switch that lets a loader trust code does nothing without a reference to code. Code beside the file is
         # imported only with trust_remote_code, and is judged itself, or missed by a rule over neighbours (MS443).
         switch = fact.kind == "switch" and fact.context.rsplit(".", 1)[-1] != "custom_pipeline"
-        harmless = switch or fact.kind == "code"
+        harmless = switch or fact.kind == "code" or fact.target.startswith(_KERNELS)
         yield found(
             CONFIGURED_CODE,
             facts,

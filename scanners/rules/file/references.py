@@ -23,7 +23,7 @@ TARGET = Rule(
     id="MS431",
     name="hydra-target",
     severity=Severity.HIGH,
-    summary="A configuration names a dangerous function that Hydra's `instantiate` would call",
+    summary="A configuration names a dangerous function that Hydra's `instantiate`, or a loader like it, would call",
     fix="Remove the `_target_`; a model's parts are classes of its library.",
     cwe="CWE-470",
 )
@@ -44,6 +44,14 @@ ELSEWHERE = Rule(
     cwe="CWE-494",
 )
 
+ALIASES = Rule(
+    id="MS435",
+    name="yaml-alias-bomb",
+    severity=Severity.MEDIUM,
+    summary="A YAML file repeats itself through aliases until it is far larger than any configuration",
+    fix="Write the values out; a configuration needs no aliases of aliases.",
+    cwe="CWE-776",
+)
 SECRET = Rule(
     id="MS434",
     name="credential-in-file",
@@ -53,7 +61,7 @@ SECRET = Rule(
     cwe="CWE-798",
 )
 
-RULES: tuple[Rule, ...] = (PYTHON_TAG, TARGET, MLFLOW, ELSEWHERE, SECRET)
+RULES: tuple[Rule, ...] = (PYTHON_TAG, TARGET, MLFLOW, ELSEWHERE, SECRET, ALIASES)
 
 _KNOWN_HOSTS = re.compile(
     r"https?://(?:download\.pytorch\.org|pypi\.org|files\.pythonhosted\.org|pypi\.nvidia\.com|data\.pyg\.org"
@@ -67,6 +75,8 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
     for fact in facts.facts:
         if isinstance(fact, Anomaly) and fact.code == "secret":
             yield found(SECRET, facts, fact.location, fact.message, confidence=Confidence.MEDIUM)
+        if isinstance(fact, Anomaly) and fact.code == "yaml-alias-bomb":
+            yield found(ALIASES, facts, fact.location, fact.message)
         if isinstance(fact, Reference):
             match fact.kind:
                 case "python-tag":
@@ -104,14 +114,26 @@ def _python_tag(facts: FileFacts, fact: Reference) -> Finding:
     return _finding(facts, fact, PYTHON_TAG, Severity.MEDIUM, message)
 
 
+_LOADERS = {
+    "_target_": "hydra.utils.instantiate (and NeMo < 2.3.2, CVE-2025-23304)",
+    "class_path": "jsonargparse (LightningCLI)",
+    "target": "instantiate_from_config",
+    "type": "SentenceTransformer",
+}
+_INDIRECT = frozenset({"hydra.utils.get_method", "hydra.utils.get_object", "hydra.utils.get_class", "hydra.utils.call"})
+"""Hydra's own functions, which take the name of what they look up as an argument"""
+
+
 def _callable(facts: FileFacts, fact: Reference) -> Iterator[Finding]:
     root = fact.target.split(".")[0]
+    key = fact.context.rsplit(".", 1)[-1]
+    loader = _LOADERS.get(key, _LOADERS["_target_"])
     if dangerous(fact.target):
-        message = f"hydra.utils.instantiate (and NeMo < 2.3.2, CVE-2025-23304) calls {fact.target}"
-        yield _finding(facts, fact, TARGET, Severity.HIGH, message)
-    elif root in sys.stdlib_module_names and not harmless(fact.target):
-        message = f"hydra.utils.instantiate calls {fact.target}, which no model is made of"
-        yield _finding(facts, fact, TARGET, Severity.MEDIUM, message)
+        yield _finding(facts, fact, TARGET, Severity.HIGH, f"{loader} calls {fact.target}")
+    elif key == "target":
+        return  # the word has other uses, so that only what is known to be dangerous counts
+    elif (root in sys.stdlib_module_names and not harmless(fact.target)) or fact.target in _INDIRECT:
+        yield _finding(facts, fact, TARGET, Severity.MEDIUM, f"{loader} calls {fact.target}, which no model is made of")
 
 
 def _mlflow(facts: FileFacts, fact: Reference) -> Iterator[Finding]:

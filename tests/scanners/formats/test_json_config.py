@@ -8,7 +8,7 @@ from scanners.engine import scan_blob
 from scanners.errors import FormatError, LimitExceeded
 from scanners.findings import FileReport, Verdict
 from scanners.formats.json_config import references
-from scanners.formats.json_text import parse
+from scanners.formats.json_text import Json, parse
 from scanners.reader import BytesReader
 
 
@@ -91,7 +91,7 @@ def test_sentence_transformers_module_of_another_package_is_code() -> None:
     modules = [{"idx": 0, "type": "sentence_transformers.models.Transformer"}, {"idx": 1, "type": "custom.Layer"}]
 
     found = list(references(json.loads(json.dumps(modules)), "modules.json"))
-    assert found == [("code", "custom.Layer", "modules.type")]
+    assert found == [("code", "custom.Layer", "modules.type"), ("callable", "custom.Layer", "modules.type")]
 
 
 def test_auto_map_to_another_repository_is_suspicious_and_says_what_would_be_imported() -> None:
@@ -162,3 +162,17 @@ def test_place_of_the_error_counts_bytes() -> None:
         parse('["é", x]'.encode())
 
     assert caught.value.offset == 7
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"base_model_name_or_path": "org/base"}, ("model", "org/base", "base_model_name_or_path")),
+        ({"tokenizer_name_or_path": "org/tok"}, ("model", "org/tok", "tokenizer_name_or_path")),
+        ({"mm_vision_tower": "openai/clip"}, ("model", "openai/clip", "mm_vision_tower")),
+        ({"custom_generate": "org/gen"}, ("repository", "org/gen", "custom_generate")),
+        ({"attn_implementation": {"": "org/kernel"}}, ("kernel", "org/kernel", "attn_implementation")),
+    ],
+)
+def test_what_a_loader_fetches_besides_is_a_reference(document: Json, expected: tuple[str, str, str]) -> None:
+    assert expected in list(references(document))

@@ -9,6 +9,12 @@ def _twins(name: str, bad: bytes, good: bytes) -> Example:
     return Example(bad=lambda: {name: bad}, good=lambda: {name: good})
 
 
+def _aliases(levels: int) -> bytes:
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, levels + 1)]
+    return "\n".join(lines).encode()
+
+
 EXAMPLES = {
     "MS430": _twins("c.yaml", b"a: !!python/object/apply:os.system [id]", b"a: !!python/tuple [1, 2]"),
     "MS431": _twins("c.yaml", b"m:\n  _target_: os.system\n", b"m:\n  _target_: torch.nn.Linear\n"),
@@ -20,6 +26,7 @@ EXAMPLES = {
     "MS434": _twins(
         "config.json", b'{"token": "hf_' + b"aB3dE5gH7jK9mN1pQ2sT4vW6xY8zA0cD5f" + b'"}', b'{"token": "hf_x"}'
     ),
+    "MS435": _twins("c.yaml", _aliases(8), _aliases(2)),
     "MS433": _twins("requirements.txt", b"git+https://github.com/a/b", b"torch==2.6\n"),
 }
 
@@ -38,6 +45,22 @@ def verdict(name: str, text: str) -> Verdict:
         ("c.yaml", "m: {_target_: colorsys.rgb_to_hls}", Verdict.SUSPICIOUS),
         ("c.yaml", "m: {_target_: nemo.collections.asr.models.EncDecCTCModel}", Verdict.CLEAN),
         ("c.yaml", "m: {_target_: functools.partial}", Verdict.CLEAN),
+        ("c.yaml", "m: {_target_: hydra.utils.get_method, path: os.system}", Verdict.SUSPICIOUS),
+        ("c.yaml", "m:\n  class_path: os.system", Verdict.MALICIOUS),
+        ("c.yaml", "m:\n  target: os.system\n  params: {command: id}", Verdict.MALICIOUS),
+        ("c.yaml", "m:\n  target: ldm.models.diffusion.ddpm.LatentDiffusion", Verdict.CLEAN),
+        ("c.yaml", "target: string.capwords", Verdict.CLEAN),
+        ("hparams.txt", "!!python/object/apply:os.system [id]", Verdict.MALICIOUS),
+        ("settings", "a: !!python/object/apply:os.system [id]", Verdict.MALICIOUS),
+        ("conda.yaml", "dependencies:\n- pip:\n  - x @ http://198.51.100.7/x.whl", Verdict.SUSPICIOUS),
+        ("conda.yaml", "dependencies:\n- python=3.11\n- pip:\n  - torch==2.6", Verdict.CLEAN),
+        ("requirements.txt", "-r http://198.51.100.7/r.txt", Verdict.SUSPICIOUS),
+        ("modules.json", '[{"idx": 0, "name": "0", "path": "", "type": "os.system"}]', Verdict.MALICIOUS),
+        ("modules.json", '[{"idx": 0, "type": "sentence_transformers.models.Pooling"}]', Verdict.CLEAN),
+        ("config.json", '{"attn_implementation": "other-org/kernel"}', Verdict.SUSPICIOUS),
+        ("config.json", '{"attn_implementation": "kernels-community/flash-attn"}', Verdict.CLEAN),
+        ("config.json", '{"attn_implementation": "flash_attention_2"}', Verdict.CLEAN),
+        ("generation_config.json", '{"custom_generate": "other-org/generate"}', Verdict.SUSPICIOUS),
         ("MLmodel", "flavors:\n  python_function:\n    loader_module: evil", Verdict.SUSPICIOUS),
         ("MLmodel", "flavors:\n  python_function:\n    loader_module: mlflow.pytorch\n    code: code", Verdict.CLEAN),
         ("MLmodel", "flavors:\n  python_function:\n    code: ../../outside", Verdict.MALICIOUS),
