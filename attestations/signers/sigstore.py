@@ -24,6 +24,7 @@ from attestations.algorithms import key_hint, verify
 from attestations.bundle import Bundle, Material
 from attestations.causes import cause_of, first_line
 from attestations.errors import (
+    AttestationError,
     EnvelopeError,
     IdentityMismatch,
     LogProofInvalid,
@@ -200,27 +201,67 @@ class TokenIdentity:
 
 
 class SigstoreSigner:
-    """Signs with a certificate for the bearer of an identity token; one certificate serves several statements."""
+    """Signs with a certificate for the bearer of an identity token; one certificate serves several statements.
 
-    def __init__(self, *, token: str, trust: SigstoreTrust | None = None) -> None:
+    Args:
+        token: what vouches for the signer.
+        trust: the instance to sign with.
+        timestamp_url: an RFC 3161 authority to ask for the time besides those of the instance; readers believe it where
+            their trusted root names it.
+    """
+
+    def __init__(self, *, token: str, trust: SigstoreTrust | None = None, timestamp_url: str | None = None) -> None:
         self._token = token
         self._trust = trust or SigstoreTrust()
+        self._timestamp_url = timestamp_url
         self._signer: sigstore_sign.Signer | None = None
+        self._root: TrustedRoot | None = None
+        self._authorities = 0
         self._certificates: set[bytes] = set()
 
     def sign(self, statement: Statement) -> Bundle:
-        """Return the statement in a bundle. It is now public in the instance's log, and cannot be taken back."""
+        """Return the statement in a bundle. It is now public in the instance's log, and cannot be taken back.
+
+        Raises:
+            SigningError: a service did not answer, or what came back does not verify.
+        """
         from sigstore import dsse
-        from sigstore.sign import SigningContext
 
         with _signing_errors():
-            if self._signer is None:
-                context = SigningContext.from_trust_config(self._trust.client_config())
-                with context.signer(_identity_token(self._token)) as signer:
-                    self._signer = signer
-            made = Bundle.parse(self._signer.sign_dsse(dsse.Statement(statement.payload)).to_json().encode())
+            signer = self._signer or self._introduced()
+            made = Bundle.parse(signer.sign_dsse(dsse.Statement(statement.payload)).to_json().encode())
+        if self._timestamp_url is not None and len(made.timestamps) < self._authorities:
+            # sigstore-python goes on without the time that was asked for.
+            raise SigningError(f"a timestamp authority did not answer; asked was {self._timestamp_url} among others")
         self._certificates.add(made.certificates[0])
+        verifier = self.verifier()
+        verifier._root = self._root  # noqa: SLF001 - our own: fetched once
+        try:
+            verifier.verify(made)
+        except AttestationError as error:
+            raise SigningError(f"Sigstore signed, and what it answered does not verify: {error}") from error
         return made
+
+    def _introduced(self) -> "sigstore_sign.Signer":
+        """Return a signer after the identity has got its certificate."""
+        from sigstore._internal.timestamp import TimestampAuthorityClient  # it has no public name
+        from sigstore.sign import SigningContext
+
+        config = self._trust.client_config()
+        self._root, services = config.trusted_root, config.signing_config
+        authorities = services.get_tsas()
+        if self._timestamp_url is not None:
+            authorities.append(TimestampAuthorityClient(self._timestamp_url))
+        self._authorities = len(authorities)
+        context = SigningContext(
+            fulcio=services.get_fulcio(),
+            rekor=services.get_tlogs()[0],
+            trusted_root=config.trusted_root,
+            tsa_clients=authorities,
+        )
+        with context.signer(_identity_token(self._token)) as signer:
+            self._signer = signer
+            return signer
 
     def verifier(self) -> "SigstoreVerifier":
         """Return a verifier for what this signer signs: its instance, its own certificates.

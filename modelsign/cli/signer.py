@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -72,13 +73,15 @@ class SignerChoice:
         if self.key is not None and self.certificate is not None:
             from attestations.signers.certificate import CertificateSigner
 
-            return CertificateSigner.load(
+            signer = CertificateSigner.load(
                 self.key,
                 passphrase_for(self.key),
                 self.certificate,
                 chain=self.chain,
                 timestamp_url=self.timestamp_url,
             )
+            _warn_of_validity(signer.certificates[0])
+            return signer
         if self.key is not None:
             return KeySigner.load(self.key, passphrase_for(self.key), timestamp_url=self.timestamp_url)
         assert keyless
@@ -121,8 +124,6 @@ class SignerChoice:
             raise UsageError("--certificate-chain goes with --signing-certificate")
         if self.certificate is not None and (keyless or not chosen):
             raise UsageError("--signing-certificate needs the key of that certificate: --key, --pkcs11-uri or --kms")
-        if keyless and self.timestamp_url is not None:
-            raise UsageError("a keyless signature gets its time from its Sigstore instance; leave out --timestamp-url")
         if not chosen:
             raise UsageError(
                 "how shall it be signed? Give --key FILE (`modelsign keys generate` makes a pair), or --keyless to "
@@ -145,7 +146,10 @@ class SignerChoice:
         from attestations.signers.certificate import load_certificates
 
         files = () if self.certificate is None else (self.certificate, *self.chain)
-        return tuple(dict.fromkeys(found for path in files for found in load_certificates(path)))
+        certificates = tuple(dict.fromkeys(found for path in files for found in load_certificates(path)))
+        for leaf in certificates[:1]:
+            _warn_of_validity(leaf)
+        return certificates
 
     def _keyless(self) -> Signer:
         from attestations.signers.sigstore import (
@@ -171,7 +175,7 @@ class SignerChoice:
         else:
             identity = token_identity(token)
             self._announce(f"the identity {identity.identity} (issuer {identity.issuer})", where)
-        return SigstoreSigner(token=token, trust=trust)
+        return SigstoreSigner(token=token, trust=trust, timestamp_url=self.timestamp_url)
 
     def _given_token(self) -> str | None:
         if self.token_file is not None:
@@ -188,6 +192,18 @@ class SignerChoice:
         )
         if not self.yes and sys.stdin.isatty():
             click.confirm("Go on?", abort=True, err=True)
+
+
+def _warn_of_validity(certificate: "Certificate") -> None:
+    """Say what is wrong with a certificate whose signatures readers will refuse."""
+    now = datetime.now(UTC)
+    wrong = None
+    if now > certificate.not_valid_after_utc:
+        wrong = f"expired on {certificate.not_valid_after_utc:%Y-%m-%d}"
+    elif now < certificate.not_valid_before_utc:
+        wrong = f"is not valid before {certificate.not_valid_before_utc:%Y-%m-%d}"
+    if wrong is not None:
+        click.echo(f"modelsign: the signing certificate {wrong}; readers will refuse what it signs now", err=True)
 
 
 def signer_options(function: Callable[P, R]) -> Callable[P, R]:

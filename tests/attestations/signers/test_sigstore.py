@@ -33,6 +33,7 @@ from attestations.verify import Method, TimeSource, Unproven, VerifiedStatement,
 from tests.builders.signatures import altered, oms_payload, resource, sealed
 from tests.sigstore_stack import client, oidc
 from tests.sigstore_stack.stack import Fault
+from tests.sigstore_stack.tsa import PATH
 from tests.sigstore_stack.tuf_repository import TufRepository
 from tests.vectors import VECTORS, needs_vectors
 
@@ -50,6 +51,12 @@ STAGING = SigstoreTrust(source=ROOTS / "sigstage.dev" / "trusted_root.json")
 
 def signed(stack: "SigstoreStack", **claims: Any) -> Bundle:
     return SigstoreSigner(token=stack.token(**claims), trust=SigstoreTrust(source=stack.trust_config)).sign(STATEMENT)
+
+
+def unchecked(stack: "SigstoreStack", **config: Any) -> Bundle:
+    """Sign another statement with sigstore-python, which does not look at what the services answer."""
+    document = stack.trust_config_document(**config)
+    return Bundle.parse(client.sign_statement(stack, config=document).to_json().encode())
 
 
 def verified(stack: "SigstoreStack", bundle: Bundle, identity: str = "dev@example.com") -> VerifiedStatement:
@@ -107,7 +114,9 @@ def test_changed_entry_of_the_older_log_does_not_hold(sigstore_stack: "SigstoreS
 @pytest.mark.parametrize("fault", [Fault.PROMISE_BY_STRANGER, Fault.CHECKPOINT_V1_BY_STRANGER, Fault.REKOR_V1_LATE])
 def test_what_a_lying_older_log_takes_in_does_not_verify(sigstore_stack: "SigstoreStack", fault: Fault) -> None:
     with sigstore_stack.fault(fault):
-        made = signed_v1(sigstore_stack)
+        made = unchecked(sigstore_stack, rekor=1, timestamps=False)
+        with pytest.raises(SigningError, match="what it answered does not verify"):
+            signed_v1(sigstore_stack)
     with pytest.raises((LogProofInvalid, IdentityMismatch)):
         verified(sigstore_stack, made)
 
@@ -415,7 +424,7 @@ def test_timestamp_after_the_certificate_expired_is_refused_despite_the_opt_out(
     sigstore_stack: "SigstoreStack",
 ) -> None:
     with sigstore_stack.fault(Fault.TSA_LATE):
-        late = signed(sigstore_stack)
+        late = unchecked(sigstore_stack)
     with pytest.raises(LogProofInvalid, match="not valid when it signed"):
         let_pass(sigstore_stack, late, {ENTRY: []}, time=True)
 
@@ -472,12 +481,39 @@ def test_failing_service_is_a_signing_error(sigstore_stack: "SigstoreStack", fau
 @pytest.mark.parametrize("fault", [Fault.REKOR_OTHER_ENTRY, Fault.CHECKPOINT_BY_STRANGER, Fault.TSA_LATE])
 def test_what_lying_services_sign_does_not_verify(sigstore_stack: "SigstoreStack", fault: Fault) -> None:
     with sigstore_stack.fault(fault):
-        try:
-            made = signed(sigstore_stack)
-        except SigningError:
-            return
+        made = unchecked(sigstore_stack)
+        with pytest.raises(SigningError, match="what it answered does not verify"):
+            signed(sigstore_stack)
     with pytest.raises((LogProofInvalid, IdentityMismatch)):
         verified(sigstore_stack, made)
+
+
+def test_asked_timestamp_is_part_of_the_signature(sigstore_stack: "SigstoreStack") -> None:
+    """Of an authority that the trusted root names; an instance with the older log need not stamp by itself."""
+    trust = SigstoreTrust(source=sigstore_stack.trust_config_v1)
+    url = f"{sigstore_stack.tsa.url}{PATH}"
+    made = SigstoreSigner(token=sigstore_stack.token(), trust=trust, timestamp_url=url).sign(STATEMENT)
+    assert len(made.timestamps) == 1
+    assert verified(sigstore_stack, made).statement == STATEMENT
+    with sigstore_stack.fault(Fault.TSA_UNAVAILABLE), pytest.raises(SigningError, match="did not answer"):
+        SigstoreSigner(token=sigstore_stack.token(), trust=trust, timestamp_url=url).sign(STATEMENT)
+
+
+def test_timestamp_that_no_reader_believes_harms_nothing_beside_one_that_counts(
+    sigstore_stack: "SigstoreStack", other_sigstore_stack: "SigstoreStack"
+) -> None:
+    trust = SigstoreTrust(source=sigstore_stack.trust_config)
+    url = f"{other_sigstore_stack.tsa.url}{PATH}"
+    made = SigstoreSigner(token=sigstore_stack.token(), trust=trust, timestamp_url=url).sign(STATEMENT)
+    assert len(made.timestamps) == 2
+    assert verified(sigstore_stack, made).time_source is TimeSource.AUTHORITY
+
+
+def test_bundle_of_another_instance_is_said_to_be_one(
+    sigstore_stack: "SigstoreStack", other_sigstore_stack: "SigstoreStack"
+) -> None:
+    with pytest.raises(LogProofInvalid, match="was it signed with another instance"):
+        verified(other_sigstore_stack, signed(sigstore_stack))
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c"])

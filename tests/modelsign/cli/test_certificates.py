@@ -112,7 +112,6 @@ def test_pin_comes_from_a_file_or_the_environment(model: Path, tmp_path: Path, m
     [
         ["--signing-certificate", "c"],
         ["--certificate-chain", "c", "--key", "k"],
-        ["--keyless", "--timestamp-url", "u"],
         ["--keyless", "--pkcs11-uri", "pkcs11:object=a"],
     ],
 )
@@ -140,6 +139,19 @@ def test_expired_certificate_is_refused(model: Path, root: str, capsys: pytest.C
     assert verify(model, "--certificate-chain", root, "--any-subject") == 11
     said = capsys.readouterr()
     assert "expired" in said.out + said.err
+
+
+@pytest.mark.parametrize(
+    ("days", "said"), [((-60, -30), "expired on"), ((30, 60), "is not valid before"), ((-1, 30), None)]
+)
+def test_certificate_that_readers_will_refuse_is_told_when_signing(
+    model: Path, capsys: pytest.CaptureFixture[str], days: tuple[int, int], said: str | None
+) -> None:
+    since, until = (NOW + timedelta(days=number) for number in days)
+    assert sign(model, issue("release", ROOT, purposes=CODE_SIGNING, since=since, until=until)) == 0
+    err = capsys.readouterr().err
+    assert ("readers will refuse" in err) is (said is not None)
+    assert (said or "") in err
 
 
 def test_timestamp_is_told(
