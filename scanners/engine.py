@@ -244,8 +244,8 @@ class _Scan:
             stopped = self.reading(module, blob, reading)
             # A format that looked closer and found nothing of its own (a zip that is no torch-zip) has not taken it.
             taken = taken or stopped or reading.touched
-            frame.parsed += [(base + start, base + end) for start, end in reading.parsed_ranges]
-            frame.inert += [(base + start, base + end) for start, end in reading.inert_ranges]
+            frame.parsed += _moved(reading.parsed_ranges, base)
+            frame.inert += _moved(reading.inert_ranges, base)
             self.reasons.update(self.placed(blob, why) for why in reading.reasons)
             self.facts += reading.facts
             children += reading.children
@@ -337,8 +337,12 @@ class _Scan:
 
     def judge(self, facts: FileFacts) -> Iterator[Finding]:
         """Apply every rule about one file."""
+        others = facts
+        if facts.tensors:
+            others = replace(facts, facts=tuple([fact for fact in facts.facts if not isinstance(fact, Tensor)]))
         for module in registry.FILE_RULES:
-            for finding in _judged(module.__name__, module.judge(facts), facts.path):
+            seen = facts if module in registry.TENSOR_RULES else others
+            for finding in _judged(module.__name__, module.judge(seen), facts.path):
                 self.crashed = self.crashed or finding.rule is READER_CRASHED
                 yield finding
 
@@ -359,6 +363,10 @@ def _at_hand(blob: Blob, size: int) -> Blob:
     if size > _SMALL or not isinstance(blob.reader, Window | FileReader):
         return blob
     return replace(blob, reader=BytesReader(blob.reader.read_at(0, size)))
+
+
+def _moved(ranges: list[tuple[int, int]], base: int) -> list[tuple[int, int]]:
+    return [(base + start, base + end) for start, end in ranges] if base else ranges
 
 
 def _counts(frame: _Frame, size: int) -> tuple[int, int, int]:

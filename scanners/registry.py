@@ -169,6 +169,9 @@ FILE_RULES: tuple[FileRule, ...] = (
     skops_rules,
 )  # fmt: skip
 
+TENSOR_RULES: tuple[FileRule, ...] = (tensors,)
+"""The rules that look at tensors: a checkpoint states a thousand, and the others are spared them."""
+
 TREE_RULES: tuple[TreeRule, ...] = (
     names,
     shards,

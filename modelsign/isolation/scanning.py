@@ -98,7 +98,7 @@ class _Scan:
     def serve(self, task: Job) -> Served:
         scanned = scan_blob(FileReader(task.descriptor, task.size), task.path, limits=self._limits)
         if not self._every_fact:
-            kept = tuple(fact for fact in scanned.facts.facts if isinstance(fact, TREE_FACTS))
+            kept = tuple([fact for fact in scanned.facts.facts if type(fact) in TREE_FACTS])
             scanned = replace(scanned, facts=replace(scanned.facts, facts=kept))
         answer = wire.encode(scanned)
         # Half of the room, because one batch shares it and because of what frames the answer.

@@ -13,6 +13,7 @@ from scanners.containers import bzip2, deflate, xz, zstd
 from scanners.containers.unpacking import Method, Unpacked
 from scanners.containers.zip_records import (
     DEFLATED,
+    ENCRYPTED,
     LOCAL_MAGIC,
     METHODS,
     STORED,
@@ -47,6 +48,7 @@ _DEFLATE = Method(decoder=deflate.raw, errors=deflate.ERRORS)
 _BZIP2, _LZMA, _ZSTANDARD, _XZ = 12, 14, 93, 95
 _CUT = frozenset({"zip-no-directory", "zip-directory-broken", "zip-many-directories"})
 """anomalies behind which members may be missing"""
+_NO_ROLES: frozenset[str] = frozenset()
 _CHECKED = 4 << 20
 """bytes up to which a member's checksum is computed"""
 
@@ -161,13 +163,26 @@ def read(blob: Blob, reading: Reading) -> None:
         reading.anomaly(anomaly.code, anomaly.message, anomaly.offset)
         if anomaly.code in _CUT:
             reading.unread(anomaly.message)
-    for offset, length in directory.spans:
-        reading.parsed(offset, length)
-    for offset, length in directory.gaps:
-        reading.inert(offset, length)
+    reading.parsed_ranges += [(offset, offset + length) for offset, length in directory.spans if length > 0]
+    reading.inert_ranges += [(offset, offset + length) for offset, length in directory.gaps if length > 0]
     seen: dict[str, int] = {}
+    claims = blob.claims
+    end = blob.reader.size
     for entry in directory.everything:
-        _hand_on(blob, reading, entry, seen)
+        _, raw_name, _, flags, _, compressed, _, header_offset, data_offset, local_name, local_flags, _, _, _ = entry
+        roles = claims.get((header_offset, raw_name), _NO_ROLES)
+        behind = data_offset + compressed
+        # Weights, and nothing about them that anybody could read differently: what most members of a checkpoint are.
+        if (
+            INERT in roles
+            and local_name == raw_name
+            and 0 <= data_offset < behind <= end
+            and not (flags | local_flags) & ENCRYPTED
+            and raw_name[-1:] != b"/"
+        ):
+            reading.inert_ranges.append((data_offset, behind))
+        else:
+            _hand_on(blob, reading, entry, seen)
 
 
 def _hand_on(blob: Blob, reading: Reading, entry: ZipEntry, seen: dict[str, int]) -> None:

@@ -15,7 +15,8 @@ DESCRIPTOR = 0x8
 UTF8 = 0x800
 
 LOCAL = struct.Struct("<4s5H3L2H")
-CENTRAL = struct.Struct("<4s6H3L5H2L")
+CENTRAL = struct.Struct("<4s4x2H4x3L3H4x2L")
+"""without versions, time, disk and internal attributes"""
 END = struct.Struct("<4s4H2LH")
 LOCATOR = struct.Struct("<4sLQL")
 END64 = struct.Struct("<4sQ2H2L4Q")

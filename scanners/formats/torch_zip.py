@@ -12,6 +12,7 @@ import re
 
 from scanners.containers import zip as zip_container
 from scanners.containers.zip import ZipDirectory, ZipEntry, directory_of, member_reader
+from scanners.containers.zip_union import Nearby
 from scanners.errors import ScanError
 from scanners.facts import Identified
 from scanners.limits import Budget
@@ -28,10 +29,10 @@ DEBUG_PICKLE = "torch-debug-pkl"
 STORAGES = "torch-storages"
 """under this key in `Blob.around`: bytes of each storage, by key"""
 
-_STORAGE = re.compile(r"(?:data|constants|tensors)/([0-9]+|[0-9a-f]+\.storage)\Z", re.IGNORECASE)
+_STORAGE = re.compile(r"(?:data|constants|tensors)/([0-9]+|[0-9a-f]+\.storage)\Z", re.IGNORECASE).match
+_INERT = frozenset({INERT})
 _NUMPY = b"\x93NUMPY"
 _RECORD_LIMIT = 64
-_NEAR = 4096
 _ORDERS = {b"little", b"big"}
 
 
@@ -50,14 +51,18 @@ def read(blob: Blob, reading: Reading) -> None:
     found: list[ZipEntry] = []
     for entry in everything:
         root, slash, below = entry.name.partition("/")
-        if not entry.is_directory:
-            roots.setdefault(root if slash else "", entry.name)
-        storage = _STORAGE.match(below)
+        if not slash:
+            root = ""
+        if root not in roots and not entry.is_directory:
+            roots[root] = entry.name
+        storage = _STORAGE(below)
         if storage is None:
             records.append((entry, below.lower()))
         elif not entry.is_directory:
             found.append(entry)
-            storages.setdefault(storage.group(1), entry.size)
+            key = storage[1]
+            if key not in storages:
+                storages[key] = entry.size
     pickles = [entry for entry, below in records if below == "data.pkl"]
     if not pickles:
         return
@@ -124,12 +129,15 @@ def _claim(blob: Blob, entry: ZipEntry, below: str, *, script: bool) -> None:
 
 def _claim_storages(blob: Blob, entries: list[ZipEntry]) -> None:
     """Call the storages inert, but those that begin like an array: np.load takes members whatever they are called."""
-    base = 0
-    buffer = b""
-    for entry in entries:
-        at = max(0, entry.data_offset)
-        if not base <= at <= base + len(buffer) - len(_NUMPY):
-            base = at
-            buffer = blob.reader.read_at(base, _NEAR)  # small storages lie close together
-        if not buffer.startswith(_NUMPY, at - base):
-            blob.claim(entry.key, INERT)
+    nearby = Nearby(blob.reader)
+    claims = blob.claims
+    length = len(_NUMPY)
+    for _, raw_name, _, _, _, _, _, header_offset, data_offset, _, _, _, _, _ in entries:
+        begin = data_offset - nearby.base
+        if 0 <= begin <= nearby.filled - length:
+            array = nearby.block.startswith(_NUMPY, begin)
+        else:
+            array = nearby.at(max(0, data_offset), length) == _NUMPY
+        if not array:
+            key = header_offset, raw_name
+            claims[key] = claims[key] | _INERT if key in claims else _INERT
