@@ -1,8 +1,10 @@
-"""A whole model directory in one go: pickles become safetensors, shards included, and the rest is copied.
+"""A whole model directory in one go: weights become safetensors, shards included, and the rest is copied.
 
 No pickle reaches the result. A file that is one but holds no tensors (`training_args.bin`, a scheduler) is left out and
-named; one that cannot be converted refuses the directory. Signatures and claims of the source are left out as well:
-they speak of other bytes. The result is built beside its place and renamed, so there is a whole one or none.
+named; one that cannot be converted refuses the directory. Weights in formats without pickles (HDF5, Flax, numpy) are
+copied where they cannot be converted, and beside their conversion where they hold more than weights (a Keras model's
+layers). Signatures and claims of the source are left out: they speak of other bytes. The result is built beside its
+place and renamed, so there is a whole one or none.
 """
 
 import fnmatch
@@ -11,6 +13,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from enum import Enum
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
@@ -28,11 +31,12 @@ from modelsign.conversion.converting import (
 from modelsign.conversion.copying import Copier, copy_file, hash_file
 from modelsign.conversion.dtypes import needed_version
 from modelsign.conversion.inputs import torch_legacy
+from modelsign.conversion.inputs.npy import MAGIC as NPY
 from modelsign.conversion.origins import Origin, settle
 from modelsign.conversion.output import check_alignment, lay_out
 from modelsign.conversion.plan import Plan, PlannedTensor
 from modelsign.conversion.record import Conversion, FileIdentity, LeftOut, TensorRecord
-from modelsign.conversion.refusals import NoTensorsError, UnknownFormatError
+from modelsign.conversion.refusals import NoPickleError, NoTensorsError, UnknownFormatError
 from modelsign.conversion.sharding import (
     INDEX_LIMIT,
     index_bytes,
@@ -41,20 +45,29 @@ from modelsign.conversion.sharding import (
     read_index,
     shard_names,
     shards,
+    tensor_name,
 )
 from modelsign.conversion.tree import WHOLE
 from modelsign.conversion.tying import untied
 from modelsign.errors import ConversionError, NothingToDo, SourceError, UsageError
 from modelsign.publish import is_leftover, replacing_directory, replacing_file, scratch_file
 from modelsign.sources.local import open_below
+from scanners.formats.hdf5 import MAGIC as HDF5
 
-_PICKLES = frozenset({".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".th", ".pdparams"})
+_PICKLES = frozenset(
+    {".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".th", ".ptl", ".pdparams", ".pdopt", ".dill"}
+)
 """suffixes of files that loaders unpickle without a look at their content"""
+_ARRAYS = frozenset({".h5", ".hdf5", ".keras", ".npz", ".npy", ".msgpack"})
+"""suffixes of weights in formats without pickles, arrays of objects in numpy's aside"""
 _WEIGHTS = ("pytorch_model", "diffusion_pytorch_model", "adapter_model")
 """names of `.bin` files that loaders unpickle without a look at their content"""
+_PLAIN = frozenset({"hdf5", "keras", "flax-msgpack", "npy", "npz"})
+"""formats without pickles"""
 _SKIPPED = frozenset({".git", ".cache", "__pycache__"})
 _SEALS = ("model.sig", "claims.jsonl")
 _HEAD = 512
+_LISTED = 4 << 20
 
 
 @dataclass(slots=True, kw_only=True)
@@ -67,6 +80,8 @@ class _Input:
     descriptor: int
     status: os.stat_result
     plan: Plan
+    pickled: bool
+    """whether it is a pickle, or an archive with one in it"""
     sha256: str | None = None
 
 
@@ -88,6 +103,9 @@ class _Sorted:
     groups: list[_Group] = field(default_factory=list)
     copied: list[str] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    outputs: set[str] = field(default_factory=set)
+    """relative names that are taken already: files of the source and what others become"""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -186,11 +204,17 @@ def _sorted(root: Path, options: Options, exclude: Sequence[str], stack: ExitSta
             grouped.update(one.name for one in group.inputs)
             grouped.add(name)
             work.groups.append(group)
-    taken = {name for name in names if name not in grouped}
-    for name in names:
-        if name in grouped or (is_index(PurePosixPath(name).name)):
-            continue
-        _sort(root, name, taken, options, stack, work)
+    work.outputs.update(name for name in names if name not in grouped)
+    for group in work.groups:
+        work.outputs.update(
+            (PurePosixPath(group.folder) / default_target(one.path).name).as_posix() for one in group.inputs
+        )
+    kinds = {
+        name: _kind(root, name) for name in names if name not in grouped and not is_index(PurePosixPath(name).name)
+    }
+    for name, kind in sorted(kinds.items(), key=lambda pair: (_rank(*pair), pair[0])):
+        _sort(root, name, kind, options, stack, work)
+    work.copied.sort()
     return work
 
 
@@ -262,25 +286,31 @@ def _indexed(root: Path, name: str, names: Sequence[str], options: Options, stac
                 raise ConversionError(f"the tensor {min(repeated)!r} is in more than one shard")
             present.update(tensor.name for tensor in found.plan.tensors)
             inputs.append(found)
-        missing = index.weight_map.keys() - present
+        missing = {tensor_name(name) for name in index.weight_map} - {tensor_name(name) for name in present}
         if missing:
             raise ConversionError(f"lists {len(missing)} tensors that no shard has, {min(missing)!r} among them")
     stem = index_target(PurePosixPath(name).name).partition(".safetensors.index")[0]
     return _Group(folder=_folder(folder), stem=stem, inputs=tuple(inputs), index=name)
 
 
-def _sort(root: Path, name: str, taken: set[str], options: Options, stack: ExitStack, work: _Sorted) -> None:
+def _rank(name: str, kind: "_Kind") -> int:
+    """Return who is first to choose a name: what Hugging Face's loaders look for, other pickles, other weights."""
+    if kind is _Kind.OTHER:
+        return 3
+    if kind is not _Kind.PICKLE:
+        return 2
+    return 0 if PurePosixPath(name).name.startswith(_WEIGHTS) else 1
+
+
+def _sort(root: Path, name: str, kind: "_Kind", options: Options, stack: ExitStack, work: _Sorted) -> None:
     """Decide about one file: convert, copy or leave out."""
-    path = root / name
     pure = PurePosixPath(name)
-    suffix = pure.suffix.lower()
-    certain = suffix in _PICKLES or (suffix == ".bin" and pure.name.startswith(_WEIGHTS))
-    if not certain and not _may_be_pickle(root, name):
+    if kind is _Kind.OTHER:
         work.copied.append(name)
         return
-    output = default_target(path).name
-    if (pure.parent / output).as_posix() in taken:
-        work.left_out.append(LeftOut(path=name, kind=f"pickle beside {output}"))
+    output = _output(root / name, pure, kind, work.outputs)
+    if output is None:
+        work.left_out.append(LeftOut(path=name, kind=f"pickle beside {default_target(root / name).name}"))
         return
     try:
         found = _open(root, name, options, stack)
@@ -288,21 +318,78 @@ def _sort(root: Path, name: str, taken: set[str], options: Options, stack: ExitS
         work.left_out.append(LeftOut(path=name, kind="pickle without tensors"))
         return
     except UnknownFormatError:
-        if certain:
+        if kind is _Kind.PICKLE and _is_certain(pure):
             raise
         work.copied.append(name)
         return
+    except ConversionError as error:
+        harmless = isinstance(error, NoPickleError) and kind is not _Kind.PICKLE
+        if not harmless and (kind is not _Kind.ZIP or _mentions_a_pickle(root, name)):
+            raise
+        work.copied.append(name)
+        work.notes.append(f"copied as it is, not converted: {str(error).removeprefix(f'{root}/')}")
+        return
+    if kind is _Kind.ZIP and not found.pickled:
+        work.copied.append(name)  # arrays in an archive of some other format, which needs them there
+        return
+    if not found.pickled and found.plan.left_out:
+        work.copied.append(name)
+        held = ", ".join(sorted({item.kind for item in found.plan.left_out}))
+        work.notes.append(f"{name}: copied as well, because it holds more than weights ({held})")
+    work.outputs.add((pure.parent / output).as_posix())
     work.groups.append(_Group(folder=_folder(pure.parent), stem=output.removesuffix(SUFFIX), inputs=(found,)))
 
 
-def _may_be_pickle(root: Path, name: str) -> bool:
-    """Return whether a loader of pickles would begin to read a file, whatever it is called."""
+def _output(path: Path, pure: PurePosixPath, kind: "_Kind", taken: set[str]) -> str | None:
+    """Return what a file becomes; None for a pickle that was converted already, beside it in the source."""
+    short, whole = default_target(path).name, f"{path.name}{SUFFIX}"
+    if (pure.parent / short).as_posix() not in taken:
+        return short
+    if kind is not _Kind.ARRAYS and path.with_name(short).exists():
+        return None
+    return whole
+
+
+class _Kind(Enum):
+    """What a file of a directory may be, by its name and its first bytes."""
+
+    PICKLE = "pickle"
+    ARRAYS = "arrays"
+    """weights in a format without pickles"""
+    ZIP = "zip"
+    """an archive of some kind"""
+    OTHER = "other"
+
+
+def _is_certain(pure: PurePosixPath) -> bool:
+    """Return whether loaders unpickle files of such a name without a look at their content."""
+    suffix = pure.suffix.lower()
+    return suffix in _PICKLES or (suffix == ".bin" and pure.name.startswith(_WEIGHTS))
+
+
+def _kind(root: Path, name: str) -> _Kind:
+    """Return what a file may be, whatever it is called."""
     descriptor, _ = _open_inside(root, name)
     with os.fdopen(descriptor, "rb") as file:
         head = file.read(_HEAD)
-    if head.startswith(b"PK\x03\x04"):
-        return b"/data.pkl" in head
-    return torch_legacy.is_legacy(head) or (len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5)
+    archive = head.startswith(b"PK\x03\x04")
+    begins = torch_legacy.is_legacy(head) or (len(head) > 1 and head[0] == 0x80 and 2 <= head[1] <= 5)
+    pure = PurePosixPath(name)
+    if _is_certain(pure) or begins or (archive and b"/data.pkl" in head):
+        return _Kind.PICKLE
+    if pure.suffix.lower() in _ARRAYS or head.startswith((HDF5, NPY)):
+        return _Kind.ARRAYS
+    return _Kind.ZIP if archive else _Kind.OTHER
+
+
+def _mentions_a_pickle(root: Path, name: str) -> bool:
+    """Return whether an archive that cannot be read may be a checkpoint: where members are listed, is one a pickle?"""
+    descriptor, status = _open_inside(root, name)
+    with os.fdopen(descriptor, "rb") as file:
+        listed = file.read(_LISTED)
+        file.seek(max(0, status.st_size - _LISTED))
+        listed += file.read(_LISTED)
+    return any(word in listed.lower() for word in (b"data.pkl", b".npy"))
 
 
 def _open(root: Path, name: str, options: Options, stack: ExitStack) -> _Input:
@@ -318,7 +405,8 @@ def _input(
     with keeper:
         plan = plan_of(descriptor, path, options)
         stack.enter_context(keeper.pop_all())
-    return _Input(name=name, path=path, descriptor=descriptor, status=status, plan=plan)
+    pickled = plan.format not in _PLAIN
+    return _Input(name=name, path=path, descriptor=descriptor, status=status, plan=plan, pickled=pickled)
 
 
 def _folder(pure: PurePosixPath) -> str:
@@ -359,7 +447,8 @@ def _write_group(group: _Group, folder: Path | None, options: Options, max_shard
         base += len(one.plan.stores)
     if max_shard_size is None:
         parts = [untied(merged[low:high], options.tied) for low, high in pairwise(bounds)]
-        files = [default_target(one.path).name for one in group.inputs]
+        named_alike = [default_target(one.path).name for one in group.inputs]
+        files = [f"{group.stem}{SUFFIX}"] if group.index is None else named_alike
         has_index = group.index is not None
     else:
         parts = _cut(merged, options, max_shard_size)
@@ -473,7 +562,11 @@ def _conversion(work: _Sorted, done: _Done, options: Options) -> Conversion:
         aliases=tuple(sorted(set(done.aliases))),
         wrapper=inputs[0].plan.wrapper if not several else None,
         left_out=(*work.left_out, *_left_out(inputs, several=several)),
-        notes=tuple(f"{one.name}: {note}" if several else note for one in inputs for note in one.plan.notes),
+        notes=(
+            *(f"{one.name}: {note}" if several else note for one in inputs for note in one.plan.notes),
+            *work.notes,
+            *([f"copied as they are: {len(work.copied)} other files"] if work.copied else []),
+        ),
         needs_safetensors=needed_version({tensor.dtype for tensor in done.tensors}),
         verified=options.verify and not options.dry_run,
         written=not options.dry_run,

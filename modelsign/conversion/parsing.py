@@ -4,11 +4,14 @@ Content decides what the source is, its name only helps where content does not (
 function can run in another process: what it needs is a `Reader`, what it returns goes through JSON.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from modelsign.conversion.inputs import flax, npy, npz, raw_pickle, torch_legacy, torch_tar, torch_zip
 from modelsign.conversion.inputs.archive import Archive
 from modelsign.conversion.inputs.request import Request
 from modelsign.conversion.plan import Plan
-from modelsign.conversion.refusals import UnknownFormatError
+from modelsign.conversion.refusals import NoPickleError, UnknownFormatError
 from modelsign.conversion.tree import WHOLE
 from modelsign.errors import ConversionError
 from scanners.errors import LimitExceeded, ScanError
@@ -46,7 +49,8 @@ def _parse(reader: Reader, request: Request) -> Plan:
             from modelsign.conversion.inputs import keras  # few conversions meet one
 
             if keras.is_keras(archive):
-                return keras.parse(archive, request)
+                with _without_pickles():
+                    return keras.parse(archive, request)
         return torch_zip.parse(archive, request)
     if head.startswith(npy.MAGIC):
         _refuse_parts(request)
@@ -56,11 +60,13 @@ def _parse(reader: Reader, request: Request) -> Plan:
     if torch_legacy.is_legacy(head):
         return torch_legacy.parse(reader, request)
     if flax.is_flax(head):
-        return flax.parse(reader, request)
+        with _without_pickles():
+            return flax.parse(reader, request)
     if superblock(reader) is not None:
         from modelsign.conversion.inputs import hdf5  # few conversions meet one
 
-        return hdf5.parse(reader, request)
+        with _without_pickles():
+            return hdf5.parse(reader, request)
     if head.startswith(_COMPRESSED):
         from modelsign.conversion.inputs import compressed  # few sources are, and it imports all kinds
 
@@ -70,6 +76,19 @@ def _parse(reader: Reader, request: Request) -> Plan:
     if raw_pickle.is_pickle(reader):
         return raw_pickle.parse(reader, request)
     raise UnknownFormatError("this is no checkpoint that can be converted; docs/converting.md lists what can")
+
+
+@contextmanager
+def _without_pickles() -> Iterator[None]:
+    """Mark what is refused of a format that has no pickles."""
+    try:
+        yield
+    except ConversionError as error:
+        raise NoPickleError(str(error)) from error
+    except LimitExceeded as error:
+        raise NoPickleError(f"too large to be read safely: {error}") from error
+    except ScanError as error:
+        raise NoPickleError(f"damaged: {error}") from error
 
 
 def _refuse_parts(request: Request) -> None:

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from modelsign.conversion.plan import PlannedTensor
 from modelsign.errors import ConversionError, UsageError
 
-_INDEX = re.compile(r"(?P<stem>.+)\.bin\.index(?P<variant>\.[A-Za-z0-9_-]+)?\.json\Z")
+_INDEX = re.compile(r"(?P<stem>.+)\.(?P<kind>bin|h5|msgpack)\.index(?P<variant>\.[A-Za-z0-9_-]+)?\.json\Z")
 _SIZE = re.compile(r"(?P<number>[0-9]+(?:\.[0-9]+)?) *(?P<unit>[KMGT]?i?B?)\Z", re.IGNORECASE)
 _UNITS = {
     "": 1,
@@ -32,7 +32,7 @@ _SHARDS_LIMIT = 99_999
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Index:
-    """An index of pickle shards."""
+    """An index of shards that are no safetensors."""
 
     files: tuple[str, ...]
     """sorted"""
@@ -56,7 +56,7 @@ def size_of(text: str) -> int:
 
 
 def is_index(name: str) -> bool:
-    """Return whether a file name is that of an index of pickle shards."""
+    """Return whether a file name is that of an index of shards that are converted."""
     return _INDEX.fullmatch(name) is not None
 
 
@@ -70,8 +70,13 @@ def index_target(name: str) -> str:
     return f"{stem}.safetensors.index{match['variant'] or ''}.json"
 
 
+def tensor_name(name: str) -> str:
+    """Return how a tensor that an index lists is called here: Keras and Flax write paths with slashes."""
+    return name.replace("/", ".").lstrip(".")
+
+
 def read_index(data: bytes, name: str) -> Index:
-    """Read an index of pickle shards.
+    """Read an index of shards.
 
     Raises:
         ConversionError: it is malformed, or names files elsewhere.

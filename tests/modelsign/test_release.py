@@ -179,12 +179,12 @@ def test_what_is_left_out_does_not_stop_the_rest(key: Path, tmp_path: Path) -> N
     assert names(tmp_path / "out") == ["claims.jsonl", "model.safetensors", "model.sig"]
 
 
-def test_two_checkpoints_that_would_become_one_file_are_refused(key: Path, tmp_path: Path) -> None:
+def test_two_checkpoints_that_would_become_one_file_get_a_name_each(key: Path, tmp_path: Path) -> None:
     source = write_model(tmp_path / "source", {"pytorch_model.bin": CHECKPOINT, "pytorch_model.pt": CHECKPOINT})
 
-    with pytest.raises((UsageError, ConversionError)):
-        release(source, tmp_path / "out", key=key)
-    assert not (tmp_path / "out").exists()
+    assert release(source, tmp_path / "out", key=key).published
+    made = ["claims.jsonl", "model.safetensors", "model.sig", "pytorch_model.pt.safetensors"]
+    assert names(tmp_path / "out") == made
 
 
 def test_signatures_and_claims_of_the_source_are_left_behind(source: Path, key: Path, tmp_path: Path) -> None:

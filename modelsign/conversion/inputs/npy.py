@@ -13,12 +13,14 @@ from modelsign.conversion.gather import is_row_major
 from modelsign.conversion.inputs.assembly import raw_store
 from modelsign.conversion.inputs.numpy_values import fortran_stride, typed
 from modelsign.conversion.plan import MAX_RANK, Plan, PlannedTensor
+from modelsign.conversion.refusals import NoPickleError
 from modelsign.conversion.tree import LONE_NAME
 from modelsign.errors import ConversionError
 from scanners.reader import Reader
 
 MAGIC = b"\x93NUMPY"
 _HEADER_LIMIT = 1 << 16
+_OBJECT = re.compile(r"['\"][<>|=]?O")
 _PYTHON_2_LONG = re.compile(r"(?<=[0-9])L\b")
 
 
@@ -114,7 +116,12 @@ def _fields(where: str, text: str) -> tuple[object, bool, tuple[int, ...]]:
 
 
 def _type(where: str, descr: object) -> tuple[DType, bool]:
+    """Return the element type and whether it is big-endian. Only arrays with objects in them are pickles."""
     if not isinstance(descr, str):
-        raise ConversionError(f"{where}: is an array of records; {WHAT_INSTEAD['structured']}")
+        kind = ConversionError if _OBJECT.search(repr(descr)) else NoPickleError
+        raise kind(f"{where}: is an array of records; {WHAT_INSTEAD['structured']}")
     order, code = (descr[:1], descr[1:]) if descr[:1] in {"<", ">", "|", "="} else ("", descr)
-    return typed(where, code), order == ">"
+    try:
+        return typed(where, code), order == ">"
+    except ConversionError as error:
+        raise (ConversionError if _OBJECT.search(repr(descr)) else NoPickleError)(str(error)) from error

@@ -4,6 +4,7 @@ from modelsign.conversion.inputs.archive import Archive
 from modelsign.conversion.inputs.npy import MAGIC, planned, read_header
 from modelsign.conversion.plan import Plan, Store
 from modelsign.conversion.record import LeftOut
+from modelsign.conversion.refusals import NoPickleError
 from modelsign.errors import ConversionError
 
 _SUFFIX = ".npy"
@@ -26,6 +27,7 @@ def parse(archive: Archive) -> Plan:
     stores: list[Store] = []
     tensors = []
     left_out = []
+    unfit: NoPickleError | None = None
     for entry in archive.entries.values():
         if entry.is_directory:
             continue
@@ -34,8 +36,14 @@ def parse(archive: Archive) -> Plan:
             left_out.append(LeftOut(path=entry.name, kind="file"))
             continue
         name = entry.name.removesuffix(_SUFFIX)
-        tensors.append(planned(read_header(member, name), name, store=len(stores)))
+        try:
+            tensors.append(planned(read_header(member, name), name, store=len(stores)))
+        except NoPickleError as error:
+            unfit = unfit or error  # a later array may be a pickle, which is worse
+            continue
         stores.append(archive.store(entry))
+    if unfit is not None:
+        raise unfit
     if not tensors:
         raise ConversionError("the archive holds no arrays")
     return Plan(format="npz", stores=tuple(stores), tensors=tuple(tensors), left_out=tuple(left_out))

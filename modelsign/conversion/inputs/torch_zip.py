@@ -19,6 +19,7 @@ from modelsign.conversion.inputs.assembly import (
 )
 from modelsign.conversion.inputs.request import Request
 from modelsign.conversion.plan import Plan
+from modelsign.conversion.refusals import UnknownFormatError
 from modelsign.conversion.tree import WHOLE
 from modelsign.errors import ConversionError
 from scanners.containers.zip_records import ZipEntry
@@ -35,8 +36,6 @@ class _Records:
     def __init__(self, archive: Archive) -> None:
         self.archive = archive
         self.root = next(iter(archive.entries)).partition("/")[0]
-        if any(not name.startswith(f"{self.root}/") for name in archive.entries):
-            raise ConversionError(f"the archive holds records outside its root {self.root!r}; save it again")
 
     def get(self, name: str) -> ZipEntry | None:
         """Return a record by its name under the root."""
@@ -62,7 +61,11 @@ def parse(archive: Archive, request: Request) -> Plan:
     records = _Records(archive)
     main_entry = records.get("data.pkl")
     if main_entry is None:
-        raise ConversionError("the archive has no data.pkl, so it is no checkpoint of torch.save")
+        if any(name.lower().endswith("data.pkl") for name in archive.entries):
+            raise ConversionError("the archive has its data.pkl where only some loaders find it; save it again")
+        raise UnknownFormatError("the archive has no data.pkl, so it is no checkpoint of torch.save")
+    if any(not name.startswith(f"{records.root}/") for name in archive.entries):
+        raise ConversionError(f"the archive holds records outside its root {records.root!r}; save it again")
     notes = []
     if archive.unchecked:
         notes.append("the archive carries no checksums for some records: damage in them cannot be noticed")

@@ -1,4 +1,5 @@
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,20 @@ from modelsign import convert
 from modelsign.conversion import directory as converting
 from modelsign.conversion.sharding import size_of
 from modelsign.errors import ConversionError, NothingToDo, SourceError, UsageError
-from tests.builders.checkpoints import Call, Name, floats, pickled, tensor, torch_zip
+from tests.builders import hdf5 as build
+from tests.builders.checkpoints import (
+    Call,
+    Name,
+    flax_array,
+    floats,
+    msgpack,
+    numpy_array,
+    pickled,
+    tensor,
+    torch_zip,
+)
+from tests.builders.keras import DENSE, keras_file, sequential
+from tests.builders.zips import archive
 from tests.modelsign.conversion.reading import read
 from tests.peers import run_peer
 
@@ -133,6 +147,108 @@ def test_subdirectories_are_converted_each_for_itself(tmp_path: Path) -> None:
         "unet/diffusion_pytorch_model.safetensors",
         "vae/diffusion_pytorch_model.fp16.safetensors",
     ]
+
+
+def npy(kind: object, shape: tuple[int, ...], data: bytes) -> bytes:
+    head = repr({"descr": kind, "fortran_order": False, "shape": shape}).encode()
+    return b"\x93NUMPY\x01\0" + struct.pack("<H", len(head)) + head + data
+
+
+def npz(**arrays: bytes) -> bytes:
+    return archive(*((f"{name}.npy", data) for name, data in arrays.items()))
+
+
+OBJECTS = npy("|O", (1,), pickled(Call(Name("os", "system"), ("echo x",))))
+MSGPACK = msgpack({"params": {"w": flax_array((2,), "float32", floats(2))}})
+ALTERNATIVES = {
+    "pytorch_model.bin": checkpoint(w=1),
+    "tf_model.h5": build.weights(),
+    "flax_model.msgpack": MSGPACK,
+    "arrays.npz": npz(a=npy("<f4", (2,), floats(2))),
+    "one.npy": npy("<f4", (2,), floats(2)),
+    "model.pdparams": pickled({"w": numpy_array(floats(1), (1,), "f4")}),
+    "config.json": b"{}",
+}
+
+
+def test_every_format_of_weights_becomes_safetensors(tmp_path: Path) -> None:
+    done = convert(directory(tmp_path, ALTERNATIVES), tmp_path / "out")
+    assert listing(tmp_path / "out") == [
+        "arrays.safetensors",
+        "config.json",
+        "flax_model.safetensors",
+        "model.pdparams.safetensors",
+        "model.safetensors",
+        "one.safetensors",
+        "tf_model.safetensors",
+    ]
+    assert read(tmp_path / "out/model.safetensors").tensors["w"][2] == floats(1)
+    assert read(tmp_path / "out/tf_model.safetensors").tensors["w"][2] == bytes(64)
+    assert done.notes == ("copied as they are: 1 other files",)
+
+
+def test_what_transformers_loads_gets_its_name_before_others(tmp_path: Path) -> None:
+    files = {name: checkpoint(**{name[0]: 1}) for name in ("model.pt", "pytorch_model.bin")}
+    convert(directory(tmp_path, {**files, "model.h5": build.weights()}), tmp_path / "out")
+    assert listing(tmp_path / "out") == ["model.h5.safetensors", "model.pt.safetensors", "model.safetensors"]
+    assert set(read(tmp_path / "out/model.safetensors").tensors) == {"p"}
+
+
+def test_a_keras_model_is_copied_as_well_because_it_holds_its_layers(tmp_path: Path) -> None:
+    keras = keras_file(sequential(DENSE), weights=build.weights())
+    done = convert(directory(tmp_path, {"m.keras": keras}), tmp_path / "out")
+    assert listing(tmp_path / "out") == ["m.keras", "m.safetensors"]
+    assert done.notes[0].startswith("m.keras: copied as well, because it holds more than weights (Keras configuration")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "words"),
+    [
+        ("linked.h5", build.weights(None, build.external_link("x", "/etc/x.h5")), "linked.h5: '/x': is a link to"),
+        ("cut.msgpack", MSGPACK[:-3], "cut.msgpack: a count is larger"),
+        ("words.npy", npy("<U1", (2,), bytes(8)), "words.npy: array 'tensor': has the type 'U1'"),
+        ("wide.npz", npz(a=npy("<c16", (1,), bytes(16))), "wide.npz: array 'a': has the type complex128"),
+    ],
+    ids=["link", "cut off", "text", "complex"],
+)
+def test_weights_without_pickles_that_cannot_be_converted_are_copied(
+    tmp_path: Path, name: str, data: bytes, words: str
+) -> None:
+    done = convert(directory(tmp_path, {"m.pt": checkpoint(w=1), name: data}), tmp_path / "out")
+    assert listing(tmp_path / "out") == sorted(["m.safetensors", name])
+    assert done.notes[0].startswith(f"copied as it is, not converted: {words}")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("objects.npy", OBJECTS),
+        ("objects.npz", npz(a=npy("<c16", (1,), bytes(16)), b=OBJECTS)),
+        ("records.npy", npy([("a", "<i4"), ("b", "|O")], (1,), b"x")),
+        ("DATA.zip", archive(("x/DATA.PKL", pickled({})))),
+        ("late.zip", archive(("x/version", bytes(600)), ("x/data.pkl", b"junk"))),
+        ("late.weights", archive(("x/version", bytes(600)), ("x/data.pkl", b"junk")) + b"tail"),
+    ],
+    ids=["array", "archive", "records", "capitals", "second member", "another name"],
+)
+def test_pickles_in_other_formats_refuse_the_directory(tmp_path: Path, name: str, data: bytes) -> None:
+    assert name in refusal(tmp_path, {"m.pt": checkpoint(w=1), name: data})
+
+
+def test_other_archives_are_copied_although_there_are_arrays_in_them(tmp_path: Path) -> None:
+    array = ("a.npy", npy("<f4", (2,), floats(2)))
+    files = {"m.pt": checkpoint(w=1), "m.skops": archive(("schema.json", b"{}"), array)}
+    files |= {"docs.zip": archive(("a.txt", b"a")), "odd.zip": b"PK\x03\x04 no archive"}
+    done = convert(directory(tmp_path, files), tmp_path / "out")
+    assert listing(tmp_path / "out") == ["docs.zip", "m.safetensors", "m.skops", "odd.zip"]
+    assert done.notes[0].startswith("copied as it is, not converted: odd.zip: ")
+
+
+def test_shards_of_other_formats_keep_their_structure_too(tmp_path: Path) -> None:
+    index = {"metadata": {"total_size": 1}, "weight_map": {"w": "tf_model-00001-of-00001.h5"}}
+    files = {"tf_model-00001-of-00001.h5": build.weights(), "tf_model.h5.index.json": json.dumps(index).encode()}
+    convert(directory(tmp_path, files), tmp_path / "out")
+    assert listing(tmp_path / "out") == ["tf_model-00001-of-00001.safetensors", "tf_model.safetensors.index.json"]
 
 
 def test_pickles_without_tensors_are_left_out_and_named(tmp_path: Path) -> None:
