@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modelsign.errors import SourceError
+from modelsign.regular import read_regular
 from modelsign.version import __version__
 
 SCHEMA = "modelsign.conversion/v1"
@@ -141,12 +142,9 @@ def read_record(path: str | Path) -> Conversion:
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            data = file.read(_RECORD_LIMIT + 1)
-    except OSError as error:
+        data = read_regular(path, _RECORD_LIMIT, what="the conversion record")
+    except FileNotFoundError as error:
         raise SourceError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > _RECORD_LIMIT:
-        raise SourceError(f"{path}: larger than any conversion record")
     try:
         record = json.loads(data)
         return _parse(record)

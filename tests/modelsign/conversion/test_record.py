@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,16 @@ def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes) -> None:
 def test_a_missing_record_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read"):
         read_record(tmp_path / "none.json")
+
+
+def test_a_pipe_in_the_place_of_a_record_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "record.json")
+    with pytest.raises(SourceError, match="not a regular file"):
+        read_record(tmp_path / "record.json")
+
+
+def test_a_record_larger_than_any_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "record.json").open("wb") as file:
+        file.truncate((1 << 28) + 1)
+    with pytest.raises(SourceError, match="larger than"):
+        read_record(tmp_path / "record.json")
