@@ -47,15 +47,15 @@ def load_authority(path: Path) -> TimestampAuthority:
     Raises:
         TrustError: the file cannot be read, or has no self-signed certificate to serve as root.
     """
-    from cryptography import x509
+    from attestations.signers.certificate_names import load_pem_certificates
 
     try:
         with path.open("rb") as file:
-            found = x509.load_pem_x509_certificates(file.read(_MAX_FILE))
+            found = load_pem_certificates(file.read(_MAX_FILE))
     except OSError as error:
         raise TrustError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise TrustError(f"{path}: no certificate in PEM form in it") from error
+        raise TrustError(f"{path}: no certificate in PEM form in it ({error})") from error
     roots = tuple(item for item in found if item.subject == item.issuer)
     leaves = [item for item in found if _stamps(item)]
     if not roots or len(leaves) > 1:

@@ -33,7 +33,7 @@ from attestations.errors import (
     Unsupported,
 )
 from attestations.key_files import load_private, read_key_file
-from attestations.signers.certificate_names import load_certificate, subject_names
+from attestations.signers.certificate_names import load_certificate, load_pem_certificates, subject_names
 from attestations.signers.key import check, seal
 from attestations.statement import Statement
 from attestations.timestamps import TimestampAuthority, proven_time, request_timestamp
@@ -215,9 +215,9 @@ def load_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     """
     pem = read_key_file(path)
     try:
-        found = x509.load_pem_x509_certificates(pem)
+        found = load_pem_certificates(pem)
     except ValueError as error:
-        raise SigningError(f"{path}: no certificate in PEM form in it") from error
+        raise SigningError(f"{path}: no certificate in PEM form in it ({error})") from error
     return tuple(found)
 
 

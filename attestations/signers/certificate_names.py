@@ -4,6 +4,8 @@ Fulcio's extensions: sigstore/fulcio docs/oid-info.md. The ones up to .6 and .1 
 UTF8String.
 """
 
+import warnings
+
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -41,25 +43,45 @@ def load_certificate(der: bytes) -> x509.Certificate:
         SignatureInvalid: it is malformed.
     """
     try:
-        certificate = x509.load_der_x509_certificate(der)
-        # Each part is parsed on its first use; malformed ones shall fail here.
-        certificate.extensions  # noqa: B018
-        certificate.subject  # noqa: B018
-        certificate.issuer  # noqa: B018
-        certificate.not_valid_before_utc  # noqa: B018
-        certificate.not_valid_after_utc  # noqa: B018
-        certificate.public_key()
-    except (
-        ValueError,
-        TypeError,
-        x509.InvalidVersion,
-        x509.DuplicateExtension,
-        x509.UnsupportedGeneralNameType,
-    ) as error:
+        # Odd serial numbers and lengths, on which cryptography remarks, are for the rules of chains to judge.
+        with warnings.catch_warnings(action="ignore"):
+            certificate = x509.load_der_x509_certificate(der)
+            _read_whole(certificate)
+    except _MALFORMED as error:
         raise SignatureInvalid(f"a certificate of the bundle cannot be read: {error}") from error
     except UnsupportedAlgorithm as error:
         raise SignatureInvalid(f"a certificate of the bundle has an unknown kind of key: {error}") from error
     return certificate
+
+
+def load_pem_certificates(pem: bytes) -> list[x509.Certificate]:
+    """Return the certificates in ``pem``, with parts that can be read.
+
+    Raises:
+        ValueError: there is none, or one is malformed.
+    """
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            found = x509.load_pem_x509_certificates(pem)
+            for certificate in found:
+                _read_whole(certificate)
+    except (*_MALFORMED, UnsupportedAlgorithm) as error:
+        raise ValueError(f"a certificate cannot be read: {error}") from error
+    return found
+
+
+# What cryptography raises about a malformed certificate, now or when a part of it is first used.
+_MALFORMED = (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
+
+def _read_whole(certificate: x509.Certificate) -> None:
+    """Read every part of a certificate, each of which is parsed on its first use; malformed ones shall fail here."""
+    certificate.extensions  # noqa: B018
+    certificate.subject  # noqa: B018
+    certificate.issuer  # noqa: B018
+    certificate.not_valid_before_utc  # noqa: B018
+    certificate.not_valid_after_utc  # noqa: B018
+    certificate.public_key()
 
 
 def subject_names(certificate: x509.Certificate) -> tuple[str, ...]:

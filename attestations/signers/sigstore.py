@@ -9,6 +9,7 @@ is imported where it is used.
 import base64
 import logging
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -428,9 +429,10 @@ class SigstoreVerifier:
 
         policy = _Policy(signed_by, self._accepts, self._expected)
         try:
-            parsed = models.Bundle.from_json(bundle.to_json())
             verifier = sigstore_verify.Verifier(trusted_root=self._trusted_root())
-            payload_type, payload = verifier.verify_dsse(parsed, policy)
+            with warnings.catch_warnings(action="ignore"):  # cryptography's, about odd certificates
+                parsed = models.Bundle.from_json(bundle.to_json())
+                payload_type, payload = verifier.verify_dsse(parsed, policy)
         except errors.CertValidationError as error:
             raise IdentityMismatch(
                 f"the certificate of {signed_by.name} was not issued by the trusted Sigstore instance, or was not "

@@ -1,6 +1,6 @@
 import pytest
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 
 from attestations import algorithms
 from attestations.algorithms import PrivateKey
@@ -46,6 +46,57 @@ def test_bare_numbers_are_read_as_a_signature(name: str) -> None:
     algorithms.verify(key.public_key(), bare, b"data")
     with pytest.raises(SignatureInvalid):
         algorithms.verify(key.public_key(), bare, b"date")
+
+
+@pytest.mark.parametrize("signer", KEYS)
+@pytest.mark.parametrize("reader", KEYS)
+def test_signature_of_one_kind_of_key_is_none_of_another(signer: str, reader: str) -> None:
+    if signer == reader:
+        return
+    with pytest.raises(SignatureInvalid):
+        algorithms.verify(KEYS[reader].public_key(), algorithms.sign(KEYS[signer], b"data"), b"data")
+
+
+ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
+
+
+@pytest.mark.parametrize("bare", [False, True])
+@pytest.mark.parametrize("number", [0, 1, ORDER - 1, ORDER, ORDER + 1, (1 << 256) - 1])
+def test_numbers_at_the_edges_are_no_signature(number: int, bare: bool) -> None:
+    """CVE-2022-21449 took zeros for a signature over anything."""
+    public = KEYS["ECDSA P-256"].public_key()
+    for pair in ((number, number), (number, 1), (1, number)):
+        made = b"".join(part.to_bytes(32) for part in pair) if bare else encode_dss_signature(*pair)
+        with pytest.raises(SignatureInvalid):
+            algorithms.verify(public, made, b"data")
+
+
+def test_numbers_below_zero_and_beyond_their_bytes_are_no_signature() -> None:
+    key = KEYS["ECDSA P-256"]
+    good = algorithms.sign(key, b"data")
+    r, s = decode_dss_signature(good)
+    # As DER; the number with a byte too few is negative then, or another one.
+    padded = b"\x02\x22\0\0" + r.to_bytes(32) + b"\x02\x22\0\0" + s.to_bytes(32)
+    for made in (good + b"\0", b"\x30" + bytes((len(padded),)) + padded, good[:-1], encode_dss_signature(r + ORDER, s)):
+        with pytest.raises(SignatureInvalid):
+            algorithms.verify(key.public_key(), made, b"data")
+
+
+def test_ed25519_signature_is_not_malleable() -> None:
+    """S and S plus the group's order sign the same where a library does not look (RFC 8032 section 5.1.7)."""
+    order = 2**252 + 27742317777372353535851937790883648493
+    key = KEYS["Ed25519"]
+    good = algorithms.sign(key, b"data")
+    other = good[:32] + (int.from_bytes(good[32:], "little") + order).to_bytes(32, "little")
+    with pytest.raises(SignatureInvalid):
+        algorithms.verify(key.public_key(), other, b"data")
+
+
+@pytest.mark.parametrize("raw", [bytes(32), b"\x01" + bytes(31), b"\xec" + b"\xff" * 30 + b"\x7f"])
+def test_ed25519_key_of_a_small_group_signs_nothing_with_zeros(raw: bytes) -> None:
+    weak = ed25519.Ed25519PublicKey.from_public_bytes(raw)
+    with pytest.raises(SignatureInvalid):
+        algorithms.verify(weak, bytes(64), b"data")
 
 
 @pytest.mark.parametrize(

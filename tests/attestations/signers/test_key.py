@@ -90,6 +90,25 @@ def test_key_in_the_bundle_is_no_reason_to_trust_it() -> None:
         verify_bundle(bundle, [verifier()])
 
 
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        ec.generate_private_key(ec.SECP384R1()),
+        ed25519.Ed25519PrivateKey.generate(),
+        rsa.generate_private_key(65537, 2048),
+    ],
+    ids=algorithms.describe,
+)
+def test_key_of_another_kind_is_another_key(stranger: PrivateKey) -> None:
+    reader = KeyVerifier(key=stranger.public_key(), name="theirs")
+    with pytest.raises(IdentityMismatch, match="another key than theirs"):
+        verify_bundle(BUNDLE, [reader])
+    unnamed = Bundle.parse(altered(BUNDLE, **{"verificationMaterial.publicKey": {}}))
+    with pytest.raises(SignatureInvalid, match="changed, or another key made it"):
+        verify_bundle(unnamed, [reader])
+    assert verify_bundle(unnamed, [reader, verifier()]).signed_by.name == "release"
+
+
 def test_wrong_key_without_a_hint_says_what_it_may_be() -> None:
     bundle = Bundle.parse(altered(sealed(STATEMENT.payload, name="x"), **{"verificationMaterial.publicKey": {}}))
     with pytest.raises(SignatureInvalid, match="changed, or another key made it"):
