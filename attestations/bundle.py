@@ -6,10 +6,12 @@ type, public keys given as hint or as bytes); judging is left to `attestations.v
 """
 
 import base64
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from attestations.digest import Digest
 from attestations.envelope import Envelope, decode, encode
 from attestations.errors import EnvelopeError, Unsupported
 from attestations.strict_json import Json, list_of, object_of, parse_object, text_of, write
@@ -23,6 +25,8 @@ MEDIA_TYPES = {
 }
 _MAX_CERTIFICATES = 32
 _MAX_TIMESTAMPS = 32
+_AT_ONCE = 3 * 16 * 1024
+"""bytes of a payload whose base64 needs no padding in between"""
 _MAX_VALUES = 100_000
 """JSON values beside the payload, which is one"""
 
@@ -40,7 +44,8 @@ class Bundle:
     """An envelope with its verification material, as read or made; nothing here is verified.
 
     Attributes:
-        document: the bundle as JSON, unknown fields and all.
+        document: the bundle as JSON, unknown fields and all: in one piece, or in the two around a payload that `pieces`
+            can write again as it was. That of a large model has megabytes.
         material: the kind of verification material.
         key_hint: what the bundle says about the public key (unauthenticated), "" when it says nothing.
         key_bytes: a public key that the bundle itself carries (never a reason to trust it).
@@ -49,7 +54,7 @@ class Bundle:
         timestamps: RFC 3161 responses, DER.
     """
 
-    document: bytes
+    document: tuple[bytes, ...]
     media_type: str
     envelope: Envelope
     material: Material
@@ -80,10 +85,11 @@ class Bundle:
         kind, certificates = _certificates(material)
         hint, key_bytes = _public_key(material.get("publicKey"))
         entries = material.get("tlogEntries")
+        envelope = Envelope.from_document(document["dsseEnvelope"])
         return cls(
-            document=write(document),
+            document=_around_payload(document, envelope),
             media_type=media_type,
-            envelope=Envelope.from_document(document["dsseEnvelope"]),
+            envelope=envelope,
             material=kind,
             key_hint=hint,
             key_bytes=key_bytes,
@@ -126,22 +132,54 @@ class Bundle:
 
     def to_json(self) -> bytes:
         """Return the bundle as one line of JSON, without a line end; unknown fields are kept."""
-        return self.document
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the pieces of `to_json`, none of them large where the payload is."""
+        before, *after = self.document
+        yield before
+        payload = memoryview(self.envelope.payload)
+        for piece in after:
+            for start in range(0, len(payload), _AT_ONCE):
+                yield base64.b64encode(payload[start : start + _AT_ONCE])
+            yield piece
+
+    def digest(self) -> Digest:
+        """Return the SHA-256 digest of `to_json`."""
+        whole = hashlib.sha256()
+        for piece in self.pieces():
+            whole.update(piece)
+        return Digest(algorithm="sha256", hex=whole.hexdigest())
 
 
-def _document(envelope: Envelope, material: dict[str, Json], timestamps: Sequence[bytes]) -> bytes:
+def _around_payload(document: dict[str, Json], envelope: Envelope) -> tuple[bytes, ...]:
+    """Return ``document`` as JSON in the two pieces around its payload, or in one where that would not give it back."""
+    sealed = object_of(document["dsseEnvelope"], "the envelope")
+    if sealed["payload"] == encode(envelope.payload):
+        pieces = _around(write({**document, "dsseEnvelope": {**sealed, "payload": ""}}))
+        if len(pieces) == 2:
+            return pieces
+    return (write(document),)
+
+
+def _around(written: bytes) -> tuple[bytes, ...]:
+    """Return what stands before and behind the payload of a bundle that is written without it."""
+    pieces = written.split(b'"payload":""')
+    # Fields that we do not know may look the same.
+    return (pieces[0] + b'"payload":"', b'"' + pieces[1]) if len(pieces) == 2 else (written,)
+
+
+def _document(envelope: Envelope, material: dict[str, Json], timestamps: Sequence[bytes]) -> tuple[bytes, ...]:
     # model-signing 1.1.1 needs tlogEntries to be there, even when it is empty.
     material["tlogEntries"] = []
     if timestamps:
         material["timestampVerificationData"] = {
             "rfc3161Timestamps": [{"signedTimestamp": encode(timestamp)} for timestamp in timestamps]
         }
-    # The payload of a large manifest has megabytes: its base64 goes in as bytes, not through the encoder's copies.
-    small = replace(envelope, payload=b"").to_document()
-    document = write({"mediaType": BUNDLE_V0_3, "verificationMaterial": material, "dsseEnvelope": small})
-    before, mark, after = document.partition(b'"payload":""')
-    assert mark
-    return b"".join((before, b'"payload":"', base64.b64encode(envelope.payload), b'"', after))
+    sealed = replace(envelope, payload=b"").to_document()
+    pieces = _around(write({"mediaType": BUNDLE_V0_3, "verificationMaterial": material, "dsseEnvelope": sealed}))
+    assert len(pieces) == 2
+    return pieces
 
 
 def _media_type(document: dict[str, Json]) -> str:

@@ -5,12 +5,20 @@ import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if sys.version_info >= (3, 12):
     from typing import override
-else:
+elif TYPE_CHECKING:
     from typing_extensions import override
+else:
+    # `typing_extensions` takes 2 ms to import, which every signature and verification would pay.
+    _Method = TypeVar("_Method")
+
+    def override(method: _Method) -> _Method:
+        """Mark a method that overrides another one."""
+        return method
+
 
 from attestations.errors import EnvelopeError, ManifestError
 
@@ -46,8 +54,10 @@ class Digest:
         Raises:
             EnvelopeError: the text is not a value of that algorithm.
         """
-        value = text.lower()
-        if not _HEX.match(value) or len(value) != _LENGTHS.get(algorithm, len(value)):
+        length = _LENGTHS.get(algorithm, len(text))
+        # Nearly all are in lower case already; a copy of each would double what a large manifest takes.
+        value = text if _HEX.match(text) else text.lower()
+        if len(value) != length or not (value is text or _HEX.match(value)):
             raise EnvelopeError(f"{text[:140]!r} is not a {algorithm} digest")
         return cls(algorithm=algorithm, hex=value)
 

@@ -8,9 +8,9 @@ after everything is hashed: names and all of these must still be the same.
 import errno
 import functools
 import io
-import operator
 import os
 import stat
+import struct
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,12 +31,44 @@ _SMALL = 64 * 1024
 
 Progress: TypeAlias = Callable[[int], None]
 
-Fingerprint: TypeAlias = tuple[int, int, int, int, int]
-"""Device, inode, size, mtime_ns, ctime_ns: equal before and after means nobody wrote in between"""
+Fingerprint: TypeAlias = bytes
+"""Device, inode, size, mtime_ns, ctime_ns: equal before and after means nobody wrote in between
 
-_fingerprint: Callable[[os.stat_result], Fingerprint] = operator.attrgetter(
-    "st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns"
-)
+In 40 bytes, because a model may have a million files; numbers would take six times as many.
+"""
+
+_NUMBERS = struct.Struct("=5Q")
+_pack = _NUMBERS.pack
+_64_BITS = (1 << 64) - 1
+
+
+def fingerprint(status: os.stat_result) -> Fingerprint:
+    """Return what identifies a file and its state."""
+    return _pack(
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        # Times before 1970, and those that somebody set in the far future.
+        status.st_mtime_ns & _64_BITS,
+        status.st_ctime_ns & _64_BITS,
+    )
+
+
+def numbers_of(found: Fingerprint) -> tuple[int, ...]:
+    """Return device, inode, size, mtime_ns and ctime_ns of a fingerprint."""
+    return _NUMBERS.unpack(found)
+
+
+def of_numbers(numbers: Sequence[int]) -> Fingerprint:
+    """Return the fingerprint with these numbers.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        return _pack(*numbers)
+    except struct.error as error:
+        raise ValueError("not the numbers of a file") from error
 
 
 class FoundFile(NamedTuple):
@@ -51,7 +83,7 @@ class FoundFile(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes, as the walk saw it."""
-        return self.fingerprint[2]
+        return numbers_of(self.fingerprint)[2]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +137,7 @@ def _walk(
         if not stat.S_ISDIR(status.st_mode):
             if not stat.S_ISREG(status.st_mode):
                 raise NotRegular(f"{root}: neither a regular file nor a directory")
-            return [("", _fingerprint(status))], []
+            return [("", fingerprint(status))], []
         walker = _Walker(root, frozenset(ignored), allow_symlinks=allow_symlinks)
         walker.run()
     except OSError as error:
@@ -158,13 +190,13 @@ class _Walker:
                                 self.left_out.append(name)
                             elif self._names_only:
                                 self.names.append(name)
-                            elif self._expected is not None and self._expected.get(name) == _fingerprint(
+                            elif self._expected is not None and self._expected.get(name) == fingerprint(
                                 entry.stat(follow_symlinks=False)
                             ):
                                 # Nothing to keep: a million files that are as they were need no memory.
                                 self.as_expected += 1
                             else:
-                                self.files.append((name, _fingerprint(entry.stat(follow_symlinks=False))))
+                                self.files.append((name, fingerprint(entry.stat(follow_symlinks=False))))
                         elif entry.is_dir(follow_symlinks=False):
                             pending.append((f"{path}/{entry.name}", f"{name}/", ignored, above))
                         elif ignored:
@@ -195,13 +227,29 @@ class _Walker:
             raise NotRegular(f"{path}: a symbolic link that leads nowhere") from error
         if stat.S_ISREG(status.st_mode):
             self.names.append(name)
-            self.files.append((name, _fingerprint(status)))
+            self.files.append((name, fingerprint(status)))
             return None
         if not stat.S_ISDIR(status.st_mode):
             raise NotRegular(f"{path}: a symbolic link to a pipe, socket or device")
         if real in above or os.path.realpath(os.path.dirname(path)).startswith(f"{real}/"):  # noqa: PTH120
             raise NotRegular(f"{path}: a symbolic link to a directory above it; the model has no end")
         return (*above, real)
+
+
+def fingerprint_of(root: Path, name: str, *, allow_symlinks: bool = False) -> Fingerprint:
+    """Return what a file below ``root`` is now.
+
+    Raises:
+        ContentChanged: it is gone.
+        ManifestError: nothing can be said about it.
+    """
+    path = root / name
+    try:
+        return fingerprint(path.stat(follow_symlinks=allow_symlinks))
+    except FileNotFoundError as error:
+        raise ContentChanged(f"{path}: disappeared while the model was being hashed") from error
+    except OSError as error:
+        raise _unreadable(error, path) from error
 
 
 def check_unchanged(root: Path, before: Walk, *, ignored: Iterable[str] = (), allow_symlinks: bool = False) -> None:
@@ -395,19 +443,19 @@ class _Hashing:
         path, descriptor = self._open(name)
         try:
             status = os.fstat(descriptor)
-            fingerprint = _fingerprint(status)
-            size = fingerprint[2]
+            found = fingerprint(status)
+            size = status.st_size
             known = self._known.get(name)
-            if known is not None and known.fingerprint == fingerprint:
+            if known is not None and known.fingerprint == found:
                 return known
             if size <= _SMALL and stat.S_ISREG(status.st_mode):
                 # One read, no second look: `check_same` will see whether anybody wrote meanwhile.
-                return Hashed(name, fingerprint, self._read_at_once(descriptor, size, path))
+                return Hashed(name, found, self._read_at_once(descriptor, size, path))
             if not stat.S_ISREG(status.st_mode):
                 raise NotRegular(f"{path}: not a regular file any more")
             if limit is not None and size >= limit:
                 return None
-            return Hashed(name, fingerprint, self._read(descriptor, 0, size, path, fingerprint))
+            return Hashed(name, found, self._read(descriptor, 0, size, path, found))
         except OSError as error:
             raise _unreadable(error, path) from error
         finally:
@@ -417,7 +465,7 @@ class _Hashing:
         """Return the hexadecimal digest of a piece."""
         path, descriptor = self._open(piece.file.name)
         try:
-            if _fingerprint(os.fstat(descriptor)) != piece.file.fingerprint:
+            if fingerprint(os.fstat(descriptor)) != piece.file.fingerprint:
                 raise ContentChanged(f"{path}: changed while the model was being hashed")
             return self._read(descriptor, piece.start, piece.end, path, piece.file.fingerprint)
         except OSError as error:
@@ -443,7 +491,7 @@ class _Hashing:
             self._report(len(data))
         return self._new_hasher(data).hexdigest()
 
-    def _read(self, descriptor: int, start: int, end: int, path: str, fingerprint: Fingerprint) -> str:
+    def _read(self, descriptor: int, start: int, end: int, path: str, opened: Fingerprint) -> str:
         hasher = self._new_hasher(b"")
         left = end - start
         if start:
@@ -460,7 +508,7 @@ class _Hashing:
                 left -= count
                 if self._progress is not None:
                     self._report(count)
-        if _fingerprint(os.fstat(descriptor)) != fingerprint:
+        if fingerprint(os.fstat(descriptor)) != opened:
             raise ContentChanged(f"{path}: was written to while it was being hashed")
         return hasher.hexdigest()
 

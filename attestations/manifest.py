@@ -9,11 +9,13 @@ import hashlib
 import re
 import unicodedata
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeAlias
 
 from attestations.digest import Digest
-from attestations.errors import ContentChanged, ManifestError, NoFiles
+from attestations.errors import ManifestError, NoFiles
 from attestations.files import (
     Fingerprint,
     FoundFile,
@@ -23,9 +25,11 @@ from attestations.files import (
     Walk,
     check_same,
     check_unchanged,
+    fingerprint_of,
     hash_files,
     hash_pieces,
     list_names,
+    numbers_of,
     walk,
 )
 
@@ -44,8 +48,13 @@ DEFAULT_SHARD_SIZE = 1_000_000_000
 MIN_SHARD_SIZE = 4096
 MAX_NAME_BYTES = 4096
 
+_AT_ONCE = 1000
+
 # Names as nearly all are; they need no closer look.
 _PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+Place: TypeAlias = str | tuple[str, int]
+"""What a digest is of: a file's name, with the first byte of a shard"""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
@@ -94,8 +103,9 @@ class Manifest:
     def root(self) -> Digest:
         """SHA-256 over the digests' bytes, in order."""
         whole = hashlib.sha256()
-        for entry in self.entries:
-            whole.update(bytes.fromhex(entry.digest.hex))
+        for start in range(0, len(self.entries), _AT_ONCE):
+            values = [entry.digest.hex for entry in self.entries[start : start + _AT_ONCE]]
+            whole.update(bytes.fromhex("".join(values)))
         return Digest(algorithm="sha256", hex=whole.hexdigest())
 
     @property
@@ -107,9 +117,16 @@ class Manifest:
         """Return the path of an entry's file: the model's own name where the entry says ``.``."""
         return self.name if entry.name == SINGLE_FILE else entry.name
 
+    def place(self, entry: ManifestEntry) -> Place:
+        """Return what the digest of an entry is of."""
+        name = self.name if entry.name == SINGLE_FILE else entry.name
+        return name if entry.start is None else (name, entry.start)
+
     def files(self) -> tuple[str, ...]:
         """Return the paths of all files, sorted."""
-        return tuple(sorted({self.file_name(entry) for entry in self.entries}))
+        names = map(self.file_name, self.entries)
+        # Of whole files each name is there once; a set would take more memory than the names do.
+        return tuple(sorted(names if self.shard_size is None else set(names)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,12 +300,26 @@ class Comparison:
         differences: what differs. Files that nobody signed are in `extra`, whether or not they were allowed.
         complete: False when the run ended at the first difference, so that there may be more.
         left: signed files that were not looked at because the caller asked for a part only.
+        opened: each file as it was when it was opened to be hashed, and unsigned ones as they were found.
+        unopened: the other files that are there.
     """
 
     actual: Manifest
     differences: Differences
     complete: bool
     left: tuple[str, ...] = ()
+    opened: Mapping[str, Fingerprint] = field(default_factory=dict, repr=False)
+    unopened: tuple[str, ...] = field(default=(), repr=False)
+
+    def check_same(self, model: Path) -> None:
+        """Walk again, and raise `ContentChanged` when a file came, went or was written since it was opened."""
+        check_same(
+            model,
+            self.opened,
+            names=self.unopened,
+            ignored=self.actual.ignored,
+            allow_symlinks=self.actual.allow_symlinks,
+        )
 
 
 def measure_against(
@@ -300,7 +331,6 @@ def measure_against(
     partial: Sequence[str] = (),
     allow_symlinks: bool = False,
     every: bool = False,
-    seen: Walk | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
 ) -> Comparison:
@@ -308,6 +338,9 @@ def measure_against(
 
     What the signer ignored, or whether the signer followed links, plays no part: what the caller does not ignore must
     have been signed, and links are followed only where the caller says so.
+
+    Each file is hashed as it was when it was opened. That nobody wrote to the model meanwhile is for the caller to ask,
+    once everything that reads the files is done: `Comparison.check_same`.
 
     Args:
         signed: the manifest of a verified statement.
@@ -317,7 +350,6 @@ def measure_against(
         partial: shell patterns over file names; only files that match one of them are compared.
         allow_symlinks: follow links that stay inside the model, instead of refusing them.
         every: find all differences, instead of ending at the first.
-        seen: the model as a walk saw it before; what is hashed must be these very files.
         threads: as for `measure`.
         progress: as for `measure`.
 
@@ -332,76 +364,74 @@ def measure_against(
         shard_size=signed.shard_size,
         allow_symlinks=allow_symlinks,
     )
-    sharded = settings.shard_size is not None
-    expected_files = {} if seen is None else dict(seen.files)
     found = None
-    if sharded:
+    if settings.shard_size is not None:
         found = walk(model, ignored=settings.ignored, allow_symlinks=allow_symlinks)
-        for file in found.files:
-            _check_seen(model, file.name, file.fingerprint, expected_files)
         listed, left_out = [file.name for file in found.files], found.left_out
     else:
         listed, left_out = list_names(model, ignored=settings.ignored, allow_symlinks=allow_symlinks)
     settings = replace(settings, unsigned=_unsigned(left_out))
+    expected, left = _part(signed, partial)
     names = {name or settings.name: name for name in listed}
-    wanted, left = _part(signed, partial)
-    missing = wanted.keys() - names.keys()
+    wanted = {place if isinstance(place, str) else place[0] for place in expected}
+    missing = wanted - names.keys()
     extra = {name for name in names if name not in wanted and _matches(name, partial)}
-    sizes = {file.name or settings.name: file.size for file in found.files} if found is not None else {}
-    changed = {name for name, parts in wanted.items() if name in sizes and _other_size(parts, sizes[name])}
+    changed = set() if found is None else _of_other_size(signed, found, wanted, settings)
     if not every and (missing or changed or (extra and not unsigned_allowed)):
         return Comparison(actual=settings, differences=_differences(missing, extra, changed), complete=False, left=left)
-    common = [names[name] for name in names if name in wanted and name not in changed]
+    common = [name for shown, name in names.items() if shown in wanted and shown not in changed]
+    opened: dict[str, Fingerprint] = {}
     hashing = (
-        _hash_shards(model, found, common, settings, threads, progress)
-        if found is not None
-        else _hash_whole(model, listed, common, settings, expected_files, threads, progress)
+        _hash_whole(model, common, settings, expected, opened, threads, progress)
+        if found is None
+        else _hash_shards(model, found, common, settings, expected, threads, progress)
     )
-    expected = {(signed.file_name(entry), entry.start or 0): entry.digest for entry in signed.entries}
     entries: list[ManifestEntry] = []
     for entry in hashing:
         entries.append(entry)
-        name = settings.file_name(entry)
-        if expected.get((name, entry.start or 0)) != entry.digest:
-            changed.add(name)
+        if expected.get(settings.place(entry)) != entry.digest:
+            changed.add(settings.file_name(entry))
             if not every:
                 hashing.close()
                 return Comparison(
                     actual=settings, differences=_differences(missing, extra, changed), complete=False, left=left
                 )
+    if found is not None:
+        opened.update(found.files)
+    else:
+        for name in sorted(extra):
+            opened[names[name]] = fingerprint_of(model, names[name], allow_symlinks=allow_symlinks)
+    entries.sort(key=lambda entry: entry.resource)
     return Comparison(
-        actual=replace(settings, entries=tuple(sorted(entries, key=lambda entry: entry.resource))),
+        actual=replace(settings, entries=tuple(entries)),
         differences=_differences(missing, extra, changed),
         complete=True,
         left=left,
+        opened=opened,
+        unopened=tuple(name for name in listed if name not in opened),
     )
 
 
 def _hash_whole(
     model: Path,
-    listed: Sequence[str],
     names: Sequence[str],
     settings: Manifest,
-    expected: Mapping[str, Fingerprint],
+    expected: Mapping[Place, Digest],
+    opened: dict[str, Fingerprint],
     threads: int | None,
     progress: Progress | None,
 ) -> Generator[ManifestEntry, None, None]:
-    """Yield the entries of whole files, and at the end make sure that the model is still the same."""
-    links = settings.allow_symlinks
-    found: dict[str, Fingerprint] = {}
-    for name, fingerprint, value in hash_files(
-        model, names, settings.hash_type, threads=threads, allow_symlinks=links, progress=progress
+    """Yield the entries of whole files, and put into ``opened`` what they were when they were opened."""
+    for name, found, value in hash_files(
+        model,
+        names,
+        settings.hash_type,
+        threads=threads,
+        allow_symlinks=settings.allow_symlinks,
+        progress=progress,
     ):
-        _check_seen(model, name, fingerprint, expected)
-        found[name] = fingerprint
-        yield _whole(name, fingerprint, value, settings)
-    check_same(model, found, names=listed, ignored=settings.ignored, allow_symlinks=links)
-
-
-def _check_seen(model: Path, name: str, fingerprint: Fingerprint, expected: Mapping[str, Fingerprint]) -> None:
-    # A directory that is renamed away and back leaves no trace on the files in it: each look must see the same ones.
-    if expected.get(name, fingerprint) != fingerprint:
-        raise ContentChanged(f"{model / name}: another file lies there than a moment ago")
+        opened[name] = found
+        yield _whole(name, found, value, settings, expected.get(name or settings.name))
 
 
 def _hash_shards(
@@ -409,10 +439,11 @@ def _hash_shards(
     found: Walk,
     names: Sequence[str],
     settings: Manifest,
+    expected: Mapping[Place, Digest],
     threads: int | None,
     progress: Progress | None,
 ) -> Generator[ManifestEntry, None, None]:
-    """Yield the entries of shards, and at the end make sure that the model is still the same."""
+    """Yield the entries of shards; each file must be what the walk saw whenever a part of it is read."""
     wanted = set(names)
     pieces = _pieces([file for file in found.files if file.name in wanted], settings)
     for piece, value in hash_pieces(
@@ -423,8 +454,7 @@ def _hash_shards(
         allow_symlinks=settings.allow_symlinks,
         progress=progress,
     ):
-        yield _shard(piece, value, settings)
-    check_unchanged(model, found, ignored=settings.ignored, allow_symlinks=settings.allow_symlinks)
+        yield _shard(piece, value, settings, expected.get((piece.file.name or settings.name, piece.start)))
 
 
 def bytes_to_hash(model: Path, *, ignored: Sequence[str] = (), allow_symlinks: bool = False) -> int:
@@ -436,11 +466,13 @@ def bytes_to_hash(model: Path, *, ignored: Sequence[str] = (), allow_symlinks: b
 def ambiguous_names(manifest: Manifest) -> tuple[tuple[str, ...], ...]:
     """Return groups of names that are one name on systems that fold case or normalise Unicode."""
     names = manifest.files()
-    if len({_folded(name) for name in names}) == len(names):
-        return ()
+    # Of two names that are one, at least one is written in another way than both are when folded.
+    folds = {folded for name in names if (folded := _folded(name)) != name}
     groups: dict[str, list[str]] = {}
     for name in names:
-        groups.setdefault(_folded(name), []).append(name)
+        folded = _folded(name)
+        if folded in folds:
+            groups.setdefault(folded, []).append(name)
     return tuple(tuple(group) for _, group in sorted(groups.items()) if len(group) > 1)
 
 
@@ -509,15 +541,23 @@ def _pieces(files: Iterable[FoundFile], settings: Manifest) -> list[Piece]:
     return pieces
 
 
-def _whole(name: str, fingerprint: Fingerprint, value: str, settings: Manifest) -> ManifestEntry:
-    digest = Digest(algorithm=settings.hash_type, hex=value)
-    return ManifestEntry(name=name or SINGLE_FILE, digest=digest, size=fingerprint[2])
+def _whole(
+    name: str, found: Fingerprint, value: str, settings: Manifest, expected: Digest | None = None
+) -> ManifestEntry:
+    return ManifestEntry(name=name or SINGLE_FILE, digest=_digest(value, settings, expected), size=numbers_of(found)[2])
 
 
-def _shard(piece: Piece, value: str, settings: Manifest) -> ManifestEntry:
+def _digest(value: str, settings: Manifest, expected: Digest | None) -> Digest:
+    # One object for what is equal: a large model has a million of them.
+    if expected is not None and expected.hex == value and expected.algorithm == settings.hash_type:
+        return expected
+    return Digest(algorithm=settings.hash_type, hex=value)
+
+
+def _shard(piece: Piece, value: str, settings: Manifest, expected: Digest | None = None) -> ManifestEntry:
     return ManifestEntry(
         name=piece.file.name or SINGLE_FILE,
-        digest=Digest(algorithm=settings.hash_type, hex=value),
+        digest=_digest(value, settings, expected),
         size=piece.end - piece.start,
         start=piece.start,
         end=piece.end,
@@ -528,14 +568,14 @@ def _unsigned(left_out: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in left_out if name not in {SIGNATURE_NAME, CLAIMS_NAME})
 
 
-def _part(signed: Manifest, partial: Sequence[str]) -> tuple[dict[str, list[ManifestEntry]], tuple[str, ...]]:
-    """Return the signed entries by file, as far as the patterns reach, and the names of the files beyond."""
-    wanted: dict[str, list[ManifestEntry]] = {}
+def _part(signed: Manifest, partial: Sequence[str]) -> tuple[dict[Place, Digest], tuple[str, ...]]:
+    """Return the signed digests, as far as the patterns reach, and the names of the files beyond."""
+    wanted: dict[Place, Digest] = {}
     left: set[str] = set()
     for entry in signed.entries:
         name = signed.file_name(entry)
         if _matches(name, partial):
-            wanted.setdefault(name, []).append(entry)
+            wanted[signed.place(entry)] = entry.digest
         else:
             left.add(name)
     return wanted, tuple(sorted(left))
@@ -545,10 +585,14 @@ def _matches(name: str, patterns: Sequence[str]) -> bool:
     return not patterns or any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _other_size(parts: Sequence[ManifestEntry], size: int) -> bool:
-    ends = [entry.end if entry.end is not None else entry.size for entry in parts]
-    known = [end for end in ends if end is not None]
-    return bool(known) and max(known) != size
+def _of_other_size(signed: Manifest, found: Walk, wanted: AbstractSet[str], settings: Manifest) -> set[str]:
+    """Return the files whose size is not the one that their shards end at."""
+    ends: dict[str, int] = {}
+    for entry in signed.entries:
+        name = signed.file_name(entry)
+        ends[name] = max(ends.get(name, 0), entry.end or 0)
+    sizes = {file.name or settings.name: file.size for file in found.files}
+    return {name for name in wanted if name in sizes and sizes[name] != ends[name]}
 
 
 def _differences(missing: Iterable[str], extra: Iterable[str], changed: Iterable[str]) -> Differences:

@@ -54,8 +54,8 @@ def parse_object(data: bytes, what: str) -> dict[str, Json]:
 def write(value: Mapping[str, Json]) -> bytes:
     """Return ``value`` as one line of JSON: sorted keys, no spaces, UTF-8; the same bytes on every machine.
 
-    Long arrays are written item by item: the standard encoder would hold some ten strings for each of the items of a
-    manifest at once.
+    Long arrays and objects are written in parts: the standard encoder would hold some ten strings for each of the
+    items of a manifest at once.
     """
     try:
         return "".join(_chunks(dict(value))).encode("utf-8")
@@ -65,13 +65,19 @@ def write(value: Mapping[str, Json]) -> bytes:
 
 def _chunks(value: Json) -> Iterator[str]:
     if isinstance(value, dict) and value:
-        for number, key in enumerate(sorted(value)):
-            yield f"{',' if number else '{'}{_encode(key)}:"
-            yield from _chunks(value[key])
+        names = sorted(value)
+        if len(names) > _LONG:
+            for start in range(0, len(names), _LONG):
+                part = {name: value[name] for name in names[start : start + _LONG]}
+                yield f"{',' if start else '{'}{_encode(part)[1:-1]}"
+        else:
+            for number, name in enumerate(names):
+                yield f"{',' if number else '{'}{_encode(name)}:"
+                yield from _chunks(value[name])
         yield "}"
     elif isinstance(value, list) and len(value) > _LONG:
-        for number, item in enumerate(value):
-            yield f"{',' if number else '['}{_encode(item)}"
+        for start in range(0, len(value), _LONG):
+            yield f"{',' if start else '['}{_encode(value[start : start + _LONG])[1:-1]}"
         yield "]"
     else:
         yield _encode(value)
@@ -81,6 +87,8 @@ def text_of(value: Json, what: str) -> str:
     """Return ``value`` when it is a string that UTF-8 can hold (JSON escapes allow lone surrogates)."""
     if not isinstance(value, str):
         raise EnvelopeError(f"{what} is not a string")
+    if value.isascii():
+        return value
     try:
         value.encode("utf-8")
     except UnicodeEncodeError as error:

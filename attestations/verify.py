@@ -19,7 +19,7 @@ from attestations.errors import (
     Unsupported,
     VerificationError,
 )
-from attestations.manifest import SINGLE_FILE, Manifest
+from attestations.manifest import SINGLE_FILE, Manifest, Place
 from attestations.predicates.oms_signature import manifest_of
 from attestations.statement import Statement
 from attestations.uris import OMS_SIGNATURE_V1, PAYLOAD_TYPE
@@ -205,11 +205,16 @@ def verify_bundle(bundle: Bundle, verifiers: Sequence[Verifier]) -> VerifiedStat
     raise min(failures, key=_weight)
 
 
-def bind(verified: VerifiedStatement, manifest: Manifest) -> BoundStatement:
+def bind(verified: VerifiedStatement, manifest: Manifest, *, signed: Manifest | None = None) -> BoundStatement:
     """Return the files of ``manifest`` that a verified statement names with the digest that they have.
 
     A subject counts for a file only when both its name and a digest of the manifest's own algorithm are equal: a scan
     of ``config.json`` says nothing about ``model.safetensors``, whatever their order in a root digest.
+
+    Args:
+        verified: the proof.
+        manifest: the model as measured.
+        signed: what `manifest_of` returned for the statement of a model signature, so that it is not read again.
 
     Raises:
         EnvelopeError: a model signature with a manifest that is not allowed.
@@ -217,23 +222,24 @@ def bind(verified: VerifiedStatement, manifest: Manifest) -> BoundStatement:
     """
     statement = verified.statement
     root = manifest.root
-    said: set[tuple[str, int, Digest]] = set()
+    said: dict[Place, Digest] = {}
+    others: dict[Place, list[Digest]] = {}
     if statement.predicate_type == OMS_SIGNATURE_V1:
-        signed = manifest_of(statement)
+        signed = manifest_of(statement) if signed is None else signed
         for entry in signed.entries:
-            said.add((signed.file_name(entry), entry.start or 0, entry.digest))
+            said[signed.place(entry)] = entry.digest
         comparable = (signed.method, signed.shard_size) == (manifest.method, manifest.shard_size)
     else:
         for subject in statement.subjects:
             name = manifest.name if subject.name == SINGLE_FILE else subject.name
-            said.update((name, 0, digest) for digest in subject.digests)
+            others.setdefault(name, []).extend(subject.digests)
         # Subjects name whole files; the digests of shards are never compared with them.
         comparable = manifest.shard_size is None
     names = set(manifest.files()) if comparable else set()
     for entry in manifest.entries:
-        name = manifest.file_name(entry)
-        if (name, entry.start or 0, entry.digest) not in said:
-            names.discard(name)
+        place = manifest.place(entry)
+        if entry.digest != said.get(place) and entry.digest not in others.get(place, ()):
+            names.discard(manifest.file_name(entry))
     return BoundStatement(
         verified=verified,
         manifest=manifest,

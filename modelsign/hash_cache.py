@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from attestations.errors import AttestationError
-from attestations.files import Hashed
+from attestations.files import Hashed, numbers_of, of_numbers
 from attestations.manifest import SINGLE_FILE, Manifest
 from attestations.strict_json import Json, list_of, object_of, parse_object, write
 from modelsign.errors import ModelsignError
@@ -36,10 +36,10 @@ def load(model: Path, earlier: Manifest) -> dict[str, Hashed]:
         found: dict[str, Hashed] = {}
         for name, value in files.items():
             *numbers, digest = list_of(value, "a cached file")
-            device, inode, size, modified, changed = (number for number in numbers if isinstance(number, int))
-            settled = isinstance(written, int) and max(modified, changed) + _RACY_NS < written
+            found_then = [number for number in numbers if isinstance(number, int)]
+            settled = isinstance(written, int) and max(found_then[3:]) + _RACY_NS < written
             if settled and isinstance(digest, str) and listed.get(name or SINGLE_FILE) == digest:
-                found[name] = Hashed(name, (device, inode, size, modified, changed), digest)
+                found[name] = Hashed(name, of_numbers(found_then), digest)
     except (AttestationError, OSError, ValueError):
         # A cache that cannot be read is no cache; everything is hashed.
         return {}
@@ -55,7 +55,7 @@ def save(model: Path, hash_type: str, hashed: Iterable[Hashed], *, started_ns: i
         hashed: name, fingerprint and digest of each file.
         started_ns: when the hashing began: what was written after that is not trusted later.
     """
-    files: dict[str, Json] = {item.name: [*item.fingerprint, item.value] for item in hashed}
+    files: dict[str, Json] = {item.name: [*numbers_of(item.fingerprint), item.value] for item in hashed}
     document: dict[str, Json] = {"schema": _SCHEMA, "written_ns": started_ns, "files": files}
     try:
         place = _place(model, hash_type)

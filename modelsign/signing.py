@@ -133,7 +133,7 @@ def sign(
         manifest = replace(manifest, entries=entries)
     bundle = sealer.sign(manifest_statement(manifest))
     with replacing_file(place, force=force) as file:
-        file.write(bundle.to_json())
+        file.writelines(bundle.pieces())
         file.write(b"\n")
     notes += tuple(
         f"{' and '.join(map(repr, names))} are one name on systems that fold case or normalise Unicode"

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attestations.bundle import Bundle
-from attestations.digest import sha256_of
 from attestations.errors import (
     AttestationError,
     ContentChanged,
@@ -287,7 +286,7 @@ def _judged(request: Request, signed: _Signed, found: Content, decision: Decisio
     except (ContentChanged, NotRegular) as error:
         return _with(decision, reason_of(error))
     signature = SignedClaim(
-        bound=bind(signed.proven.verified, actual),
+        bound=bind(signed.proven.verified, actual, signed=signed.manifest),
         signer=signed.signer,
         trusted_by_caller=signed.proven.by_caller,
     )
@@ -324,7 +323,7 @@ def _judged(request: Request, signed: _Signed, found: Content, decision: Decisio
         scan=None if report is None else _scan_in_brief(report),
         notes=(*decision.notes, *notes),
         manifest=whole,
-        inputs=tuple(sha256_of(claim.bound.verified.bundle.to_json()) for claim in (signature, *claims)),
+        inputs=tuple(claim.bound.verified.bundle.digest() for claim in (signature, *claims)),
     )
     return _with(decision, *reasons)
 
@@ -338,7 +337,7 @@ def _scanned(request: Request, found: Content, unsigned: Sequence[str]) -> "Repo
         found.comparison.actual,
         unsigned=unsigned,
         left=found.comparison.left,
-        seen=found.seen,
+        opened=found.comparison.opened,
         sandbox=request.sandbox,
         progress=request.progress,
     )

@@ -112,10 +112,13 @@ def _ignored(value: Json) -> tuple[str, ...]:
 def _entry(value: Json, hash_type: str, *, sharded: bool) -> ManifestEntry:
     resource = object_of(value, "a resource of the signature")
     name = text_of(resource.get("name"), "a resource's name")
-    algorithm = text_of(resource.get("algorithm"), f"the algorithm of {name!r}")
-    if algorithm != hash_type:
+    if resource.get("algorithm") != hash_type:
+        algorithm = text_of(resource.get("algorithm"), f"the algorithm of {name!r}")
         raise EnvelopeError(f"{name!r} is hashed with {algorithm!r}, the signature as a whole with {hash_type!r}")
-    digest = Digest.parse(algorithm, text_of(resource.get("digest"), f"the digest of {name!r}"))
+    hexadecimal = resource.get("digest")
+    if not isinstance(hexadecimal, str):
+        raise EnvelopeError(f"the digest of {name!r} is not a string")
+    digest = Digest.parse(hash_type, hexadecimal)
     if not sharded:
         return ManifestEntry(name=name, digest=digest)
     # The last two components: file names may have colons of their own.
@@ -134,25 +137,30 @@ def _is_offset(text: str) -> bool:
 def _check_names(manifest: Manifest) -> None:
     if not manifest.entries:
         raise EnvelopeError("the signature covers no file at all")
-    seen: set[str] = set()
-    files: set[str] = set()
-    for entry in manifest.entries:
-        problem = None if entry.name == SINGLE_FILE else name_problem(entry.name)
+    files = {entry.name for entry in manifest.entries}
+    for name in files:
+        problem = None if name == SINGLE_FILE else name_problem(name)
         if problem:
-            raise EnvelopeError(f"the signed file name {entry.name!r} {problem}")
-        if entry.resource in seen:
-            raise EnvelopeError(f"the signature names {entry.resource!r} twice")
-        seen.add(entry.resource)
-        files.add(entry.name)
+            raise EnvelopeError(f"the signed file name {name!r} {problem}")
+    if len({entry.resource for entry in manifest.entries}) < len(manifest.entries):
+        _refuse_second(manifest)
     if SINGLE_FILE in files and len(files) > 1:
         raise EnvelopeError("the signature names '.', a model that is one file, beside other files")
     # A name cannot be a file and a directory at once.
-    for name in files:
-        parent = name.rpartition("/")[0]
-        while parent:
-            if parent in files:
-                raise EnvelopeError(f"the signature names {parent!r} both as a file and as a directory")
-            parent = parent.rpartition("/")[0]
+    parents = {name.rpartition("/")[0] for name in files} - {""}
+    while parents:
+        both = parents & files
+        if both:
+            raise EnvelopeError(f"the signature names {min(both)!r} both as a file and as a directory")
+        parents = {name.rpartition("/")[0] for name in parents} - {""}
+
+
+def _refuse_second(manifest: Manifest) -> None:
+    seen: set[str] = set()
+    for entry in manifest.entries:
+        if entry.resource in seen:
+            raise EnvelopeError(f"the signature names {entry.resource!r} twice")
+        seen.add(entry.resource)
 
 
 def _check_shards(manifest: Manifest, shard_size: int) -> None:

@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 
 from attestations.bundle import Bundle
 from attestations.errors import AttestationError, ContentChanged, ManifestError, NotRegular
-from attestations.files import Walk, check_unchanged, walk
 from attestations.manifest import (
     CLAIMS_NAME,
     FILES,
@@ -15,7 +14,6 @@ from attestations.manifest import (
     Comparison,
     Manifest,
     compare,
-    ignored_with_defaults,
     measure,
     measure_against,
 )
@@ -42,8 +40,6 @@ class Content:
     """What came of holding the model against its signed manifest."""
 
     comparison: Comparison
-    seen: Walk | None
-    """the walk before the first look; None for digests that others claim"""
     allowed_unsigned: tuple[str, ...] = ()
     """names that the policy lets lie there unsigned, and that do"""
 
@@ -54,9 +50,8 @@ class Content:
 
     def check(self, request: Request) -> None:
         """Walk again, and raise `ContentChanged` when a file came, went or was written since the first look."""
-        if self.seen is not None:
-            actual = self.comparison.actual
-            check_unchanged(request.model, self.seen, ignored=actual.ignored, allow_symlinks=actual.allow_symlinks)
+        if request.claimed is None:
+            self.comparison.check_same(request.model)
 
 
 def look(request: Request, signed: Manifest) -> Content | Reason:
@@ -78,7 +73,6 @@ def look(request: Request, signed: Manifest) -> Content | Reason:
         exempt |= {*may_be_unsigned, *_own_files(request), *_other_signatures(request, signed)}
         ignored = (*request.ignored, *sorted(exempt))
     try:
-        seen = walk(request.model, ignored=ignored_with_defaults(ignored), allow_symlinks=signed.allow_symlinks)
         comparison = measure_against(
             signed,
             request.model,
@@ -86,7 +80,6 @@ def look(request: Request, signed: Manifest) -> Content | Reason:
             unsigned_allowed=request.rules.unsigned_files is Level.WARN,
             partial=request.partial,
             every=request.every,
-            seen=seen,
             progress=request.progress,
         )
     except (ContentChanged, NotRegular) as error:
@@ -101,7 +94,6 @@ def look(request: Request, signed: Manifest) -> Content | Reason:
         comparison = replace(comparison, differences=found)
     return Content(
         comparison=comparison,
-        seen=seen,
         allowed_unsigned=tuple(name for name in may_be_unsigned if name in left_out),
     )
 
@@ -127,7 +119,7 @@ def _claimed(signed: Manifest, claimed: Manifest) -> Content:
             f"the model was signed as {signed.method} with {signed.hash_type}; digests of whole files with SHA-256 "
             "cannot be compared with that"
         ) from error
-    return Content(comparison=Comparison(actual=claimed, differences=differences, complete=True), seen=None)
+    return Content(comparison=Comparison(actual=claimed, differences=differences, complete=True))
 
 
 def _own_files(request: Request) -> list[str]:

@@ -1,12 +1,12 @@
 """What the verification sees for itself: a scan on this machine, and whether the signed one agrees with it."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from attestations.errors import ContentChanged, EnvelopeError
-from attestations.files import Walk
+from attestations.files import Fingerprint, fingerprint
 from attestations.manifest import Manifest
 from attestations.predicates.model_scan import ModelScan
 from attestations.uris import MODEL_SCAN_V0_1
@@ -29,7 +29,7 @@ def scan_here(
     *,
     unsigned: Sequence[str],
     left: Sequence[str],
-    seen: Walk | None,
+    opened: Mapping[str, Fingerprint],
     sandbox: Sandbox,
     progress: Callable[[int], None] | None,
 ) -> Report:
@@ -40,35 +40,34 @@ def scan_here(
         manifest: what was measured.
         unsigned: files that nobody signed and that are let pass.
         left: signed files that a partial verification leaves.
-        seen: the model as it was walked before the first look; what is scanned must be these very files.
+        opened: each file as it was when it was hashed; what is scanned must be these very files.
         sandbox: which layers of isolation the workers get.
         progress: told how many bytes are done.
 
     Raises:
-        ContentChanged: another file lay there than was walked.
+        ContentChanged: another file lay there than was hashed.
     """
     wanted = set(manifest.files()) | set(unsigned)
     skipped = [name for name in (*manifest.ignored, *manifest.unsigned, *left) if name not in wanted]
     ignore = parse_ignore([f"/{_literal(name)}" for name in skipped]) if skipped and model.is_dir() else None
-    report = scan(os.fspath(model), ignore=ignore, sandbox=sandbox, opened=_same_as(model, seen), progress=progress)
+    report = scan(os.fspath(model), ignore=ignore, sandbox=sandbox, opened=_same_as(model, opened), progress=progress)
     looked_at = [file for file in report.files if file.path in wanted]
     # Whatever keeps the scanner from a file that was measured, it must not pass for clean.
     missed = [_not_scanned(name) for name in wanted.difference(file.path for file in looked_at)]
     return replace(report, files=tuple(sorted((*looked_at, *missed), key=lambda file: file.path)))
 
 
-def _same_as(model: Path, seen: Walk | None) -> Callable[[str, os.stat_result], None] | None:
-    """Return what raises `ContentChanged` for a file that is not the one of the walk.
+def _same_as(model: Path, opened: Mapping[str, Fingerprint]) -> Callable[[str, os.stat_result], None]:
+    """Return what raises `ContentChanged` for a file that is not the one that was hashed.
 
-    A directory that is renamed away and back between two walks leaves no trace on the files in it.
+    A directory that is renamed away and back between two looks leaves no trace on the files in it.
     """
-    if seen is None:
-        return None
-    files = {name or model.absolute().name: found for name, found in seen.files}
+    if "" in opened:
+        opened = {model.absolute().name: opened[""]}
 
     def check(name: str, status: os.stat_result) -> None:
-        now = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-        if files.get(name, now) != now:
+        now = fingerprint(status)
+        if opened.get(name, now) != now:
             raise ContentChanged(f"{name}: another file lay there when it was scanned than when it was hashed")
 
     return check

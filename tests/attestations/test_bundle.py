@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from attestations.bundle import Bundle, Material
+from attestations.digest import sha256_of
 from attestations.errors import AttestationError, EnvelopeError, Unsupported
 from attestations.verify import verify_bundle
 from tests.builders.signatures import altered, oms_payload, resource, sealed, verifier
@@ -28,6 +29,24 @@ def test_key_bundle_has_the_empty_list_of_log_entries_that_other_readers_need() 
 def test_unknown_fields_are_kept() -> None:
     read = Bundle.parse(altered(BUNDLE, **{"verificationMaterial.new": {"x": 1}}))
     assert json.loads(read.to_json())["verificationMaterial"]["new"] == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"verificationMaterial.payload": ""},
+        {"dsseEnvelope.payload": "AA-_", "verificationMaterial.payload": ""},
+        {"dsseEnvelope.payload": "AA"},
+        {"dsseEnvelope.payload": "AB=="},
+        {"dsseEnvelope.payload": ""},
+        {"dsseEnvelope.payload": "AAAA" * 50_000},
+    ],
+)
+def test_payload_and_what_looks_like_one_are_written_back_as_they_were(changes: dict[str, Any]) -> None:
+    document = altered(BUNDLE, **changes)
+    read = Bundle.parse(document)
+    assert json.loads(read.to_json()) == json.loads(document)
+    assert read.digest() == sha256_of(read.to_json())
 
 
 def test_missing_log_entries_are_none() -> None:

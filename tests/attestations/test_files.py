@@ -196,3 +196,12 @@ def test_error_in_one_file_ends_the_threads(tmp_path: Path) -> None:
 def test_name_that_is_not_utf8_is_found_as_it_is(tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"caf\xe9")).write_bytes(b"")
     assert names(tmp_path) == ["caf\udce9"]
+
+
+@pytest.mark.parametrize("seconds", [-5_000_000_000, -1, 0, 30_000_000_000])
+def test_file_of_any_time_is_walked_and_hashed(tmp_path: Path, seconds: int) -> None:
+    (tmp_path / "x").write_bytes(b"1")
+    os.utime(tmp_path / "x", (seconds, seconds))
+    found = walk(tmp_path)
+    check_unchanged(tmp_path, found)
+    assert found.files[0].size == 1

@@ -7,7 +7,6 @@ import pytest
 
 from attestations.digest import sha256_of
 from attestations.errors import ContentChanged, ManifestError, NotRegular
-from attestations.files import walk
 from attestations.manifest import (
     DEFAULT_IGNORED,
     Differences,
@@ -288,8 +287,9 @@ def test_file_that_is_replaced_during_the_run_is_noticed(model: Path) -> None:
             (model / "new").write_bytes(FILES["a.txt"])
             (model / "new").replace(model / "a.txt")
 
-    with pytest.raises(ContentChanged):
-        measure_against(signed, model, progress=replace_first)
+    result = measure_against(signed, model, progress=replace_first)
+    with pytest.raises(ContentChanged, match=r"a\.txt: changed"):
+        result.check_same(model)
 
 
 @pytest.mark.parametrize("size", [1, 10, 64 * 1024, 64 * 1024 + 1, 3 * 1024 * 1024])
@@ -305,14 +305,33 @@ def test_file_that_is_written_to_while_it_is_read_is_noticed(tmp_path: Path, siz
 
 
 @pytest.mark.parametrize("options", [{}, {"method": "shards", "shard_size": 4096}])
-def test_what_is_hashed_is_what_was_walked(tmp_path: Path, options: dict[str, Any]) -> None:
+def test_file_that_is_replaced_after_the_run_is_noticed(tmp_path: Path, options: dict[str, Any]) -> None:
     model = write_model(tmp_path / "model")
-    signed = measure(model, **options)
-    seen = walk(model, ignored=signed.ignored)
-    assert not measure_against(signed, model, seen=seen).differences
+    result = measure_against(measure(model, **options), model)
+    result.check_same(model)
 
-    # The same bytes, in other files: a directory that is renamed away and back is not seen by a second walk.
+    # The same bytes, in other files.
     (model / "a").rename(tmp_path / "aside")
     write_model(model)
-    with pytest.raises(ContentChanged):
-        measure_against(signed, model, seen=seen)
+    with pytest.raises(ContentChanged, match="changed"):
+        result.check_same(model)
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "shards", "shard_size": 4096}])
+def test_unsigned_file_that_is_let_pass_must_stay_as_well(tmp_path: Path, options: dict[str, Any]) -> None:
+    model = write_model(tmp_path / "model")
+    signed = measure(model, **options)
+    write_model(model, {"notes": b"1"})
+    result = measure_against(signed, model, unsigned_allowed=True)
+    result.check_same(model)
+    write_model(model, {"notes": b"22"})
+    with pytest.raises(ContentChanged, match="notes: changed"):
+        result.check_same(model)
+
+
+def test_file_beyond_the_part_that_was_asked_for_may_not_go(model: Path) -> None:
+    result = measure_against(measure(model), model, partial=["*.bin"])
+    result.check_same(model)
+    (model / "a.txt").unlink()
+    with pytest.raises(ContentChanged, match=r"a\.txt: disappeared"):
+        result.check_same(model)

@@ -527,19 +527,21 @@ def test_the_key_path_imports_nothing_of_sigstore(signed: tuple[Path, Path, Path
     assert json.loads(done.stdout) == [0, []]
 
 
-def test_a_walk_is_taken_before_the_model_is_hashed(
-    signed: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("scan", [False, True])
+def test_what_is_written_once_it_was_hashed_denies(
+    signed: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch, scan: bool
 ) -> None:
     place, _, public = signed
     honest = manifest.measure_against
 
-    def late(*arguments: Any, **options: Any) -> Any:
+    def early(*arguments: Any, **options: Any) -> Any:
+        result = honest(*arguments, **options)
         (place / "config.json").touch()
-        return honest(*arguments, **options)
+        return result
 
-    monkeypatch.setattr(content, "measure_against", late)
+    monkeypatch.setattr(content, "measure_against", early)
 
-    assert denied(verify(place, keys=[public])) == [Code.CONTENT_STABLE]
+    assert denied(verify(place, keys=[public], scan=scan)) == [Code.CONTENT_STABLE]
 
 
 def digests(path: Path, place: Path) -> Path:
