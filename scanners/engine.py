@@ -30,7 +30,7 @@ from scanners.neighbours import raw_weights
 from scanners.reader import BytesReader, FileReader, Reader, Window
 from scanners.reading import INERT, Blob, FileFacts, Format, Reading
 from scanners.records import dataclass
-from scanners.rules.file.coverage import READER_CRASHED
+from scanners.rules.file.coverage import READER_CRASHED, UNSUPPORTED_CONSTRUCT
 
 _SMALL = 1 << 16
 """bytes up to which a blob is read at once"""
@@ -111,8 +111,14 @@ def _explained(file: ScannedFile) -> FileReport:
 def _with_finding(report: FileReport, finding: Finding) -> FileReport:
     crashed = finding.rule is READER_CRASHED
     alone = verdict_of([finding], complete=True, crashed=crashed, known=report.verdict is not Verdict.UNSUPPORTED)
+    coverage = report.coverage
+    if finding.rule is UNSUPPORTED_CONSTRUCT:
+        # Only the neighbours show that something of this file was not read.
+        alone = Verdict.INCOMPLETE
+        coverage = replace(coverage, reasons=tuple(sorted({*coverage.reasons, finding.message})))
     verdict = max(report.verdict, alone, key=lambda one: one.rank)
-    return replace(report, findings=tuple(sorted((*report.findings, finding), key=_order)), verdict=verdict)
+    findings = tuple(sorted((*report.findings, finding), key=_order))
+    return replace(report, findings=findings, verdict=verdict, coverage=coverage)
 
 
 def _order(finding: Finding) -> tuple[int, str, tuple[str, ...], int, str, str]:

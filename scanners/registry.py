@@ -39,6 +39,7 @@ from scanners.formats import (
     sentencepiece,
     skops,
     tensorflow_checkpoint,
+    tensorflow_shard,
     tflite,
     toml_config,
     torch7,
@@ -75,7 +76,7 @@ from scanners.rules.file import onnx as onnx_rules
 from scanners.rules.file import skops as skops_rules
 from scanners.rules.file import tflite as tflite_rules
 from scanners.rules.file import torchscript as torchscript_rules
-from scanners.rules.tree import modules, names, shards
+from scanners.rules.tree import checkpoints, modules, names, shards
 
 FORMATS: tuple[Format, ...] = (
     torch_zip,
@@ -111,6 +112,7 @@ FORMATS: tuple[Format, ...] = (
     savedmodel,
     pbtxt,
     tensorflow_checkpoint,
+    tensorflow_shard,
     sentencepiece,
     ubjson,
     catboost,
@@ -176,6 +178,7 @@ TREE_RULES: tuple[TreeRule, ...] = (
     names,
     shards,
     modules,
+    checkpoints,
 )  # fmt: skip
 
 TREE_FACTS: tuple[type[Fact], ...] = (Anomaly, Identified, Reference)

@@ -1,20 +1,21 @@
 """TensorFlow checkpoints: the index that says which tensor lies where (`.index`), and the `checkpoint` state file.
 
 Source: tensorflow/core/util/tensor_bundle, lib/io/table_format.txt. The index is a sorted table of name to
-BundleEntryProto. The data shards hold nothing but weights. Blocks may be Snappy-compressed in principle; TensorFlow
-writes them plain.
+BundleEntryProto. The data shards (`tensorflow_shard.py`) hold the weights and, as one more tensor, the object graph;
+the index says where that lies. Blocks may be Snappy-compressed in principle; TensorFlow writes them plain.
 """
 
 import re
 
 from scanners.cursor import Cursor
 from scanners.errors import FormatError, LimitExceeded, Unsupported
-from scanners.facts import Identified, Tensor
-from scanners.formats.protobuf import BYTES, VARINT, Tally, fields
+from scanners.facts import Identified, Reference, Tensor
+from scanners.formats.protobuf import BYTES, VARINT, Field, Tally, fields
 from scanners.reader import BytesReader
 from scanners.reading import Blob, Reading
 
 NAME = "tensorflow-checkpoint"
+_OBJECT_GRAPH = b"_CHECKPOINTABLE_OBJECT_GRAPH"
 _MAGIC = (0xDB4775248B80FB57).to_bytes(8, "little")
 _FOOTER = 48
 MAXIMUM_BLOCK = 64 << 20
@@ -52,6 +53,7 @@ def read(blob: Blob, reading: Reading) -> None:
     _handle(footer)
     index_offset, index_length = _handle(footer)
     count = 0
+    shards = 1
     for _, place in _entries(_block(blob, index_offset, index_length)):
         handle = Cursor(BytesReader(place))
         offset, length = _handle(handle)
@@ -60,7 +62,10 @@ def read(blob: Blob, reading: Reading) -> None:
             if count > MAXIMUM_ENTRIES:
                 raise LimitExceeded("members", f"more than {MAXIMUM_ENTRIES} entries")
             if key:
-                _tensor(reading, key, value, offset)
+                _tensor(reading, key, value, offset, shards)
+            else:
+                # BundleHeaderProto, under the empty key, which sorts first.
+                shards = next((one.value for one in _numbers(value) if one.number == 1), 1)
     reading.parsed(0, size)
 
 
@@ -111,7 +116,11 @@ def _entries(block: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
-def _tensor(reading: Reading, key: bytes, value: bytes, offset: int) -> None:
+def _numbers(value: bytes) -> list[Field]:
+    return [one for one in fields(BytesReader(value), 0, len(value), Tally()) if one.kind == VARINT]
+
+
+def _tensor(reading: Reading, key: bytes, value: bytes, offset: int, shards: int) -> None:
     entry = BytesReader(value)
     tally = Tally()
     numbers: dict[int, int] = {}
@@ -137,3 +146,12 @@ def _tensor(reading: Reading, key: bytes, value: bytes, offset: int) -> None:
             storage_bytes=numbers.get(5, 0),
         )
     )
+    if key == _OBJECT_GRAPH:
+        reading.state(
+            Reference(
+                location=reading.at(offset),
+                kind="object-graph",
+                target=f"{numbers.get(4, 0)}+{numbers.get(5, 0)}",
+                context=f"{numbers.get(3, 0)} of {shards}",
+            )
+        )

@@ -8,7 +8,7 @@ loader passes in) is quiet, and so are tables read from the model's own assets.
 import re
 from collections.abc import Iterator
 
-from scanners.facts import Anomaly, Operator
+from scanners.facts import Anomaly, Operator, Reference
 from scanners.findings import Finding, Rule, Severity
 from scanners.reading import FileFacts
 from scanners.rules.found import found
@@ -70,7 +70,16 @@ ASSET = Rule(
     cwe="CWE-22",
 )
 
-RULES: tuple[Rule, ...] = (WRITES, READS, PYTHON, NETWORK, CUSTOM, NATIVE, ASSET)
+SAVER = Rule(
+    id="MS527",
+    name="tensorflow-registered-saver",
+    severity=Severity.LOW,
+    summary="A TensorFlow checkpoint is restored by a function that the program has to register",
+    fix="Know the library that registers it; TensorFlow refuses to restore the object without it.",
+    cwe="CWE-829",
+)
+
+RULES: tuple[Rule, ...] = (WRITES, READS, PYTHON, NETWORK, CUSTOM, NATIVE, ASSET, SAVER)
 
 SAVING_OPERATORS = frozenset({"SaveV2", "MergeV2Checkpoints", "Save", "SaveSlices", "DistributedSave"})
 _RESTORERS = frozenset({"RestoreV2", "Restore", "RestoreSlice", "DTensorRestoreV2"})
@@ -98,6 +107,9 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
     for fact in facts.facts:
         if isinstance(fact, Anomaly) and fact.code in _OUTSIDE_CODES:
             yield found(ASSET, facts, fact.location, fact.message, severity=ASSET.severity)
+        elif isinstance(fact, Reference) and fact.kind == "registered-saver":
+            message = f"restoring {fact.context!r} calls what the program registered as {fact.target!r}"
+            yield found(SAVER, facts, fact.location, message)
         elif isinstance(fact, Operator) and fact.framework == "tensorflow":
             judged = _judged(fact)
             if judged is not None:

@@ -2,6 +2,7 @@ import pytest
 
 from scanners.findings import Verdict
 from tests.builders.protobufs import constant, function, node, saved_model, text_attribute
+from tests.builders.tensorflow_bundles import checkpoint, thing
 from tests.scanners.rules.examples import Example, scan_files
 
 GOOD = saved_model([node("a", "MatMul"), node("b", "Relu", ["a"])])
@@ -23,6 +24,10 @@ EXAMPLES = {
     "MS523": _twins(saved_model([node("d", "DataServiceDatasetV4", ["a", "b", "c", "d"])])),
     "MS524": _twins(saved_model([node("c", "MyCustomOp")])),
     "MS525": _twins(saved_model([node("x", "XlaCustomCallV2")])),
+    "MS527": Example(
+        bad=lambda: checkpoint(thing(saver=("my_package.Saver", "table"))),
+        good=lambda: checkpoint(thing(children={"table": 0})),
+    ),
     "MS526": _twins(
         saved_model([node("a", "Relu")], assets={"v:0": "../../x"}),
         saved_model([node("a", "Relu")], assets={"v:0": "x"}),
