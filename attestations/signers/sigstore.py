@@ -35,6 +35,7 @@ from attestations.errors import (
     Unsupported,
 )
 from attestations.signers.certificate_names import fulcio_claims, issuer_of, load_certificate, subject_names
+from attestations.signers.closed import import_without_sockets
 from attestations.signers.unlogged import judge_certificate
 from attestations.statement import Statement
 from attestations.strict_json import Json, object_of, parse_object, text_of, write
@@ -78,12 +79,19 @@ class SigstoreTrust:
     offline: bool = False
     max_age: timedelta | None = None
 
+    @property
+    def needs_no_network(self) -> bool:
+        """Whether verifying with it opens no connection."""
+        return self.offline or isinstance(self.source, Path)
+
     def trusted_root(self) -> "TrustedRoot":
         """Return the certificates and log keys to verify with.
 
         Raises:
             TrustError: they cannot be read or refreshed.
         """
+        if self.needs_no_network:
+            import_without_sockets()
         if not isinstance(self.source, Path):
             if self.offline:
                 self._check_age(None)
@@ -172,6 +180,7 @@ def root_of(file: TrustFile) -> "TrustedRoot":
     Raises:
         TrustError: they are not such.
     """
+    import_without_sockets()
     return _root_from(write(file.trusted_root), f"the roots of {file.instance}")
 
 
@@ -380,6 +389,8 @@ class SigstoreVerifier:
         )
 
     def verify(self, bundle: Bundle) -> Proof:
+        if self._trust.needs_no_network:
+            import_without_sockets()
         logged = self._is_logged(bundle)
         certificate = load_certificate(bundle.certificates[0])
         key = certificate.public_key()

@@ -1,5 +1,7 @@
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -212,6 +214,38 @@ def test_roots_of_a_private_instance_are_carried_to_a_closed_site(
     assert invoke([*verify, *place, "--max-trust-age", "1d"]) == 0
     assert invoke([*verify, *place, "--max-trust-age", "1d", "--identity", "boss@example.com"]) == 12
     assert invoke(["trust", "status", *place, "--max-age", "1d"]) == 0
+
+
+# Every socket is seen, also one that is never connected: urllib3 binds one when it is imported.
+_COUNTING = """
+import sys
+opened = []
+sys.addaudithook(lambda event, what: opened.append(event) if event.startswith("socket.") else None)
+from modelsign.cli.main import invoke
+code = invoke(sys.argv[1:])
+sys.exit(f"sockets: {opened}" if opened else code)
+"""
+
+
+def test_offline_opens_no_socket_at_all(
+    sigstore_stack: "SigstoreStack", repository: TufRepository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    verify = keyless(sigstore_stack, tmp_path, monkeypatch)
+    roots = exported(sigstore_stack, tmp_path / "roots.json")
+    root = ["--instance-root", str(repository.write_root(tmp_path / "root.json"))]
+    assert invoke(["trust", "update", "--instance", repository.url, *root]) == 0
+    for code, command in (
+        (0, ["trust", "import", roots]),
+        (0, verify),
+        (0, [*verify, "--instance", repository.url]),
+        (0, [*verify, "--trusted-root", str(sigstore_stack.trusted_root)]),
+        (11, [*verify, "--staging", "--no-scan"]),
+        (0, ["trust", "status"]),
+        (0, ["trust", "export", "--offline", "-o", str(tmp_path / "again.json")]),
+        (15, [*verify, "--instance", "https://tuf.acme.example", "--no-scan"]),
+    ):
+        done = subprocess.run([sys.executable, "-c", _COUNTING, *command], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (code, ""), command
 
 
 def test_roots_of_a_private_instance_get_old(
