@@ -5,10 +5,10 @@ makes the report incomplete: not looked at is never clean.
 """
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from modelsign.errors import UsageError
+from scanners.records import dataclass
 
 IGNORE_NAME = ".modelsignignore"
 

@@ -14,6 +14,8 @@ import click
 
 if sys.version_info >= (3, 12):
     from typing import override
+elif not TYPE_CHECKING:
+    from modelsign.cli.overriding import override
 else:
     from typing_extensions import override
 
