@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from modelsign import config, isolation
+from attestations.errors import TrustError
+from modelsign import config, isolation, trusting
 from modelsign.isolation import Layer, RefusedError, Sandbox, WorkerError
 from modelsign.version import __version__
 from scanners.knowledge import RULESET
@@ -53,7 +54,7 @@ class TrustMaterial:
     refreshed: str | None
     """when it was last fetched; None for what came with the package"""
     valid_until: str | None
-    """when the repository's metadata ends to count; the roots themselves may hold longer"""
+    """when the repository's metadata ends to count, where that is known; the roots themselves may hold longer"""
     authorities: int
     logs: int
     timestamp_authorities: int
@@ -165,12 +166,25 @@ def _trust() -> tuple[tuple[TrustMaterial, ...], str | None]:
     except ImportError as error:
         return (), f"the sigstore package cannot be used: {error}"
     try:
-        return tuple(
-            _material(instance, url)
-            for instance, url in (("public-good", DEFAULT_TUF_URL), ("staging", STAGING_TUF_URL))
-        ), None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        kept = {roots.instance: _kept(roots) for roots in trusting.kept()}
+        known = {"public-good": DEFAULT_TUF_URL, "staging": STAGING_TUF_URL}
+        named = {name: kept[name] if name in kept else _material(name, url) for name, url in known.items()}
+        return tuple((named | kept).values()), None
+    except (OSError, ValueError, KeyError, TypeError, TrustError) as error:
         return (), f"trust material cannot be read: {error}"
+
+
+def _kept(roots: trusting.Roots) -> TrustMaterial:
+    """Return what was imported or updated here, which `--offline` prefers."""
+    return TrustMaterial(
+        instance=roots.instance,
+        place=roots.place,
+        refreshed=None if roots.fetched is None else roots.fetched.isoformat(timespec="seconds"),
+        valid_until=None,
+        authorities=roots.authorities,
+        logs=roots.logs,
+        timestamp_authorities=roots.timestamp_authorities,
+    )
 
 
 def _material(instance: str, url: str) -> TrustMaterial:

@@ -161,6 +161,11 @@ def status(name: str | None = None) -> tuple[Roots, ...]:
     return tuple(_status(one) for one in (*INSTANCES, *_others()))
 
 
+def kept() -> tuple[Roots, ...]:
+    """Return what was imported or updated here."""
+    return tuple(_status(name) for name in (*INSTANCES, *_others()) if stored(name).is_file())
+
+
 def _others() -> list[str]:
     """Return the addresses of the instances whose roots are kept here."""
     named = (unquote(path.name.removesuffix(".json")) for path in _directory().glob("http*.json"))

@@ -75,7 +75,9 @@ def _trust(examination: Examination) -> list[str]:
     for material in examination.trust:
         age = "never refreshed here"
         if material.refreshed:
-            age = f"refreshed {material.refreshed}, counts until {material.valid_until}"
+            age = f"refreshed {material.refreshed}"
+        if material.valid_until:
+            age += f", counts until {material.valid_until}"
         lines.append(f"{material.instance}: {material.place}")
         lines.append(
             f"  {material.authorities} certificate and {material.timestamp_authorities} timestamp authorities, "

@@ -1,7 +1,9 @@
 """Tied weights: several names for one region of one storage.
 
 One name is kept and the others become aliases in the metadata, the convention that readers of safetensors know; or each
-name gets bytes of its own. Regions that merely overlap are always written in full: dropping one would lose weights.
+name gets bytes of its own. Kept is the name that the source has first: a module lists what it is built on before what
+is tied to it, so embeddings stay and heads become aliases, and a loader of the bare model finds all of it. Regions that
+merely overlap are always written in full: dropping one would lose weights.
 """
 
 from collections.abc import Sequence
@@ -21,13 +23,13 @@ class Tied(Enum):
 
 
 def untied(tensors: Sequence[PlannedTensor], tied: Tied) -> tuple[list[PlannedTensor], dict[str, str]]:
-    """Return the tensors to write and the aliases (name -> kept name), both in a stable order."""
+    """Return the tensors to write and the aliases (name -> kept name), both sorted by name."""
     ordered = sorted(tensors, key=lambda tensor: tensor.name)
     if tied is Tied.DUPLICATE:
         return ordered, {}
     kept: dict[tuple[object, ...], PlannedTensor] = {}
-    # The first name in order is kept, except that a reserved one cannot become an alias.
-    for tensor in sorted(ordered, key=lambda tensor: (tensor.name not in RESERVED, tensor.name)):
+    # A reserved name cannot become an alias, so it has precedence.
+    for tensor in sorted(tensors, key=lambda tensor: tensor.name not in RESERVED):
         if tensor.size:
             kept.setdefault(tensor.region, tensor)
     aliases: dict[str, str] = {}

@@ -1,5 +1,6 @@
 """What parsers read from files of ours: read by the parent, once, and inherited by workers that may read no file."""
 
+import sys
 from collections.abc import Callable
 
 
@@ -15,6 +16,13 @@ def scan_data() -> tuple[Callable[[], object], ...]:
     from scanners.formats import tensorflow_graph
 
     return (*pickle_data(), tensorflow_graph.registered)
+
+
+def prepare_patterns() -> None:
+    """Compile every regular expression of the parsers: worth its while before many workers, which inherit them."""
+    from scanners import patterns
+
+    patterns.prepare([module for name, module in sorted(sys.modules.items()) if name.startswith("scanners.")])
 
 
 def prepare(data: tuple[Callable[[], object], ...]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from modelsign.isolation import wire
 from modelsign.isolation.confinement import Bounds, Sandbox
-from modelsign.isolation.preparing import prepare, scan_data
+from modelsign.isolation.preparing import prepare, prepare_patterns, scan_data
 from modelsign.isolation.workers import Served, results
 from scanners.containers.zip_records import LOCAL_MAGIC
 from scanners.engine import ScannedFile, scan_blob
@@ -20,6 +20,8 @@ from scanners.rules.file.coverage import READER_CRASHED
 
 _COMPRESSED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18")
 """what files begin with that are compressed from their beginning on: gzip, bzip2, xz, 7z, Zstandard, LZ4"""
+_FEW = 8
+"""files that are scanned without compiling the regular expressions of all others first"""
 _QUIET = frozenset({Verdict.CLEAN, Verdict.UNSUPPORTED})
 
 
@@ -63,8 +65,20 @@ def scan_files(
     prepare(scan_data())
     bounds = bounds or Bounds()
     return results(
-        _Scan(limits, bounds.answer, every_fact=every_fact), jobs, sandbox=sandbox, bounds=bounds, workers=workers
+        _Scan(limits, bounds.answer, every_fact=every_fact),
+        _counted(jobs),
+        sandbox=sandbox,
+        bounds=bounds,
+        workers=workers,
     )
+
+
+def _counted(jobs: Iterable[Job]) -> Iterator[Job]:
+    """Hand the jobs on; where they turn out to be many, prepare for that."""
+    for count, job in enumerate(jobs):
+        if count == _FEW:
+            prepare_patterns()
+        yield job
 
 
 class _Scan:

@@ -543,9 +543,9 @@ def _keep_only(descriptors: set[int]) -> None:
         if number not in descriptors:
             os.dup2(nowhere, number)
     previous = 2
-    for number in sorted(descriptors):
+    for number in sorted(number for number in descriptors if number > previous):
         os.closerange(previous + 1, number)
-        previous = max(previous, number)
+        previous = number
     os.closerange(previous + 1, _highest_descriptor())
 
 

@@ -8,6 +8,7 @@ import re
 import struct
 
 from scanners.facts import Code, Identified
+from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
 NAME = "executable"
@@ -22,7 +23,7 @@ _SCRIPTS = {
 }  # fmt: skip
 _COMPILED = frozenset({"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex"})
 _LONGEST_SCRIPT = 4 << 20
-_ATTACK = re.compile(
+_ATTACK = late(
     rb"/dev/(?:tcp|udp)/[\w.$-]|\b(?:nc|ncat|netcat)\b[^\n]{0,80}\s-[a-z]*e[a-z]*\s+\S*(?:sh|cmd)|\bmkfifo\b[^\n]{0,200}\bnc\b"
     rb"|base64\s+(?:-d|-D|--decode)\b[^\n|]{0,80}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b"
     rb"|\b(?:curl|wget)\b[^\n|]{0,200}(?:http://|\d{1,3}(?:\.\d{1,3}){3})[^\n|]{0,200}\|\s*(?:sudo\s+)?(?:(?:ba|z|da)?sh|python3?)\b"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Template
+from scanners.patterns import late
 from scanners.reading import Reading
 
 if TYPE_CHECKING:
@@ -42,8 +43,8 @@ _PYTHON_FUNCTIONS = frozenset(
 )
 _RUNNERS = frozenset("popen Popen system check_output check_call import_module load_module urlopen fork execv".split())
 _BUILDERS = frozenset("join format reverse replace lower upper trim string urlize title capitalize".split())
-_FORMAT_FIELD = re.compile(r"\{[^{}]*(?:\.|\[)_?_?[A-Za-z_]*__[^{}]*\}")
-_DOTTED = re.compile(r"[A-Za-z_0-9]+(?:\.[A-Za-z_0-9]+)*")
+_FORMAT_FIELD = late(r"\{[^{}]*(?:\.|\[)_?_?[A-Za-z_]*__[^{}]*\}")
+_DOTTED = late(r"[A-Za-z_0-9]+(?:\.[A-Za-z_0-9]+)*")
 _LONG_LOOP = 10_000_000
 _LONG_RANGE = 1_000_000
 _HUGE_POWER = 10_000
@@ -51,7 +52,7 @@ _LONG_TEXT = 10_000_000
 _MOST_SOURCES = 64
 _MOST_PIECES = 4096
 _COUNTING = frozenset("length count int float abs round min max first last".split())
-_OUTSIDE = re.compile(r"^(?:/|\\|~|[A-Za-z]:)|(?:^|[/\\])\.\.(?:[/\\]|$)|://")
+_OUTSIDE = late(r"^(?:/|\\|~|[A-Za-z]:)|(?:^|[/\\])\.\.(?:[/\\]|$)|://")
 
 # One node of a syntax tree whose value is known while it is read; None for "not known".
 _Literal = str | int | float | tuple[object, ...] | None

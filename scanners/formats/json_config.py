@@ -10,13 +10,13 @@ Sources: transformers `dynamic_module_utils.py` (`repo--module.Class`), diffuser
 peft `auto.py`, sentence-transformers `util.import_from_string`, Hydra `instantiate`.
 """
 
-import re
 from collections.abc import Iterator
 
 from scanners import detect
 from scanners.errors import FormatError
 from scanners.facts import Identified, Reference
 from scanners.formats.json_text import Json, document_of
+from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
 NAME = "json"
@@ -46,7 +46,7 @@ _FETCHED = frozenset(
 _KERNELS = frozenset({"attn_implementation", "_attn_implementation", "experts_implementation", "kernel_repo"})
 NAMES_CALLABLE = frozenset({"_target_", "class_path", "target"})
 """keys whose value `hydra.utils.instantiate` and its kin import and call"""
-DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+DOTTED = late(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _SWITCHES = frozenset({"trust_remote_code", "custom_pipeline", "custom_revision", "code_revision"})
 
 

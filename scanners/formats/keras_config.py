@@ -17,6 +17,7 @@ from scanners import detect
 from scanners.facts import Identified, Operator
 from scanners.formats.hdf5 import KERAS_CONFIG
 from scanners.formats.json_text import Json, document_of
+from scanners.patterns import late
 from scanners.reader import BytesReader
 from scanners.reading import Blob, Reading
 
@@ -26,7 +27,7 @@ _Object: TypeAlias = "dict[str, Json]"
 _LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization"})
 _EXCERPT = 300
 MAXIMUM_STATED = 5000
-_IDENTIFIER = re.compile(rb"[A-Za-z_][A-Za-z0-9_]{1,60}")
+_IDENTIFIER = late(rb"[A-Za-z_][A-Za-z0-9_]{1,60}")
 
 
 def matches(blob: Blob) -> bool:

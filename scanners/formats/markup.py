@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from scanners import detect
 from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Identified, Operator, Reference
+from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
 NAME = "xml"
@@ -18,22 +19,22 @@ NAME = "xml"
 MAXIMUM_DEPTH = 10_000
 MAXIMUM_STATED = 500
 _SUFFIXES = frozenset({"xml", "pmml", "xsd", "xsl", "xslt"})
-_BEGINS = re.compile(rb"\s*(?:<\?xml\s|<PMML[\s>]|<net\s|<!DOCTYPE\s+(?!html))", re.IGNORECASE)
-_ENCODING = re.compile(rb"^[\s\xef\xbb\xbf]*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"']")
-_PIECE = re.compile(
+_BEGINS = late(rb"\s*(?:<\?xml\s|<PMML[\s>]|<net\s|<!DOCTYPE\s+(?!html))", re.IGNORECASE)
+_ENCODING = late(rb"^[\s\xef\xbb\xbf]*<\?xml[^>]{0,200}?encoding\s*=\s*[\"']([A-Za-z0-9._-]+)[\"']")
+_PIECE = late(
     # Possessive: what does not end here ends nowhere, and a position to come back to for every character is memory.
     r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?(?P<instruction>.*?)\?>"
     r"|<!DOCTYPE(?P<doctype>(?:[^\[>\"']++|\"[^\"]*+\"|'[^']*+')*+)(?P<subset>\[)?|</(?P<close>[^>\s]++)\s*+>"
     r"|<(?P<open>[^\s<>/!?]++)(?P<attributes>(?:[^<>\"']++|\"[^\"]*+\"|'[^']*+')*+)>",
     re.DOTALL,
 )
-_ATTRIBUTE = re.compile(r"([\w:.-]{1,200})\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
-_ENTITY = re.compile(
+_ATTRIBUTE = late(r"([\w:.-]{1,200})\s*=\s*(?:\"([^\"]*)\"|'([^']*)')")
+_ENTITY = late(
     r"<!ENTITY\s+(?P<parameter>%\s+)?(?P<name>[\w:.-]+)\s+(?:(?P<external>SYSTEM|PUBLIC)\s+)?(?P<value>\"[^\"]*\"|'[^']*')"
     r"(?:\s+(?P<second>\"[^\"]*\"|'[^']*'))?",
     re.DOTALL,
 )
-_CODE = re.compile(
+_CODE = late(
     r"<script|javascript:|Runtime\.getRuntime|ProcessBuilder|java\.lang\.|System\.exec|eval\s*\(|os\.system|subprocess"
     r"|powershell|/bin/(?:ba)?sh|cmd\.exe",
     re.IGNORECASE,
@@ -199,7 +200,7 @@ class _Document:
 
 def _subset_end(text: str, place: int) -> int:
     """Return where an internal subset ends; quotes and comments may hold brackets."""
-    for match in re.compile(r"<!--.*?-->|\"[^\"]*\"|'[^']*'|\]", re.DOTALL).finditer(text, place):
+    for match in late(r"<!--.*?-->|\"[^\"]*\"|'[^']*'|\]", re.DOTALL).finditer(text, place):
         if match[0] == "]":
             close = text.find(">", match.end())
             if close >= 0:

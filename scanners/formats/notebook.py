@@ -4,18 +4,17 @@ Source: nbformat 3 and 4 (`cells[].source`, `worksheets[].cells[].input`). Lines
 `%%bash`) are stated as shell commands; the rest of each cell is read as Python.
 """
 
-import re
-
 from scanners.errors import FormatError, LimitExceeded, ScanError
 from scanners.facts import Code, Identified
 from scanners.formats import python_source
 from scanners.formats.json_text import Json, document_of
+from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
 NAME = "notebook"
 
-_SHELL_CELL = re.compile(r"\s*%%(?:bash|sh|script|cmd|system|sx|!)\b")
-_SHELL_LINE = re.compile(r"^\s*(?:[\w, ]+=\s*)?(?:!|%(?:system|sx|sc)\s)(.*)$")
+_SHELL_CELL = late(r"\s*%%(?:bash|sh|script|cmd|system|sx|!)\b")
+_SHELL_LINE = late(r"^\s*(?:[\w, ]+=\s*)?(?:!|%(?:system|sx|sc)\s)(.*)$")
 _EXCERPT = 200
 MAXIMUM_CELLS = 20_000
 

@@ -14,6 +14,7 @@ from typing import Final
 
 from scanners.errors import FormatError
 from scanners.facts import Identified, Tensor
+from scanners.patterns import late
 from scanners.pickles.streams import more_streams, read_stream, report_failure, trailing
 from scanners.reading import Blob, Reading
 
@@ -23,7 +24,7 @@ _MAGIC: Final = b"\x93NUMPY"
 _HEADER_LIMIT: Final = 1 << 20
 """numpy refuses headers beyond 10 000 bytes unless told otherwise; structured types can be long"""
 _LITERAL_DEPTH: Final = 64
-_TYPE: Final = re.compile(r"([<>=|]?)([?biufcmMOSUVa])([0-9]*)(\[[^\]]*\])?\Z")
+_TYPE: Final = late(r"([<>=|]?)([?biufcmMOSUVa])([0-9]*)(\[[^\]]*\])?\Z")
 _SAFETENSORS: Final = {
     "f8": "F64", "f4": "F32", "f2": "F16", "i8": "I64", "i4": "I32", "i2": "I16", "i1": "I8",
     "u8": "U64", "u4": "U32", "u2": "U16", "u1": "U8", "b1": "BOOL", "c8": "C64",

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Identified
 from scanners.formats import tensorflow_graph as model
+from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
 NAME = "tensorflow-graph-text"
@@ -21,15 +22,15 @@ MAXIMUM_TEXT = 16 << 20
 MAXIMUM_DEPTH = 100
 _LONGEST = 1 << 16
 """characters kept of adjacent strings: paths are shorter, weights are not read"""
-_BEGINS = re.compile(
+_BEGINS = late(
     rb"\s*(?:#[^\n]*\n\s*)*(?:saved_model_schema_version\s*:|meta_graphs\s*:?\s*[{<]|meta_info_def\s*:?\s*[{<]"
     rb"|node\s*:?\s*[{<]\s*(?:name|op)\s*:|graph_def\s*:?\s*[{<]|library\s*:?\s*[{<]\s*function|versions\s*:?\s*[{<])"
 )
-_TOKEN = re.compile(
+_TOKEN = late(
     r"""[\s;,]+|\#[^\n]*|(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<mark>[{}<>\[\]:])|(?P<word>[^\s;,\#"'{}<>\[\]:]+)""",
     re.DOTALL,
 )
-_ESCAPE = re.compile(r"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|(.))", re.DOTALL)
+_ESCAPE = late(r"\\(?:([0-7]{1,3})|[xX]([0-9a-fA-F]{1,2})|(.))", re.DOTALL)
 _NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v": "\v"}
 
 

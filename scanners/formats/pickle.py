@@ -9,12 +9,12 @@ behind the last one is stated. Where joblib's array wrappers appear, the file is
 it: joblib skips the arrays that lie between the opcodes, a plain unpickler runs them as opcodes.
 """
 
-import re
 from typing import Final
 
 from scanners.facts import Identified
 from scanners.formats import joblib, torch_legacy
 from scanners.limits import Budget, Limits
+from scanners.patterns import late
 from scanners.pickles import opcodes
 from scanners.pickles.machine import PickleRun, run
 from scanners.pickles.streams import more_streams, report_failure, state_stream, trailing
@@ -30,7 +30,7 @@ PICKLE_ROLES: Final = frozenset({"torch-data-pkl", "torch-constants-pkl", "torch
 
 _SUFFIXES: Final = (".pkl", ".pickle", ".p", ".dill", ".cloudpickle", ".joblib", ".sav", ".pkl4", ".pck", ".pcl")
 _HEAD: Final = 65_536
-_NAME: Final = re.compile(r"[^\W\d][\w.]*\Z")
+_NAME: Final = late(r"[^\W\d][\w.]*\Z")
 
 
 def matches(blob: Blob) -> bool:

@@ -9,10 +9,9 @@ it runs:
 * `call`: everything else.
 """
 
-import re
-
 from scanners.errors import LimitExceeded
 from scanners.facts import Identified
+from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
 NAME = "python-source"
@@ -24,7 +23,7 @@ MAXIMUM_STATEMENTS = 60_000
 """lines and semicolons, counted before the parser spends memory on them"""
 
 
-_PATH_LINE = re.compile(rb"(?:[\t\r\n\x20-\x7e]*\n)?import[ \t]")
+_PATH_LINE = late(rb"(?:[\t\r\n\x20-\x7e]*\n)?import[ \t]")
 """a line of a path file (`.pth`) that Python executes at every start, once the file lies in `site-packages`"""
 
 

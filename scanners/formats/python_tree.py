@@ -1,7 +1,6 @@
 """The syntax tree of Python source, and what it does when (see `python_source.py`, which reads such files)."""
 
 import ast
-import re
 import warnings
 from collections.abc import Iterator
 
@@ -9,6 +8,7 @@ from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Code, Reference
 from scanners.formats.python_source import MAXIMUM_STATEMENTS
 from scanners.formats.python_values import Folder, Value
+from scanners.patterns import late
 from scanners.reading import Reading
 
 MAXIMUM_NODES = 1_500_000
@@ -95,19 +95,19 @@ _STARTERS = frozenset(
     " fork_exec".split()
 )
 """methods that start processes whatever they hang on"""
-_ROOTS = re.compile(
+_ROOTS = late(
     r"__import__|import_module|get_ipython|sys\.modules|__subclasses__|__globals__|__builtins__|globals\(\)|vars\(|CDLL"
 )
 """what `.system(…)` hangs on where it is not `platform.system()`"""
 _HIERARCHY = frozenset({"__class__", "__base__", "__bases__", "__mro__", "__subclasses__", "mro"})
 _FACTORY_CLASSES = frozenset({"install", "develop", "egg_info", "build_py", "sdist", "bdist_egg", "bdist_wheel"})
 """commands of setuptools that `pip install` runs"""
-_CREATING = re.compile(r"O_(?:WRONLY|RDWR|CREAT|APPEND|TRUNC)")
-_OPEN_MODE = re.compile(r"[rwax][bt+]{0,2}")
-_SENSITIVE = re.compile(
+_CREATING = late(r"O_(?:WRONLY|RDWR|CREAT|APPEND|TRUNC)")
+_OPEN_MODE = late(r"[rwax][bt+]{0,2}")
+_SENSITIVE = late(
     r"(?:/etc/(?:passwd|shadow)|\.ssh/|id_rsa|\.aws/credentials|\.netrc|\.git-credentials|/proc/self/environ|\.huggingface/token)"
 )
-_COOKIE = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_COOKIE = late(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _PLAIN_ENCODINGS = frozenset(
     {
         "utf-8",
@@ -123,7 +123,7 @@ _PLAIN_ENCODINGS = frozenset(
         "iso-8859-15",
     }
 )
-_WRITING = re.compile(r"[wax+]")
+_WRITING = late(r"[wax+]")
 
 
 def read_source(source: bytes, reading: Reading, *, runs: str | None = None) -> None:

@@ -1,29 +1,34 @@
 """R's serialised objects (`.rds`, `.RData`): promises, language, closures; nothing is evaluated.
 
-Source: R Internals, "Serialization Formats" (versions 2 and 3, XDR and little-endian; compressed files come through the
-containers). A promise that is not yet forced evaluates its expression as soon as somebody looks at the object
+Source: R Internals, "Serialization Formats" and src/main/serialize.c (versions 2 and 3; XDR, native little-endian and
+ASCII; compressed files come through the containers). A promise that is not yet forced evaluates its expression as soon as somebody looks at the object
 (CVE-2024-27322, R < 4.4.0 did so while reading). Its expression is stated with the functions it names.
 """
 
-import re
 from dataclasses import field
+from typing import Protocol
 
 from scanners.cursor import Cursor
 from scanners.errors import FormatError, LimitExceeded, Unsupported
 from scanners.facts import Identified, Operator
+from scanners.patterns import late
 from scanners.reading import Blob, Reading
 from scanners.records import dataclass
+from scanners.words import Words
 
 NAME = "r-serialization"
 
 MAXIMUM_ITEMS = 5_000_000
-_MAGIC = re.compile(rb"(?:RD[XAB][23]\n)?([XAB])\n")
+_MAGIC = late(rb"(?:RD[XAB][23]\n)?([XAB])\n")
+_OLD = late(rb"RD[XAB]1\n")
+_MISSING = -(1 << 31)
 _SYMBOL, _PAIRS, _CLOSURE, _ENVIRONMENT, _PROMISE, _LANGUAGE = 1, 2, 3, 4, 5, 6
 _SPECIAL, _BUILTIN, _TEXT, _LOGICAL, _INTEGER, _REAL, _COMPLEX = 7, 8, 9, 10, 13, 14, 15
 _STRINGS, _DOTS, _LIST, _EXPRESSION, _BYTECODE, _POINTER, _WEAK, _RAW, _S4 = 16, 17, 19, 20, 21, 22, 23, 24, 25
 _ALTREP, _ATTRIBUTED_PAIRS, _ATTRIBUTED_LANGUAGE, _BYTECODE_REFERENCE, _BYTECODE_DEFINITION = 238, 239, 240, 243, 244
 _PERSISTENT, _PACKAGE, _NAMESPACE, _REFERENCE = 247, 248, 249, 255
-_PLAIN = {242, 241, 250, 251, 252, 253, 254}
+_UNBOUND = 252
+_PLAIN = {242, 241, 250, 251, _UNBOUND, 253, 254}
 _WIDTHS = {_LOGICAL: 4, _INTEGER: 4, _REAL: 8, _COMPLEX: 16, _RAW: 1}
 
 
@@ -42,10 +47,10 @@ def matches(blob: Blob) -> bool:
     head = blob.reader.read_at(0, 16)
     match = _MAGIC.match(head)
     if match is None:
-        return False
+        return _OLD.match(head) is not None
     rest = head[match.end() :]
     if match[1] == b"A":
-        return rest[:2] in {b"2\n", b"3\n"}
+        return rest.split(None, 1)[:1] in ([b"2"], [b"3"])
     return len(rest) >= 4 and int.from_bytes(rest[:4], "big" if match[1] == b"X" else "little") in {2, 3}
 
 
@@ -54,25 +59,149 @@ def read(blob: Blob, reading: Reading) -> None:
     reading.state(Identified(location=reading.at(0), format=NAME))
     match = _MAGIC.match(blob.reader.read_at(0, 16))
     if match is None:
-        raise FormatError("no R serialisation")
+        raise Unsupported("R's serialisation of before version 1.4 (RDX1) is not read")
+    source: _Source
     if match[1] == b"A":
-        raise Unsupported("R's ASCII serialisation is not read")
-    cursor = Cursor(blob.reader, match.end(), order=">" if match[1] == b"X" else "<")
-    version = cursor.u32()
-    cursor.skip(8)
+        source = _Ascii(Words(blob.reader, match.end()))
+    else:
+        source = _Binary(Cursor(blob.reader, match.end(), order=">" if match[1] == b"X" else "<"))
+    version = source.number()
+    source.number()
+    source.number()
     if version == 3:
-        cursor.skip(cursor.u32())
-    _Walk(cursor, reading).run()
-    reading.parsed(0, cursor.offset)
-    if cursor.left:
-        reading.anomaly("r-trailing", f"{cursor.left} bytes follow the object", cursor.offset)
+        source.text(source.number())
+    _Walk(source, reading).run()
+    reading.parsed(0, source.offset)
+    if source.left:
+        reading.anomaly("r-trailing", f"{source.left} bytes follow the object", source.offset)
+
+
+class _Source(Protocol):
+    """The three things a serialisation is made of, in one of its forms."""
+
+    @property
+    def offset(self) -> int: ...
+
+    @property
+    def left(self) -> int: ...
+
+    def number(self) -> int:
+        """Return the next 32-bit number."""
+        ...
+
+    def text(self, length: int) -> str:
+        """Return the next ``length`` characters."""
+        ...
+
+    def values(self, kind: int, count: int) -> None:
+        """Step over the values of a vector."""
+        ...
+
+    def room(self, kind: int, count: int) -> bool:
+        """Return whether ``count`` values of a kind fit into what is left."""
+        ...
+
+
+class _Binary:
+    """Numbers of four bytes, in one byte order."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        self._cursor = cursor
+
+    @property
+    def offset(self) -> int:
+        return self._cursor.offset
+
+    @property
+    def left(self) -> int:
+        return self._cursor.left
+
+    def number(self) -> int:
+        return self._cursor.i32()
+
+    def text(self, length: int) -> str:
+        return self._cursor.take(min(length, 1 << 26)).decode("utf-8", "replace")
+
+    def values(self, kind: int, count: int) -> None:
+        self._cursor.skip(count * _WIDTHS[kind])
+
+    def room(self, kind: int, count: int) -> bool:
+        return count * _WIDTHS.get(kind, 4) <= self._cursor.left
+
+
+class _Ascii:
+    """Numbers as words, one a line; characters with C's escapes."""
+
+    def __init__(self, words: Words) -> None:
+        self._words = words
+
+    @property
+    def offset(self) -> int:
+        return self._words.offset
+
+    @property
+    def left(self) -> int:
+        self._words.skip_space()  # the line that the last value ends
+        return self._words.left
+
+    def number(self) -> int:
+        words = self._words
+        place = words.offset
+        word = words.word()
+        if word == b"NA":
+            return _MISSING
+        try:
+            value = int(word)
+        except ValueError as error:
+            raise FormatError("a whole number is expected", offset=place) from error
+        if not -(1 << 31) <= value < 1 << 32:
+            raise FormatError(f"{word[:20]!r} is no 32-bit number", offset=place)
+        return value
+
+    def text(self, length: int) -> str:
+        self._words.skip_space()
+        plain = bytearray()
+        while len(plain) < length:
+            piece = self._words.take(min(length - len(plain), 1 << 20, max(1, self._words.left)))
+            if b"\\" not in piece:
+                plain += piece
+                continue
+            before, _, after = piece.partition(b"\\")
+            plain += before
+            self._words.offset -= len(after)
+            plain += self._escaped()
+        return plain.decode("utf-8", "replace")
+
+    def _escaped(self) -> bytes:
+        sign = self._words.take(1)
+        if sign not in _OCTAL:
+            return _ESCAPES.get(sign, sign)
+        digits = sign
+        while len(digits) < 3 and self._words.left:
+            sign = self._words.take(1)
+            if sign not in _OCTAL:
+                self._words.offset -= 1
+                break
+            digits += sign
+        return bytes([int(digits, 8) & 0xFF])
+
+    def values(self, kind: int, count: int) -> None:
+        self._words.skip_words(2 * count if kind == _COMPLEX else count)
+
+    def room(self, kind: int, count: int) -> bool:
+        del kind  # each value takes a digit and a line's end
+        return count <= self._words.left
+
+
+_ESCAPES = {b"n": b"\n", b"t": b"\t", b"v": b"\v", b"b": b"\b", b"r": b"\r", b"f": b"\f", b"a": b"\a"}
+_OCTAL = frozenset(bytes([digit]) for digit in b"01234567")
 
 
 class _Walk:
     """Reads one item after the other from a list of what is still to come, so that depth costs memory only."""
 
-    def __init__(self, cursor: Cursor, reading: Reading) -> None:
-        self._cursor = cursor
+    def __init__(self, source: _Source, reading: Reading) -> None:
+        self._source = source
         self._reading = reading
         self._work: list[tuple[str, object]] = [("item", None)]
         self._symbols: list[str | None] = []
@@ -96,6 +225,8 @@ class _Walk:
                 self._open.append(value)
             elif task == "close":
                 self._state(self._open.pop())
+            elif task == "value" and isinstance(value, _Expression):
+                value.forced = self._item() != _UNBOUND
             elif task == "bytecode":
                 self._bytecode()
             elif task == "constants" and isinstance(value, int):
@@ -103,7 +234,7 @@ class _Walk:
             elif task == "language" and isinstance(value, int):
                 self._bytecode_language(value)
             elif task == "language-next":
-                self._bytecode_language(self._cursor.u32())
+                self._bytecode_language(self._flags())
 
     def _state(self, expression: _Expression) -> None:
         if expression.forced or not expression.names:
@@ -117,12 +248,16 @@ class _Walk:
             )
         )
 
-    def _length(self, width: int) -> int:
-        count = self._cursor.i32()
+    def _flags(self) -> int:
+        return self._source.number() & 0xFFFFFFFF
+
+    def _length(self, kind: int = _STRINGS) -> int:
+        source = self._source
+        count = source.number()
         if count == -1:
-            count = (self._cursor.u32() << 32) + self._cursor.u32()
-        if count < 0 or count * width > self._cursor.left:
-            raise FormatError(f"a vector of {count} elements reaches outside the file", offset=self._cursor.offset)
+            count = (self._flags() << 32) + self._flags()
+        if count < 0 or not source.room(kind, count):
+            raise FormatError(f"a vector of {count} elements reaches outside the file", offset=source.offset)
         return count
 
     def _named(self, name: str | None) -> None:
@@ -132,35 +267,38 @@ class _Walk:
                     expression.names[name] = None
 
     def _text(self) -> str:
-        length = self._cursor.i32()
-        return "" if length < 0 else self._cursor.take(min(length, 1 << 26)).decode("utf-8", "replace")
+        length = self._source.number()
+        if length > self._source.left:
+            raise FormatError(f"a text of {length} characters reaches outside the file", offset=self._source.offset)
+        return "" if length <= 0 else self._source.text(length)
 
-    def _item(self) -> None:
-        cursor, work = self._cursor, self._work
-        offset = cursor.offset
-        flags = cursor.u32()
+    def _item(self) -> int:
+        """Read one item up to what is inside it; return its kind."""
+        source, work = self._source, self._work
+        offset = source.offset
+        flags = self._flags()
         kind = flags & 0xFF
         attributes, tagged = bool(flags & 0x200), bool(flags & 0x400)
         if kind in _PLAIN:
-            return
+            return kind
         if kind == _REFERENCE:
-            place = flags >> 8 or cursor.u32()
+            place = flags >> 8 or self._flags()
             self._named(self._symbols[place - 1] if 0 < place <= len(self._symbols) else None)
         elif kind == _SYMBOL:
-            cursor.skip(4)
+            source.number()
             name = self._text()
             self._symbols.append(name)
             self._named(name)
         elif kind in {_PAIRS, _LANGUAGE, _CLOSURE, _PROMISE, _DOTS}:
             self._pairs(kind, offset, attributes=attributes, tagged=tagged)
         elif kind in {_PACKAGE, _NAMESPACE, _PERSISTENT}:
-            cursor.skip(4)
+            source.number()
             self._symbols.append(None)
-            count = self._length(4)
+            count = self._length()
             if count:
                 work.append(("items", count))
         elif kind == _ENVIRONMENT:
-            cursor.skip(4)
+            source.number()
             self._symbols.append(None)
             work.append(("items", 4))
         elif kind in {_POINTER, _WEAK}:
@@ -173,12 +311,11 @@ class _Walk:
         elif kind in {_SPECIAL, _BUILTIN}:
             self._named(self._text())
         elif kind in _WIDTHS:
-            count = self._length(_WIDTHS[kind])
-            cursor.skip(count * _WIDTHS[kind])
+            source.values(kind, self._length(kind))
             if attributes:
                 work.append(("item", None))
         elif kind in {_STRINGS, _LIST, _EXPRESSION}:
-            count = self._length(4)
+            count = self._length()
             if attributes:
                 work.append(("item", None))
             if count:
@@ -187,28 +324,38 @@ class _Walk:
             if attributes:
                 work.append(("item", None))
         elif kind == _ALTREP:
-            work.append(("items", 3))
+            # The class (a list of symbols: its name, its package), the state, the attributes.
+            work.append(("items", 2))
+            work.append(("close", None))
+            work.append(("item", None))
+            work.append(("open", _Expression("altrep", offset)))
         elif kind == _BYTECODE:
             if attributes:
                 work.append(("item", None))
-            cursor.skip(4)
+            source.number()
             work.append(("bytecode", None))
         else:
             raise FormatError(f"R has no object of type {kind}", offset=offset)
+        return kind
 
     def _pairs(self, kind: int, offset: int, *, attributes: bool, tagged: bool) -> None:
         """Order in the file: attributes, tag or environment, then value and rest (or expression)."""
         work = self._work
         if kind == _PROMISE:
-            expression = _Expression("promise", offset, forced=not tagged)
+            # Whether its value is bound decides, not its environment: R takes the base environment for none.
+            expression = _Expression("promise", offset)
             work.append(("close", None))
             work.append(("item", None))
             work.append(("open", expression))
-            work.append(("item", None))
+            work.append(("value", expression))
         elif kind == _CLOSURE:
             work.append(("close", None))
             work.append(("items", 2))
             work.append(("open", _Expression("closure", offset)))
+        elif kind == _LANGUAGE and not self._open:
+            work.append(("close", None))
+            work.append(("items", 2))
+            work.append(("open", _Expression("language", offset)))
         else:
             work.append(("items", 2))
         before = int(attributes) + int(tagged)
@@ -222,11 +369,11 @@ class _Walk:
 
     def _constant(self, left: int) -> None:
         if left < 0:
-            left = self._length(4)
+            left = self._length()
         if not left:
             return
         self._work.append(("constants", left - 1))
-        kind = self._cursor.u32()
+        kind = self._flags()
         if kind == _BYTECODE:
             self._work.append(("bytecode", None))
         elif kind in {_LANGUAGE, _PAIRS, _BYTECODE_DEFINITION, _BYTECODE_REFERENCE, _ATTRIBUTED_LANGUAGE,
@@ -236,13 +383,13 @@ class _Walk:
             self._work.append(("item", None))
 
     def _bytecode_language(self, kind: int) -> None:
-        cursor, work = self._cursor, self._work
+        work = self._work
         if kind == _BYTECODE_REFERENCE:
-            cursor.skip(4)
+            self._source.number()
             return
         if kind == _BYTECODE_DEFINITION:
-            cursor.skip(4)
-            kind = cursor.u32()
+            self._source.number()
+            kind = self._flags()
         if kind in {_LANGUAGE, _PAIRS, _ATTRIBUTED_LANGUAGE, _ATTRIBUTED_PAIRS}:
             work.append(("language-next", None))
             work.append(("language-next", None))

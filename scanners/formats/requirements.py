@@ -8,15 +8,14 @@ import re
 
 from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Identified, Reference
+from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
 NAME = "requirements"
 MAXIMUM_TEXT = 4 << 20
-_NAMED = re.compile(r"(?:^|[-_./])(?:requirements|constraints)[^/]*\.(?:txt|in)$", re.IGNORECASE)
-_OPTION = re.compile(
-    r"^(--index-url|-i|--extra-index-url|--find-links|-f|--trusted-host|-e|--editable)(?:[ =]+|(?=\S))(\S+)"
-)
-_URL = re.compile(
+_NAMED = late(r"(?:^|[-_./])(?:requirements|constraints)[^/]*\.(?:txt|in)$", re.IGNORECASE)
+_OPTION = late(r"^(--index-url|-i|--extra-index-url|--find-links|-f|--trusted-host|-e|--editable)(?:[ =]+|(?=\S))(\S+)")
+_URL = late(
     r"(?:^|@\s*|^(?:-r|--requirement|-c|--constraint)[ =]*)((?:[a-z0-9]+\+)?(?:https?|ssh|git|file|svn|hg|ftp)(?:\+[a-z]+)?://\S+)",
     re.IGNORECASE,
 )

@@ -6,12 +6,12 @@ does give other readers other tensors, or room for a second file. Reading costs 
 Source: safetensors/src/tensor.rs (`SafeTensors::read_metadata`, `Metadata::validate`).
 """
 
-import re
 from typing import TypeGuard
 
 from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Identified, Tensor
 from scanners.formats.json_text import Json, parse
+from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
 NAME = "safetensors"
@@ -28,7 +28,7 @@ _BITS: dict[str, int] = {
 }  # fmt: skip
 
 _LISTED = 50
-_HEADER_START = re.compile(rb'\{\s*(?:\}|")')
+_HEADER_START = late(rb'\{\s*(?:\}|")')
 
 
 def matches(blob: Blob) -> bool:

@@ -13,6 +13,7 @@ from scanners.facts import Identified
 from scanners.formats import tensorflow_graph as model
 from scanners.formats.hdf5 import KERAS_CONFIG
 from scanners.formats.protobuf import BYTES, VARINT, Field, Tally, fields, looks_like, text_of
+from scanners.patterns import late
 from scanners.reader import Window
 from scanners.reading import Blob, Reading
 
@@ -24,7 +25,7 @@ _NODE = dict.fromkeys(range(1, 8), BYTES)
 _FINGERPRINT = {**dict.fromkeys(range(1, 6), VARINT), 6: BYTES, 7: BYTES}
 _KERAS_METADATA = {1: BYTES}
 _KERAS_NODE = {2: VARINT, 3: BYTES, 4: BYTES, 5: BYTES, 6: BYTES, 1: VARINT}
-_OPERATOR = re.compile(r"[A-Za-z_][A-Za-z0-9_.>/-]*")
+_OPERATOR = late(r"[A-Za-z_][A-Za-z0-9_.>/-]*")
 _DT_STRING = 7
 _LONGEST_TEXT = 4096
 _MOST_TEXTS = 64

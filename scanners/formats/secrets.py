@@ -6,6 +6,7 @@ Only tokens whose form is unmistakable are taken; what is stated is shortened, s
 import re
 
 from scanners import detect
+from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
 NAME = "secrets"
@@ -15,14 +16,14 @@ MAXIMUM_STATED = 50
 _SUFFIXES = frozenset(
     "json yaml yml toml ini cfg conf env py ipynb sh txt md properties xml js ts jinja config".split()
 )
-_TOKENS = re.compile(
+_TOKENS = late(
     rb"(?P<huggingface>\bhf_[A-Za-z0-9]{34}\b)|(?P<aws>\b(?:AKIA|ASIA)[0-9A-Z]{16}\b)"
     rb"|(?P<github>\b(?:ghp|gho|ghu|ghs|ghr)_[A-Za-z0-9]{36}\b|\bgithub_pat_[A-Za-z0-9_]{82}\b)"
     rb"|(?P<openai>\bsk-(?:proj-)?[A-Za-z0-9_-]{40,200}\b)|(?P<slack>\bxox[abprs]-[0-9]{8,20}-[0-9A-Za-z-]{20,100}\b)"
     rb"|(?P<google>\bAIza[0-9A-Za-z_-]{35}\b)|(?P<gitlab>\bglpat-[0-9A-Za-z_-]{20}\b)"
     rb"|(?P<key>-----BEGIN (?:RSA |EC |OPENSSH |DSA |ENCRYPTED |PGP )?PRIVATE KEY(?: BLOCK)?-----)"
 )
-_EXAMPLE = re.compile(rb"EXAMPLE|(.)\1{9}|abcdefgh|12345678", re.IGNORECASE)
+_EXAMPLE = late(rb"EXAMPLE|(.)\1{9}|abcdefgh|12345678", re.IGNORECASE)
 
 
 def matches(blob: Blob) -> bool:

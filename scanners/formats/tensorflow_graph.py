@@ -6,12 +6,12 @@ through the calls between functions. An input that no constant explains is state
 chooses it.
 """
 
-import re
 from collections.abc import Iterator
 from dataclasses import field
 
 from scanners.errors import LimitExceeded
 from scanners.facts import Operator
+from scanners.patterns import late
 from scanners.reading import Reading
 from scanners.records import dataclass
 
@@ -58,7 +58,7 @@ _PASSES = frozenset(
     " RegexReplace StaticRegexReplace Substr DecodeBase64 StringSplit StringSplitV2 TensorListStack".split()
 )
 _CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall", "StatelessIf", "If", "While", "StatelessWhile"})
-_SAVE_SCOPE = re.compile(r"save(?:_\d+)?")
+_SAVE_SCOPE = late(r"save(?:_\d+)?")
 
 
 @dataclass(slots=True, kw_only=True)

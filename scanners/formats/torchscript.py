@@ -10,7 +10,6 @@ Source: torch 2.13, `torch/csrc/jit/serialization/python_print.cpp` (how operato
 """
 
 import ast
-import re
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,11 +17,12 @@ from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Identified, Operator
 from scanners.formats.python_source import ROLE as PYTHON
 from scanners.formats.torch_zip import SCRIPT_SOURCE
+from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
 NAME = "torchscript"
 
-_TOKEN: Final = re.compile(
+_TOKEN: Final = late(
     r'"(?:[^"\\\n]|\\.)*"'  # a literal: the printer escapes quotes and line ends
     r"|'(?:[^'\\\n]|\\.)*'"
     r"|\b(?:def|class)\s+(?P<definition>\w+)"
@@ -37,12 +37,12 @@ _OWN: Final = frozenset(
 )  # fmt: skip
 """namespaces of operators that torch, torchvision, torchaudio and torchtext register"""
 _EXCERPT: Final = 200
-_LITERAL: Final = re.compile(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'')
-_TOP: Final = re.compile(r"op_version_set = \d+|import __torch__[\w.]*|class \w+(?:\([\w.]*\))?:")
-_MEMBER: Final = re.compile(r'  (?:__\w+__(?:\[""\])? = |\w+ : )[^;]*')
-_FUNCTION: Final = re.compile(r"(?:  )?def \w+\(")
-_SIGNATURE: Final = re.compile(r"[^;]*\) -> [^;]*:")
-_CALL: Final = re.compile(r"[\w\])\"'][ \t]*\(|\w[\"']")
+_LITERAL: Final = late(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'')
+_TOP: Final = late(r"op_version_set = \d+|import __torch__[\w.]*|class \w+(?:\([\w.]*\))?:")
+_MEMBER: Final = late(r'  (?:__\w+__(?:\[""\])? = |\w+ : )[^;]*')
+_FUNCTION: Final = late(r"(?:  )?def \w+\(")
+_SIGNATURE: Final = late(r"[^;]*\) -> [^;]*:")
+_CALL: Final = late(r"[\w\])\"'][ \t]*\(|\w[\"']")
 """a call, or a literal with a prefix (an f-string calls what it holds)"""
 _PYTHON_LIMIT: Final = 4 << 20
 

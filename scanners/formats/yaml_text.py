@@ -10,19 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from scanners.errors import FormatError, LimitExceeded
+from scanners.patterns import late
 
 MAXIMUM_LINES = 1_000_000
 MAXIMUM_TEXT = 16 << 20
 
 _STANDARD = "tag:yaml.org,2002:"
-_TAG = re.compile(r"(?:^|(?<=[\s\[{,(?:-]))(!<[^>\s]{1,400}>|!\S{0,400})")
-_ANCHOR = re.compile(r"(?:^|(?<=[\s\[{,:-]))([&*])([\w-]{1,100})")
+_TAG = late(r"(?:^|(?<=[\s\[{,(?:-]))(!<[^>\s]{1,400}>|!\S{0,400})")
+_ANCHOR = late(r"(?:^|(?<=[\s\[{,:-]))([&*])([\w-]{1,100})")
 EXPANSION_LIMIT = 1 << 40
-_HANDLE = re.compile(r"^%TAG\s+(!\w*!?)\s+(\S+)")
-_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
-_QUOTED_KEY = re.compile(r"""(?:"((?:[^"\\]|\\.){0,400})"|'((?:[^']|''){0,400})')\s{0,8}:(?:\s+|$)""")
-_COLON = re.compile(r":(?:\s+|$)")
-_FLOW_PAIR = re.compile(
+_HANDLE = late(r"^%TAG\s+(!\w*!?)\s+(\S+)")
+_ESCAPE = late(r"%([0-9A-Fa-f]{2})")
+_QUOTED_KEY = late(r"""(?:"((?:[^"\\]|\\.){0,400})"|'((?:[^']|''){0,400})')\s{0,8}:(?:\s+|$)""")
+_COLON = late(r":(?:\s+|$)")
+_FLOW_PAIR = late(
     r"""(?:"([^"\\]{0,200})"|'([^']{0,200})'|(?<![\w.$/-])([\w.$/-]{1,200}))\s{0,8}:\s{0,8}(?:"([^"\\]{0,400})"|'([^']{0,400})'|([^,{}\[\]"'\s][^,{}\[\]]{0,400}))"""
 )
 

@@ -1,9 +1,11 @@
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from modelsign import doctor, isolation
+from attestations.trust_file import TrustFile
+from modelsign import doctor, isolation, trusting
 from modelsign.isolation import Layer, landlock
 from modelsign.version import __version__
 
@@ -64,6 +66,21 @@ def test_trust_comes_from_the_package_before_the_first_refresh(home: Path) -> No
     assert public.refreshed is None
     assert public.authorities > 0
     assert not list(home.iterdir()), "looking changes nothing"
+
+
+def test_roots_that_were_imported_come_first(home: Path) -> None:
+    from sigstore._internal.tuf import DEFAULT_TUF_URL
+    from sigstore._utils import read_embedded
+
+    root = json.loads(read_embedded("trusted_root.json", DEFAULT_TUF_URL))
+    for instance in ("public-good", "https://tuf.acme.example"):
+        file = TrustFile(instance=instance, fetched=datetime(2026, 11, 1, tzinfo=UTC), trusted_root=root)
+        (home / "roots.json").write_bytes(file.to_json())
+        trusting.import_file(home / "roots.json")
+    public, staging, private = doctor.examine().trust
+    assert (public.place, public.refreshed) == (str(trusting.stored("public-good")), "2026-11-01T00:00:00+00:00")
+    assert staging.refreshed is None
+    assert (private.instance, private.logs) == ("https://tuf.acme.example", len(root["tlogs"]))
 
 
 def test_trust_that_was_refreshed_says_when_and_for_how_long(home: Path) -> None:

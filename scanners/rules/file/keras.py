@@ -4,12 +4,12 @@ Severity follows the current loader with its defaults: Keras refuses lambdas in 
 in `.h5` files before 3.11.3 (CVE-2025-9905), and not where anybody said `safe_mode=False`.
 """
 
-import re
 import sys
 from collections.abc import Iterator
 
 from scanners.facts import Operator
 from scanners.findings import Finding, Rule, Severity
+from scanners.patterns import late
 from scanners.reading import FileFacts
 from scanners.rules.file.references import dangerous, harmless
 from scanners.rules.found import found
@@ -103,7 +103,7 @@ _CALLS_OUT = frozenset(
     " write_file py_function numpy_function write_text write_bytes get_file load_model environ getenv breakpoint"
     " vars __loader__ __spec__ CDLL attrgetter methodcaller http ftplib smtplib".split()
 )
-_OUTSIDE = re.compile(r"^(?:/|\\|~|[A-Za-z]:|[a-z][a-z0-9+.-]*://)|(?:^|[/\\])\.\.(?:[/\\]|$)")
+_OUTSIDE = late(r"^(?:/|\\|~|[A-Za-z]:|[a-z][a-z0-9+.-]*://)|(?:^|[/\\])\.\.(?:[/\\]|$)")
 
 _Judged = tuple[Rule, Severity, str]
 

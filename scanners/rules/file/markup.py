@@ -1,10 +1,10 @@
 """XML that makes its parser open files or addresses, grow without bound, or that carries code."""
 
-import re
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Operator, Reference
 from scanners.findings import Finding, Rule, Severity
+from scanners.patterns import late
 from scanners.reading import FileFacts
 from scanners.rules.found import found
 
@@ -35,7 +35,7 @@ CODE = Rule(
 
 RULES: tuple[Rule, ...] = (ENTITY, BOMB, CODE)
 
-_OUTSIDE = re.compile(r"^(?:/|\\|~|[A-Za-z]:|[a-z][a-z0-9+.-]*://)|(?:^|[/\\])\.\.(?:[/\\]|$)")
+_OUTSIDE = late(r"^(?:/|\\|~|[A-Za-z]:|[a-z][a-z0-9+.-]*://)|(?:^|[/\\])\.\.(?:[/\\]|$)")
 
 
 def judge(facts: FileFacts) -> Iterator[Finding]:

@@ -1,10 +1,10 @@
 """ONNX models that reach outside their own directory, or that need code of others."""
 
-import re
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Operator, Reference
 from scanners.findings import Finding, Rule, Severity
+from scanners.patterns import late
 from scanners.reading import FileFacts
 from scanners.rules.found import found
 
@@ -43,9 +43,9 @@ CUSTOM = Rule(
 
 RULES: tuple[Rule, ...] = (ESCAPE, KEYS, CODE, CUSTOM)
 
-_OUTSIDE = re.compile(r"^(?:/|\\|~|[A-Za-z]:|[a-z][a-z0-9+.-]*://)|(?:^|[/\\])\.\.(?:[/\\]|$)|\0|_ORT_MEM_ADDR_")
+_OUTSIDE = late(r"^(?:/|\\|~|[A-Za-z]:|[a-z][a-z0-9+.-]*://)|(?:^|[/\\])\.\.(?:[/\\]|$)|\0|_ORT_MEM_ADDR_")
 _PYTHON = frozenset({"PyOp", "PyCustomOp", "PythonOp", "PythonOpGrad"})
-_RUNTIME = re.compile(r"com\.microsoft(?:\..+)?|com\.ms\..+|org\.pytorch\..+|pkg\..+|onnxscript\..+")
+_RUNTIME = late(r"com\.microsoft(?:\..+)?|com\.ms\..+|org\.pytorch\..+|pkg\..+|onnxscript\..+")
 
 
 def judge(facts: FileFacts) -> Iterator[Finding]:

@@ -1,12 +1,12 @@
 """What pickles run, load and hide (MS1xx)."""
 
-import re
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Call, Fact, Import, Reference, Stored
 from scanners.findings import Confidence, Finding, Rule, Severity
 from scanners.knowledge.tables import Judgement, Standing
 from scanners.knowledge.tables import judge as standing_of
+from scanners.patterns import late
 from scanners.reading import FileFacts
 from scanners.rules.found import found
 
@@ -138,7 +138,7 @@ _BY_CODE: dict[str, Rule] = {
     "pickle-loaders-differ": LOADERS_DIFFER,
 }
 _ALTERING = frozenset({"BUILD", "APPEND", "APPENDS", "ADDITEMS", "SETITEM", "SETITEMS"})
-_CLASS_MAKERS = re.compile(r"[\w.]*(?:_make_skeleton_class|_make_skeleton_enum|_create_type|_class_setstate)\(")
+_CLASS_MAKERS = late(r"[\w.]*(?:_make_skeleton_class|_make_skeleton_enum|_create_type|_class_setstate)\(")
 _LISTED = 20
 """findings of one rule about one callable"""
 

@@ -8,6 +8,7 @@ from scanners.facts import Anomaly, Reference
 from scanners.findings import Confidence, Finding, Rule, Severity
 from scanners.knowledge.tables import Standing
 from scanners.knowledge.tables import judge as judge_callable
+from scanners.patterns import late
 from scanners.reading import FileFacts
 from scanners.rules.found import found
 
@@ -63,11 +64,11 @@ SECRET = Rule(
 
 RULES: tuple[Rule, ...] = (PYTHON_TAG, TARGET, MLFLOW, ELSEWHERE, SECRET, ALIASES)
 
-_KNOWN_HOSTS = re.compile(
+_KNOWN_HOSTS = late(
     r"https?://(?:download\.pytorch\.org|pypi\.org|files\.pythonhosted\.org|pypi\.nvidia\.com|data\.pyg\.org"
     r"|storage\.googleapis\.com/(?:jax|tensorflow)[\w-]*|huggingface\.co|wheels?\.[\w.-]+|[\w.-]+\.github\.io)(?:/|$)"
 )
-_PLAIN_HTTP = re.compile(r"^(?:[a-z]+\+)?http://(?!localhost|127\.)|^ftp://|^git://")
+_PLAIN_HTTP = late(r"^(?:[a-z]+\+)?http://(?!localhost|127\.)|^ftp://|^git://")
 
 
 def judge(facts: FileFacts) -> Iterator[Finding]:

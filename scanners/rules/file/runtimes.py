@@ -1,10 +1,10 @@
 """Models that bring or ask for code of other languages and runtimes: R, Lua, Core ML, ExecuTorch, compiled engines."""
 
-import re
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Code, Fact, Operator, Reference
 from scanners.findings import Finding, Rule, Severity
+from scanners.patterns import late
 from scanners.reading import FileFacts
 from scanners.rules.found import found
 
@@ -76,10 +76,8 @@ _R_CLOSURE_ACTS = frozenset(
     "system system2 shell shell.exec pipe source sys.source download.file socketConnection dyn.load install.packages"
     " unserialize".split()
 )
-_OUTSIDE = re.compile(r"^(?:/|~)|(?:^|/)\.\.(?:/|$)|://")
-_TORCH_OPERATORS = re.compile(
-    r"(?:aten|prim|executorch_prim|quantized_decomposed|dim_order_ops|et_vk|_operator|math)::.*"
-)
+_OUTSIDE = late(r"^(?:/|~)|(?:^|/)\.\.(?:/|$)|://")
+_TORCH_OPERATORS = late(r"(?:aten|prim|executorch_prim|quantized_decomposed|dim_order_ops|et_vk|_operator|math)::.*")
 
 _Judged = tuple[Rule, Severity, str]
 

@@ -6,6 +6,7 @@ from posixpath import dirname, join
 
 from scanners.facts import Reference
 from scanners.findings import Confidence, Finding, Location, Rule, Severity
+from scanners.patterns import late
 from scanners.reading import FileFacts
 from scanners.rules.found import found
 
@@ -45,7 +46,7 @@ _STANDARD = frozenset(
 )
 _IMPORT_ROOTS = frozenset({"", "code"})
 """directories that stand on the import path: the artifact itself, and MLflow's code folder"""
-_MODULE = re.compile(r"(?:(.*)/)?([A-Za-z_]\w*)\.(?:py|pyc|so|pyd)")
+_MODULE = late(r"(?:(.*)/)?([A-Za-z_]\w*)\.(?:py|pyc|so|pyd)")
 
 
 def judge(files: Sequence[FileFacts]) -> Iterator[Finding]:

@@ -1,11 +1,11 @@
 """An index of weights against the files beside it."""
 
-import re
 from collections.abc import Iterator, Sequence
 from posixpath import dirname, join, normpath
 
 from scanners.facts import Reference
 from scanners.findings import Finding, Rule, Severity
+from scanners.patterns import late
 from scanners.reading import FileFacts
 from scanners.rules.found import found
 
@@ -28,7 +28,7 @@ MISMATCH = Rule(
 
 RULES: tuple[Rule, ...] = (OUTSIDE, MISMATCH)
 
-_NUMBERED = re.compile(r"(.*-)\d{5}-of-(\d{5}\.[a-z0-9]+)")
+_NUMBERED = late(r"(.*-)\d{5}-of-(\d{5}\.[a-z0-9]+)")
 
 
 def judge(files: Sequence[FileFacts]) -> Iterator[Finding]:

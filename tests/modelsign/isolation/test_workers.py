@@ -340,6 +340,16 @@ def test_no_descriptor_is_left_open(descriptor: int) -> None:
     assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
+def test_a_file_may_have_the_number_of_standard_input(descriptor: int) -> None:
+    standard = os.dup(0)
+    os.dup2(descriptor, 0)
+    try:
+        assert list(results(Letters(0), "ab")) == ["a", "b"]
+    finally:
+        os.dup2(standard, 0)
+        os.close(standard)
+
+
 def test_no_more_files_are_open_than_may_be(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("resource.getrlimit", lambda _: (240, 240))
     done = 0
