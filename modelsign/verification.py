@@ -78,6 +78,7 @@ def verify(
     policy: "PathLike | Policy | None" = None,
     signature: PathLike | None = None,
     claims: PathLike | None = None,
+    cosignatures: Sequence[PathLike] = (),
     ignore: Sequence[str] = (),
     partial: Sequence[str] = (),
     every: bool = False,
@@ -115,6 +116,7 @@ def verify(
         policy: a policy or its file.
         signature: where the signature lies, if not in its usual place.
         claims: where the claims lie, if not in their usual place.
+        cosignatures: files with further signatures of the same model, for a policy that wants several signers.
         ignore: names or patterns, relative to the model's root, that are not part of the model.
         partial: shell patterns; only files that match one are verified, the rest is named as unchecked.
         every: name every difference instead of ending at the first.
@@ -173,6 +175,7 @@ def verify(
         model=model,
         signature=signature_path(model) if signature is None else Path(signature),
         claims=claims_path(model) if claims is None else Path(claims),
+        cosignatures=tuple(Path(path) for path in cosignatures),
         ignored=ignored,
         partial=tuple(partial),
         every=every,
@@ -433,12 +436,13 @@ def _claims(request: Request, whole: Manifest) -> tuple[tuple[SignedClaim, ...],
     """Return the claims by people who are trusted, and a note about the others."""
     claims = []
     others = unread = 0
-    for line in store.read(request.claims):
-        if line.bundle is None:
+    cosigned = [_cosignature(path) for path in request.cosignatures]
+    for bundle in (*(line.bundle for line in store.read(request.claims)), *cosigned):
+        if bundle is None:
             unread += 1
             continue
         try:
-            proven = request.verifiers.prove(line.bundle)
+            proven = request.verifiers.prove(bundle)
             bound = bind(proven.verified, whole)
         except AttestationError:
             others += 1
@@ -450,6 +454,15 @@ def _claims(request: Request, whole: Manifest) -> tuple[tuple[SignedClaim, ...],
     if unread:
         notes.append(f"{unread} lines of {request.claims.name} are no bundles; they count for nothing")
     return tuple(claims), tuple(notes)
+
+
+def _cosignature(path: Path) -> Bundle:
+    try:
+        return Bundle.parse(read_regular(path, _MAX_SIGNATURE_BYTES, what="the further signature"))
+    except FileNotFoundError as error:
+        raise SourceError(f"{path}: the further signature cannot be read: {error.strerror}") from error
+    except AttestationError as error:
+        raise SourceError(f"{path}: no signature that can be read: {error}") from error
 
 
 def _is_signature(claim: SignedClaim, signed: Manifest, rules: ModelRules) -> bool:

@@ -33,6 +33,14 @@ from scanners.records import dataclass
     help="Read the signature from FILE instead of model.sig in the model (or NAME.sig beside a file).",
 )
 @click.option(
+    "--cosignature",
+    "cosignatures",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="Another signature of the same model, for a policy that wants several signers; may be repeated.",
+)
+@click.option(
     "--claims",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
@@ -108,6 +116,7 @@ def verify(
     target: str,
     trusted: TrustChoice,
     signature: Path | None,
+    cosignatures: tuple[Path, ...],
     claims: Path | None,
     ignore: tuple[str, ...],
     partial: tuple[str, ...],
@@ -145,6 +154,7 @@ def verify(
             **trusted.arguments(target),  # type: ignore[arg-type]  # named after the parameters
             signature=signature,
             claims=claims,
+            cosignatures=cosignatures,
             ignore=ignore,
             partial=partial,
             every=every,

@@ -123,9 +123,9 @@ def _claimed(signed: Manifest, claimed: Manifest) -> Content:
 
 
 def _own_files(request: Request) -> list[str]:
-    """Return the signature and the claims, where the caller put them into the model under names of their own."""
+    """Return the signatures and the claims, where the caller put them into the model under names of their own."""
     root = request.model.resolve()
-    places = [path.parent.resolve() / path.name for path in (request.signature, request.claims)]
+    places = [path.parent.resolve() / path.name for path in (request.signature, request.claims, *request.cosignatures)]
     return [place.relative_to(root).as_posix() for place in places if place.is_relative_to(root)]
 
 

@@ -21,6 +21,8 @@ class Request:
     model: Path
     signature: Path
     claims: Path
+    cosignatures: tuple[Path, ...]
+    """further signatures of the same model"""
     ignored: tuple[str, ...]
     """names, resolved"""
     partial: tuple[str, ...]

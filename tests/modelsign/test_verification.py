@@ -691,7 +691,15 @@ threshold = 2
     assert denied(verify(place, policy=policy(tmp_path, both))) == [Code.SIGNER_THRESHOLD]
 
     made = sign(place, key=second, signature=tmp_path / "second.sig")
-    store.append(place / "claims.jsonl", [made.bundle])
+    assert verify(place, policy=policy(tmp_path, both), cosignatures=[made.signature]).allowed
+    own = [place / "model.sig"] * 2
+    assert denied(verify(place, policy=policy(tmp_path, both), cosignatures=own)) == [Code.SIGNER_THRESHOLD]
+    inside = sign(place, key=second, signature=place / "second.sig")
+    assert verify(place, policy=policy(tmp_path, both), cosignatures=[inside.signature]).allowed
+    inside.signature.unlink()
+
+    with (place / "claims.jsonl").open("ab") as claims:
+        claims.write(made.signature.read_bytes())
     assert verify(place, policy=policy(tmp_path, both)).allowed
     store.append(place / "claims.jsonl", [made.bundle])
     (place / "config.json").write_bytes(CONFIG + b" ")
@@ -721,6 +729,17 @@ def test_a_signature_over_more_files_does_not_bless_the_rest(signed: tuple[Path,
     assert denied(verify(place, policy=wanted)) == [Code.SIGNER_TRUSTED]
     both = policy(tmp_path, LOW + '[require.signature]\nby = ["release", "low"]\nthreshold = 2')
     assert denied(verify(place, policy=both)) == [Code.SIGNER_THRESHOLD]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"hello", b"{}"])
+def test_a_further_signature_that_cannot_be_read_is_an_error(
+    signed: tuple[Path, Path, Path], tmp_path: Path, content: bytes | None
+) -> None:
+    place, _, public = signed
+    if content is not None:
+        (tmp_path / "second.sig").write_bytes(content)
+    with pytest.raises(SourceError, match=r"second\.sig"):
+        verify(place, keys=[public], cosignatures=[tmp_path / "second.sig"])
 
 
 def test_an_old_statement_in_the_claims_is_no_second_signature(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
