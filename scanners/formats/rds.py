@@ -1,8 +1,9 @@
 """R's serialised objects (`.rds`, `.RData`): promises, language, closures; nothing is evaluated.
 
 Source: R Internals, "Serialization Formats" and src/main/serialize.c (versions 2 and 3; XDR, native little-endian and
-ASCII; compressed files come through the containers). A promise that is not yet forced evaluates its expression as soon as somebody looks at the object
-(CVE-2024-27322, R < 4.4.0 did so while reading). Its expression is stated with the functions it names.
+ASCII; compressed files come through the containers). A promise without a bound value evaluates its expression as soon
+as somebody looks at the object (CVE-2024-27322, R < 4.4.0 did so while reading). Its expression is stated with the
+functions it names; so are functions, other expressions, and classes of alternative representations (ALTREP).
 """
 
 from dataclasses import field
@@ -71,9 +72,10 @@ def read(blob: Blob, reading: Reading) -> None:
     if version == 3:
         source.text(source.number())
     _Walk(source, reading).run()
+    left = source.left
     reading.parsed(0, source.offset)
-    if source.left:
-        reading.anomaly("r-trailing", f"{source.left} bytes follow the object", source.offset)
+    if left:
+        reading.anomaly("r-trailing", f"{left} bytes follow the object", source.offset)
 
 
 class _Source(Protocol):

@@ -122,5 +122,9 @@ def _r(fact: Operator) -> _Judged | None:
         shown = ", ".join((acting or names)[:6])
         severity = Severity.HIGH if acting else Severity.MEDIUM
         return PROMISE, severity, f"a promise evaluates an expression that names {shown} (CVE-2024-27322)"
+    if fact.name == "altrep":
+        mapped = any(name.startswith("mmap_") for name in names)
+        return (CLOSURE, Severity.MEDIUM, f"a vector of class {names[0]} maps a file that it names") if mapped else None
     acting = [name for name in names if name in _R_CLOSURE_ACTS]
-    return (CLOSURE, Severity.MEDIUM, f"a function names {', '.join(acting[:6])}") if acting else None
+    what = "an expression" if fact.name == "language" else "a function"
+    return (CLOSURE, Severity.MEDIUM, f"{what} names {', '.join(acting[:6])}") if acting else None

@@ -1,12 +1,18 @@
 """Readers of the smaller runtimes: R, Torch7, msgpack, Core ML, ExecuTorch, opaque engines."""
 
+import shutil
 import struct
+import subprocess
+from pathlib import Path
 
 import pytest
 
+from scanners.engine import scan_blob
 from scanners.errors import FormatError, LimitExceeded, Unsupported
 from scanners.facts import Code, Identified, Operator, Tensor
+from scanners.findings import Verdict
 from scanners.formats import coreml, executorch, flax, opaque, rds, torch7
+from scanners.reader import BytesReader
 from tests.builders import runtimes as build
 from tests.builders.flatbuffers import Table
 from tests.builders.flatbuffers import build as flatbuffer
@@ -29,17 +35,22 @@ def operators(module: object, content: bytes) -> list[tuple[str, list[str]]]:
 
 
 @pytest.mark.parametrize("version", [2, 3])
-def test_an_ordinary_r_object_states_nothing(version: int) -> None:
+def test_an_ordinary_r_object_states_only_the_call_it_came_from(version: int) -> None:
     content = build.r_file(MODEL, version=version)
     reading = read_with(rds, content, name="m.rds")
-    assert operators(rds, content) == []
+    assert operators(rds, content) == [("language", ["lm", "y"])]
     assert anomalies(reading) == []
     assert uncovered(reading) == 0
 
 
 def test_an_unforced_promise_is_stated_with_the_names_it_uses() -> None:
     assert operators(rds, build.r_file(build.r_promise(ACTS))) == [("promise", ["system"])]
-    assert operators(rds, build.r_file(build.r_list(MODEL, build.r_promise(ACTS)))) == [("promise", ["system"])]
+    assert operators(rds, build.r_file(build.r_list(MODEL, build.r_promise(ACTS))))[1:] == [("promise", ["system"])]
+
+
+def test_a_promise_without_environment_is_as_unforced_as_one_with() -> None:
+    promise = build.r_flags(5) + build.R_UNBOUND + ACTS
+    assert operators(rds, build.r_file(promise)) == [("promise", ["system"])]
 
 
 def test_a_forced_promise_is_a_value() -> None:
@@ -62,9 +73,68 @@ def test_r_workspaces_begin_with_a_magic_of_their_own() -> None:
     assert not rds.matches(blob_of(b"X\nabcdefgh", "x"))
 
 
-def test_r_ascii_is_named_as_unsupported() -> None:
+def test_the_class_of_an_alternative_representation_is_stated() -> None:
+    kind = build.r_flags(2) + build.r_symbol("mmap_real") + build.r_flags(2) + build.r_symbol("base") + build.R_NULL
+    content = build.r_file(build.r_flags(238) + kind + build.r_text("/etc/passwd") + build.R_NULL)
+    assert operators(rds, content) == [("altrep", ["mmap_real", "base"])]
+
+
+ASCII = "A\n3\n263168\n197888\n5\nUTF-8\n"
+ASCII_PROMISE = '1029\n253\n252\n6\n1\n262153\n6\nsys\\164em\n2\n16\n1\n262153\n9\nid\\040\\n\\\\\\"\\t\\?x\n254\n'
+
+
+def test_the_ascii_form_is_read_with_its_escapes() -> None:
+    assert operators(rds, (ASCII + ASCII_PROMISE).encode()) == [("promise", ["system"])]
+    assert operators(rds, (ASCII.replace("\n", " ").replace("A ", "A\n", 1) + ASCII_PROMISE).encode()) == [
+        ("promise", ["system"])
+    ]
+    assert uncovered(read_with(rds, (ASCII + ASCII_PROMISE).encode())) == 0
+
+
+def test_ascii_vectors_are_stepped_over() -> None:
+    numbers = "19\n3\n14\n4\n1.5\nNA\nInf\n-1e-300\n24\n3\n00\nff\n7f\n15\n2\n1\n2\nNA\n4\n"
+    reading = read_with(rds, (ASCII + numbers).encode())
+    assert uncovered(reading) == 0
+    assert anomalies(reading) == []
+    many = "14\n200000\n" + "0.123456789012345\n" * 200_000
+    assert uncovered(read_with(rds, (ASCII + many).encode())) == 0
+
+
+@pytest.mark.parametrize("text", ["14\n5\n1\n", "16\n1\n262153\n99\nabc", "x", "99999999999999\n", "1\n262153\n-1\n"])
+def test_ascii_that_ends_early_or_holds_no_numbers_is_malformed(text: str) -> None:
+    with pytest.raises(FormatError):
+        read_with(rds, (ASCII + "19\n2\n" + text).encode())
+
+
+def test_the_first_serialisation_is_named_as_unsupported() -> None:
+    assert rds.matches(blob_of(b"RDX1\n....", "old.RData"))
     with pytest.raises(Unsupported):
-        read_with(rds, b"A\n3\n262144\n")
+        read_with(rds, b"RDX1\n....")
+
+
+_R = """
+m <- lm(mpg ~ wt + factor(cyl), mtcars)
+x <- list(a=1:10, b=c(1.5,NA,Inf,-Inf,NaN), s=c("a b","tab\\tq\\\\",NA), r=as.raw(0:255), c=1+2i, l=c(TRUE,NA),
+          f=function(x) x+1, e=new.env(), n=NULL, q=quote(a+b), d=Sys.Date(), ns=asNamespace("stats"))
+setClass("P", representation(a="numeric")); x$p <- new("P", a=1)
+g <- compiler::cmpfun(function(x) { y <- x; for (i in 1:3) y <- y+i; y })
+for (v in 2:3) for (a in c(TRUE, FALSE, NA)) {
+  saveRDS(m, sprintf("m-%s-%d.rds", a, v), ascii=a, version=v, compress=FALSE)
+  saveRDS(list(x, g), sprintf("x-%s-%d.rds", a, v), ascii=a, version=v, compress=FALSE)
+  if (!is.na(a)) save(m, g, x, file=sprintf("w-%s-%d.RData", a, v), ascii=a, version=v, compress=FALSE)
+}
+"""
+
+
+def test_what_r_itself_writes_is_clean_in_every_form(tmp_path: Path) -> None:
+    program = shutil.which("Rscript")
+    if program is None:
+        pytest.skip("R is not installed")
+    subprocess.run([program, "-e", _R], cwd=tmp_path, check=True, capture_output=True)
+    files = sorted(tmp_path.iterdir())
+    assert len(files) == 16
+    verdicts = {one.name: scan_blob(BytesReader(one.read_bytes()), one.name).report.verdict for one in files}
+    assert set(verdicts.values()) == {Verdict.CLEAN}, verdicts
 
 
 def test_lists_nested_without_end_do_not_recurse() -> None:
@@ -79,6 +149,25 @@ def test_torch7_functions_and_tensors_are_stated() -> None:
     assert torch7.matches(blob_of(NET, "model"))
     assert [fact.shape for fact in read_with(torch7, NET).facts if isinstance(fact, Tensor)] == [(2,)]
     assert uncovered(read_with(torch7, NET)) == 0
+
+
+def test_torch7_ascii_is_read_like_the_binary_form() -> None:
+    values = "2\n7\nstrange\n4\n3\n3\nV 1\n17\ntorch.FloatTensor\n2\n2 1\n1 1\n1\n"
+    storage = "4\n4\n3\nV 1\n18\ntorch.FloatStorage\n2\n1.5 -2e-3\n"
+    byte = "2\n2\n\n3\n4\n5\n3\nV 1\n17\ntorch.ByteStorage\n3\n\n 1\n"
+    function = "1\n3.25\n8\n6\n4\n\x1bLJ\n\n3\n7\n0\n"
+    text = "4\n1\n3\nV 1\n9\nnn.Linear\n3\n2\n4\n" + values + storage + byte + function + "5\n1\n0\n"
+    reading = read_with(torch7, text.encode(), name="m.t7")
+    assert [(one.dtype, one.shape) for one in reading.facts if isinstance(one, Tensor)] == [("Float", (2, 1))]
+    assert [one.text for one in reading.facts if isinstance(one, Code)] == ["a Lua function of 4 bytes of bytecode"]
+    assert anomalies(reading) == []
+    assert uncovered(reading) == 0
+
+
+@pytest.mark.parametrize("text", ["3\n1\n-1\n", "3\n1\n99\n", "3\n1\n1\n2\n9\nab", "3\n1\n1\n1\nx\n77\n1\n", "3\n"])
+def test_torch7_ascii_that_ends_early_is_malformed(text: str) -> None:
+    with pytest.raises(FormatError):
+        read_with(torch7, text.encode(), name="m.t7")
 
 
 def test_torch7_lengths_outside_the_file_are_malformed() -> None:
@@ -140,12 +229,14 @@ def test_opaque_files_are_named_and_never_complete(content: bytes, kind: str) ->
     ("module", "content", "name"),
     [
         (rds, build.r_file(build.r_list(MODEL, build.r_promise(ACTS), build.r_closure(ACTS))), "m.rds"),
+        (rds, (ASCII + "19\n2\n14\n2\n1.5\nNA\n" + ASCII_PROMISE).encode(), "m.rds"),
         (torch7, NET, "m.t7"),
+        (torch7, b"4\n1\n3\nV 1\n9\nnn.Linear\n3\n2\n1\n2\n1\na\n1\n3.5\n", "m.t7"),
         (flax, WEIGHTS, "m.msgpack"),
         (coreml, build.coreml_custom_layer("X"), "m.mlmodel"),
         (executorch, PROGRAM, "m.pte"),
     ],
-    ids=["rds", "torch7", "flax", "coreml", "executorch"],
+    ids=["rds", "rds-ascii", "torch7", "torch7-ascii", "flax", "coreml", "executorch"],
 )
 def test_truncations_and_mutations_end_in_a_verdict(module: object, content: bytes, name: str) -> None:
     survive_mutations(module, [content], name=name, rounds=600)  # type: ignore[arg-type]  # modules are formats
