@@ -8,12 +8,13 @@ type, public keys given as hint or as bytes); judging is left to `attestations.v
 import base64
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 
 from attestations.digest import Digest
 from attestations.envelope import Envelope, decode, encode
 from attestations.errors import EnvelopeError, Unsupported
+from attestations.records import dataclass
 from attestations.strict_json import Json, list_of, object_of, parse_object, text_of, write
 from attestations.uris import BUNDLE_V0_3
 

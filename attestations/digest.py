@@ -4,7 +4,6 @@ import hashlib
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if sys.version_info >= (3, 12):
@@ -21,6 +20,7 @@ else:
 
 
 from attestations.errors import EnvelopeError, ManifestError
+from attestations.records import dataclass
 
 _HEX = re.compile(r"[0-9a-f]+\Z")
 

@@ -7,9 +7,9 @@ payload alone, so that a signature cannot be moved to another payload type.
 import base64
 import binascii
 import re
-from dataclasses import dataclass
 
 from attestations.errors import EnvelopeError
+from attestations.records import dataclass
 from attestations.strict_json import Json, list_of, object_of, text_of
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/]*={0,2}\Z")

@@ -12,13 +12,13 @@ import os
 import stat
 import struct
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock, local
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from attestations.digest import hasher_of
 from attestations.errors import ContentChanged, ManifestError, NotRegular
+from attestations.records import dataclass
 
 _Result = TypeVar("_Result")
 

@@ -5,11 +5,12 @@ bytes), and its statement lists files as subjects, with no digest over all of th
 old encoding: a statement of today's type that was signed that way is not signed.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from attestations.bundle import Bundle
 from attestations.errors import EnvelopeError, Unsupported
 from attestations.manifest import Manifest, ManifestEntry, name_problem
+from attestations.records import dataclass
 from attestations.statement import Statement
 from attestations.uris import OMS_DIGESTS_V0_1
 from attestations.verify import Proof, Verifier

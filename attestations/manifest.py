@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -32,6 +32,7 @@ from attestations.files import (
     numbers_of,
     walk,
 )
+from attestations.records import dataclass
 
 SIGNATURE_NAME = "model.sig"
 CLAIMS_NAME = "claims.jsonl"

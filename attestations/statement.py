@@ -5,10 +5,11 @@ Unknown fields stay in `payload`, so a statement that is passed on is passed on 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from attestations.digest import Digest
 from attestations.errors import EnvelopeError
+from attestations.records import dataclass
 from attestations.strict_json import Json, list_of, object_of, parse_object, text_of, write
 from attestations.uris import STATEMENT_V1
 

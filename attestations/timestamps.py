@@ -5,13 +5,13 @@ what lets a signature outlive its certificate; only one by an authority that the
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attestations.causes import cause_of
 from attestations.errors import LogProofInvalid, SigningError, TrustError
+from attestations.records import dataclass
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate

@@ -5,8 +5,9 @@ is read from exactly the bytes that the verifier returned, never from the bundle
 a measured model a proven statement speaks about.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import InitVar, dataclass, field
+from dataclasses import InitVar, field
 from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
@@ -21,6 +22,7 @@ from attestations.errors import (
 )
 from attestations.manifest import SINGLE_FILE, Manifest, Place
 from attestations.predicates.oms_signature import manifest_of
+from attestations.records import dataclass
 from attestations.statement import Statement
 from attestations.uris import OMS_SIGNATURE_V1, PAYLOAD_TYPE
 
@@ -121,7 +123,7 @@ class Signer(Protocol):
 _MINT = object()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class VerifiedStatement:
     """A statement that somebody the caller trusts has signed; only `verify_bundle` makes one.
 

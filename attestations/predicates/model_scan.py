@@ -8,13 +8,13 @@ in-toto/attestation, spec/predicates/vulns_02.md). `ModelScan.parse` refuses pre
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from typing import Self, TypeVar
 
 from attestations.errors import EnvelopeError
 from attestations.predicates import fields
+from attestations.records import dataclass
 from attestations.strict_json import Json
 
 

@@ -5,11 +5,12 @@ judged by whoever knows it. Source: SLSA spec v1.2, build-provenance.md ("REQUIR
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Self
 
 from attestations.predicates import fields
+from attestations.records import dataclass
 from attestations.strict_json import Json
 
 
