@@ -218,12 +218,22 @@ class SigstoreSigner:
         trust: the instance to sign with.
         timestamp_url: an RFC 3161 authority to ask for the time besides those of the instance; readers believe it where
             their trusted root names it.
+        rekor_version: of the log's API, 1 or 2, for readers who cannot judge entries of the other one; the newest that
+            the instance offers where it is None.
     """
 
-    def __init__(self, *, token: str, trust: SigstoreTrust | None = None, timestamp_url: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        token: str,
+        trust: SigstoreTrust | None = None,
+        timestamp_url: str | None = None,
+        rekor_version: int | None = None,
+    ) -> None:
         self._token = token
         self._trust = trust or SigstoreTrust()
         self._timestamp_url = timestamp_url
+        self._rekor_version = rekor_version
         self._signer: sigstore_sign.Signer | None = None
         self._root: TrustedRoot | None = None
         self._authorities = 0
@@ -258,6 +268,7 @@ class SigstoreSigner:
         from sigstore.sign import SigningContext
 
         config = self._trust.client_config()
+        config.force_tlog_version = self._rekor_version
         self._root, services = config.trusted_root, config.signing_config
         authorities = services.get_tsas()
         if self._timestamp_url is not None:

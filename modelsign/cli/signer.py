@@ -53,6 +53,7 @@ class SignerChoice:
     staging: bool
     instance: str | None
     instance_root: Path | None
+    rekor_version: str | None
     no_browser: bool
     yes: bool
 
@@ -124,6 +125,8 @@ class SignerChoice:
             raise UsageError("--certificate-chain goes with --signing-certificate")
         if self.certificate is not None and (keyless or not chosen):
             raise UsageError("--signing-certificate needs the key of that certificate: --key, --pkcs11-uri or --kms")
+        if self.rekor_version is not None and not keyless:
+            raise UsageError("--rekor-version is about the log of keyless signatures; it goes with --keyless")
         if not chosen:
             raise UsageError(
                 "how shall it be signed? Give --key FILE (`modelsign keys generate` makes a pair), or --keyless to "
@@ -175,7 +178,12 @@ class SignerChoice:
         else:
             identity = token_identity(token)
             self._announce(f"the identity {identity.identity} (issuer {identity.issuer})", where)
-        return SigstoreSigner(token=token, trust=trust, timestamp_url=self.timestamp_url)
+        return SigstoreSigner(
+            token=token,
+            trust=trust,
+            timestamp_url=self.timestamp_url,
+            rekor_version=None if self.rekor_version is None else int(self.rekor_version),
+        )
 
     def _given_token(self) -> str | None:
         if self.token_file is not None:
@@ -271,6 +279,11 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
         metavar="FILE",
         help="Keyless: the first root.json of that TUF repository, from whoever runs it.",
     )
+    @click.option(
+        "--rekor-version",
+        type=click.Choice(["1", "2"]),
+        help="Keyless: which log to use where the instance has both; readers of 2025 and before know version 1 only.",
+    )
     @click.option("--no-browser", is_flag=True, help="Keyless: print the address to log in at, and ask for the code.")
     @click.option("-y", "--yes", is_flag=True, help="Do not ask before something becomes public.")
     @functools.wraps(function)
@@ -278,7 +291,7 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
         names = (
             *("key", "pkcs11_uri", "kms", "certificate", "chain", "timestamp_url"),
             *("keyless", "token_file", "trust_config", "staging", "instance", "instance_root"),
-            *("no_browser", "yes"),
+            *("rekor_version", "no_browser", "yes"),
         )
         kwargs["signer"] = SignerChoice(**{name: kwargs.pop(name) for name in names})  # type: ignore[arg-type]  # click made them
         return function(*args, **kwargs)

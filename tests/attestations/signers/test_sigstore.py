@@ -93,6 +93,28 @@ def test_what_the_older_log_takes_in_verifies_with_its_time(sigstore_stack: "Sig
     assert abs(datetime.now(UTC) - proven.time) < timedelta(minutes=5)
 
 
+@pytest.mark.parametrize(("version", "kind"), [(None, "hashedrekord"), (1, "dsse"), (2, "hashedrekord")])
+def test_log_can_be_chosen_where_there_are_both(
+    sigstore_stack: "SigstoreStack", tmp_path: Path, version: int | None, kind: str
+) -> None:
+    config = sigstore_stack.trust_config_document()
+    config["signingConfig"]["rekorTlogUrls"] += sigstore_stack.trust_config_document(rekor=1)["signingConfig"][
+        "rekorTlogUrls"
+    ]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    trust = SigstoreTrust(source=tmp_path / "config.json")
+    made = SigstoreSigner(token=sigstore_stack.token(), trust=trust, rekor_version=version).sign(STATEMENT)
+    entry: Any = made.log_entries[0]
+    assert entry["kindVersion"]["kind"] == kind
+    assert verified(sigstore_stack, made).statement == STATEMENT
+
+
+def test_log_that_the_instance_lacks_is_a_signing_error(sigstore_stack: "SigstoreStack") -> None:
+    trust = SigstoreTrust(source=sigstore_stack.trust_config)
+    with pytest.raises(SigningError, match="No valid Rekor transparency log"):
+        SigstoreSigner(token=sigstore_stack.token(), trust=trust, rekor_version=1).sign(STATEMENT)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

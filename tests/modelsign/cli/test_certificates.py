@@ -113,6 +113,7 @@ def test_pin_comes_from_a_file_or_the_environment(model: Path, tmp_path: Path, m
         ["--signing-certificate", "c"],
         ["--certificate-chain", "c", "--key", "k"],
         ["--keyless", "--pkcs11-uri", "pkcs11:object=a"],
+        ["--key", "k", "--rekor-version", "1"],
     ],
 )
 def test_options_that_make_no_sense_together_are_usage_errors(model: Path, options: list[str]) -> None:
