@@ -83,7 +83,9 @@ def write_checkpoints(folder: Path) -> None:
                for name, value in one.items()}  # fmt: skip
     save_file(moments, folder / "expected-optimizer.safetensors")
 
-    class Lit(lightning.LightningModule):  # type: ignore[misc]  # not installed where types are checked
+    base: Any = lightning.LightningModule
+
+    class Lit(base):  # type: ignore[misc]  # not installed where types are checked
         def __init__(self) -> None:
             super().__init__()
             self.net = model
