@@ -61,8 +61,9 @@ def formats_of(blob: Blob, formats: Iterable[Format], read_by: Mapping[str, str]
 
 def suffix_of(name: str) -> str:
     """Return the last suffix of a name in lower case, without its dot."""
-    base = name.replace("\\", "/").rsplit("/", 1)[-1]
-    return base.rsplit(".", 1)[1].lower() if "." in base else ""
+    _, dot, suffix = name.rpartition(".")
+    # Most formats ask for every member. A separator behind the last dot means that the base name has none.
+    return suffix.lower() if dot and "/" not in suffix and "\\" not in suffix else ""
 
 
 def why_unread(blob: Blob) -> tuple[str, str] | None:

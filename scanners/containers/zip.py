@@ -48,6 +48,8 @@ _DEFLATE = Method(decoder=deflate.raw, errors=deflate.ERRORS)
 _BZIP2, _LZMA, _ZSTANDARD, _XZ = 12, 14, 93, 95
 _CUT = frozenset({"zip-no-directory", "zip-directory-broken", "zip-many-directories"})
 """anomalies behind which members may be missing"""
+_LOOKS = f"{NAME}-looks"
+"""under this key in `Blob.shared`: whether the blob looks like one"""
 _NO_ROLES: frozenset[str] = frozenset()
 _CHECKED = 4 << 20
 """bytes up to which a member's checksum is computed"""
@@ -152,7 +154,11 @@ def _lzma(reader: Reader, span: tuple[int, int]) -> tuple[tuple[int, int], Metho
 
 def matches(blob: Blob) -> bool:
     """Return whether a loader would take the blob for a zip archive."""
-    return looks_like_zip(blob.reader)
+    known = blob.shared.get(_LOOKS)
+    if not isinstance(known, bool):  # several formats are zip archives, and each asks
+        known = looks_like_zip(blob.reader)
+        blob.shared[_LOOKS] = known
+    return known
 
 
 def read(blob: Blob, reading: Reading) -> None:

@@ -7,6 +7,7 @@ no reader can tell from the bytes.
 import re
 import struct
 
+from scanners.detect import suffix_of
 from scanners.facts import Code, Identified
 from scanners.patterns import late
 from scanners.reading import Blob, Reading
@@ -16,10 +17,10 @@ NAME = "executable"
 _MACHO = {b"\xfe\xed\xfa\xce", b"\xfe\xed\xfa\xcf", b"\xce\xfa\xed\xfe", b"\xcf\xfa\xed\xfe"}
 _FAT = {b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"}
 _SCRIPTS = {
-    ".sh": "shell", ".bash": "shell", ".zsh": "shell", ".command": "shell", ".bat": "batch", ".cmd": "batch",
-    ".ps1": "powershell", ".psm1": "powershell", ".vbs": "vbscript", ".js": "javascript", ".mjs": "javascript",
-    ".lua": "lua", ".pl": "perl", ".rb": "ruby", ".php": "php", ".applescript": "applescript", ".hta": "html",
-    ".reg": "registry", ".desktop": "desktop-entry", ".lnk": "shortcut",
+    "sh": "shell", "bash": "shell", "zsh": "shell", "command": "shell", "bat": "batch", "cmd": "batch",
+    "ps1": "powershell", "psm1": "powershell", "vbs": "vbscript", "js": "javascript", "mjs": "javascript",
+    "lua": "lua", "pl": "perl", "rb": "ruby", "php": "php", "applescript": "applescript", "hta": "html",
+    "reg": "registry", "desktop": "desktop-entry", "lnk": "shortcut",
 }  # fmt: skip
 _COMPILED = frozenset({"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex"})
 _LONGEST_SCRIPT = 4 << 20
@@ -86,8 +87,7 @@ def _language(blob: Blob) -> str | None:
         return "python-bytecode"
     if head.startswith(b"#!"):
         return None if b"python" in head.split(b"\n")[0] else "script"
-    name = blob.name.lower()
-    return next((language for suffix, language in _SCRIPTS.items() if name.endswith(suffix)), None)
+    return _SCRIPTS.get(suffix_of(blob.name))
 
 
 def _is_pe(blob: Blob, head: bytes) -> bool:

@@ -30,6 +30,8 @@ PICKLE_ROLES: Final = frozenset({"torch-data-pkl", "torch-constants-pkl", "torch
 
 _SUFFIXES: Final = (".pkl", ".pickle", ".p", ".dill", ".cloudpickle", ".joblib", ".sav", ".pkl4", ".pck", ".pcl")
 _HEAD: Final = 65_536
+NOT_FIRST: Final = frozenset(b".012QRabdeghjlopqrstu\x81\x85\x86\x87\x90\x91\x92\x93\x94\x98")
+"""opcodes that take something from the stack or the memo, which are empty: what begins with one is no pickle"""
 _NAME: Final = late(r"[^\W\d][\w.]*\Z")
 
 
@@ -42,7 +44,7 @@ def matches(blob: Blob) -> bool:
     if not head or torch_legacy.is_legacy(blob):
         return False
     framed = head[0] == 0x80 and len(head) > 1 and head[1] <= opcodes.HIGHEST_PROTOCOL
-    if head[0] not in opcodes.NAMES:
+    if head[0] not in opcodes.NAMES or head[0] in NOT_FIRST:
         return False
     named = blob.name.lower().endswith(_SUFFIXES)
     window = Window(blob.reader, 0, min(size, _HEAD))

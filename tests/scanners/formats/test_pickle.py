@@ -7,7 +7,9 @@ import pytest
 from scanners.engine import scan_blob
 from scanners.facts import Call, Import, Tensor
 from scanners.findings import FileReport, Verdict
-from scanners.limits import Limits
+from scanners.formats.pickle import NOT_FIRST
+from scanners.limits import Budget, Limits
+from scanners.pickles.machine import run
 from scanners.reader import BytesReader
 from tests.builders import pickles as p
 
@@ -45,6 +47,17 @@ def test_a_pickle_is_one_under_any_name(name: str, payload: bytes) -> None:
 )
 def test_ordinary_text_is_no_pickle(text: str) -> None:
     assert "pickle" not in scan(text.encode(), "notes").formats
+
+
+@pytest.mark.parametrize("opcode", sorted(NOT_FIRST))
+def test_nothing_comes_of_an_opcode_that_cannot_be_first(opcode: int) -> None:
+    for behind in (b"0\n" * 9, bytes(40), b"\x01" * 40, b"os\nsystem\n" * 6, b".", b"cos\nsystem\n(S'x'\ntR."):
+        found = run(BytesReader(bytes([opcode]) + behind), budget=Budget())
+        assert found.error
+        assert found.stop is None
+        assert not found.calls
+        assert not found.imports
+        assert found.opcodes <= 1
 
 
 def test_raw_weights_are_no_pickle() -> None:
