@@ -45,26 +45,25 @@ def lay_out(tensors: Iterable[PlannedTensor], *, metadata: Mapping[str, str], al
         ConversionError: the header would be larger than readers accept.
     """
     order = tuple(sorted(tensors, key=lambda tensor: (-tensor.dtype.bits, tensor.name)))
-    entries: dict[str, object] = {"__metadata__": dict(sorted(metadata.items()))}
+    encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+    text = bytearray(encode({"__metadata__": dict(sorted(metadata.items()))})[:-1].encode("utf-8"))
     begins = []
     position = 0
     for tensor in order:
         begins.append(position)
         end = position + tensor.size
-        entries[tensor.name] = {
-            "dtype": tensor.dtype.name,
-            "shape": list(tensor.shape),
-            "data_offsets": [position, end],
-        }
+        entry = {"dtype": tensor.dtype.name, "shape": tensor.shape, "data_offsets": (position, end)}
+        # One after the other: as one dictionary, those of a large model would take ten times the text.
+        text += f",{encode(tensor.name)}:{encode(entry)}".encode()
         position = end
-    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-    padded = text + b" " * (-(len(text) + 8) % align)
-    if len(padded) > HEADER_LIMIT:
+    text += b"}"
+    text += b" " * (-(len(text) + 8) % align)
+    if len(text) > HEADER_LIMIT:
         raise ConversionError(
-            f"the header would take {len(padded)} bytes, and readers accept {HEADER_LIMIT}: there are too many tensors "
+            f"the header would take {len(text)} bytes, and readers accept {HEADER_LIMIT}: there are too many tensors "
             "or their names are too long; convert a part with --select"
         )
-    header = len(padded).to_bytes(8, "little") + padded
+    header = len(text).to_bytes(8, "little") + text
     return Layout(
         header=header,
         order=order,

@@ -14,6 +14,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from io import BytesIO
+from itertools import chain
 from math import prod
 from typing import TypeAlias, assert_never
 
@@ -229,30 +231,35 @@ class Plan:
             )
 
     def to_json(self) -> bytes:
-        """Return the plan as JSON; row by row, for there may be very many."""
+        """Return the plan as lines of JSON: what there is one of, then a row for each store and for each tensor.
+
+        There may be very many rows, so neither side ever holds them all as JSON values.
+        """
         encode = json.JSONEncoder(separators=(",", ":")).encode
-        rest = encode(
-            {
-                "format": self.format,
-                "wrapper": self.wrapper,
-                "left_out": [[item.path, item.kind, item.tensors, item.values] for item in self.left_out],
-                "notes": self.notes,
-                "values": dict(self.values),
-            }
-        )
-        stores = ",".join(encode(_store_row(store)) for store in self.stores)
-        tensors = ",".join(encode(_tensor_row(tensor)) for tensor in self.tensors)
-        return f'{rest[:-1]},"stores":[{stores}],"tensors":[{tensors}]}}'.encode("ascii")
+        head = {
+            "format": self.format,
+            "wrapper": self.wrapper,
+            "left_out": [[item.path, item.kind, item.tensors, item.values] for item in self.left_out],
+            "notes": self.notes,
+            "values": dict(self.values),
+            "stores": len(self.stores),
+            "tensors": len(self.tensors),
+        }
+        lines = bytearray(encode(head).encode("ascii"))
+        for row in chain(map(_store_row, self.stores), map(_tensor_row, self.tensors)):
+            lines += b"\n"
+            lines += encode(row).encode("ascii")
+        return bytes(lines)
 
     @staticmethod
     def from_json(data: bytes) -> "Plan":
         """Read a plan back; `check` is still to be called.
 
         Raises:
-            ConversionError: the JSON is not a plan.
+            ConversionError: the lines are not a plan.
         """
         try:
-            return _plan_of(json.loads(data))
+            return _plan_of(BytesIO(data))
         except (ValueError, TypeError, KeyError, RecursionError, binascii.Error) as error:
             raise ConversionError(f"the parser's answer is not a conversion plan: {error}") from error
 
@@ -381,18 +388,30 @@ def _check_view(tensor: PlannedTensor, stores: tuple[Store, ...]) -> None:
         )
 
 
-def _plan_of(value: dict[str, object]) -> Plan:
+def _plan_of(lines: BytesIO) -> Plan:
+    head = json.loads(lines.readline())
+    if not isinstance(head, dict):
+        raise TypeError("an object was expected")
+    decode = json.JSONDecoder().decode
+    stores = tuple(
+        _store_of(_row(decode(lines.readline().decode("ascii")), 8)) for _ in range(_integer(head["stores"]))
+    )
+    tensors = tuple(
+        _tensor_of(_row(decode(lines.readline().decode("ascii")), 9)) for _ in range(_integer(head["tensors"]))
+    )
+    if lines.read(1):
+        raise ValueError("there are more rows than it counts")
     return Plan(
-        format=_text(value["format"]),
-        stores=tuple(_store_of(row) for row in _rows(value["stores"], 8)),
-        tensors=tuple(_tensor_of(row) for row in _rows(value["tensors"], 9)),
-        wrapper=None if value["wrapper"] is None else _text(value["wrapper"]),
+        format=_text(head["format"]),
+        stores=stores,
+        tensors=tensors,
+        wrapper=None if head["wrapper"] is None else _text(head["wrapper"]),
         left_out=tuple(
             LeftOut(path=_text(path), kind=_text(kind), tensors=_integer(tensors), values=_integer(values))
-            for path, kind, tensors, values in _rows(value["left_out"], 4)
+            for path, kind, tensors, values in _rows(head["left_out"], 4)
         ),
-        notes=tuple(_text(note) for note in _list(value["notes"])),
-        values=_values(value["values"]),
+        notes=tuple(_text(note) for note in _list(head["notes"])),
+        values=_values(head["values"]),
     )
 
 
@@ -437,13 +456,14 @@ def _tensor_of(row: list[object]) -> PlannedTensor:
 
 
 def _rows(value: object, length: int) -> list[list[object]]:
-    rows = []
-    for item in _list(value):
-        row = _list(item)
-        if len(row) != length:
-            raise ValueError("a row has the wrong length")
-        rows.append(row)
-    return rows
+    return [_row(item, length) for item in _list(value)]
+
+
+def _row(value: object, length: int) -> list[object]:
+    row = _list(value)
+    if len(row) != length:
+        raise ValueError("a row has the wrong length")
+    return row
 
 
 def _list(value: object) -> list[object]:

@@ -96,6 +96,9 @@ class Conversion:
 
     def to_record(self) -> dict[str, object]:
         """Return the record as plain JSON values."""
+        return self._record([_tensor(tensor) for tensor in self.tensors])
+
+    def _record(self, tensors: list[dict[str, object]]) -> dict[str, object]:
         return {
             "schema": SCHEMA,
             "tool": {"name": "modelsign", "version": self.tool_version},
@@ -104,16 +107,7 @@ class Conversion:
             "tensorEquality": "bitwise" if self.verified else "unverified",
             "sources": [_identity(file) for file in self.sources],
             "targets": [_identity(file) for file in self.targets],
-            "tensors": [
-                {
-                    "name": tensor.name,
-                    "dtype": tensor.dtype,
-                    "shape": list(tensor.shape),
-                    "sha256": tensor.sha256,
-                    "file": tensor.file,
-                }
-                for tensor in self.tensors
-            ],
+            "tensors": tensors,
             "aliases": dict(self.aliases),
             "wrapper": self.wrapper,
             "left_out": [
@@ -127,7 +121,29 @@ class Conversion:
 
     def to_json(self) -> bytes:
         """Return the record as the bytes of a record file."""
-        return (json.dumps(self.to_record(), indent=1, sort_keys=True) + "\n").encode("ascii")
+        encode = json.JSONEncoder(indent=1, sort_keys=True).encode
+        if not self.tensors:
+            return (encode(self.to_record()) + "\n").encode("ascii")
+        # Tensor by tensor: as one value, those of a large model would take ten times the text. Quotes inside strings
+        # are escaped, so the empty list is found where it was put.
+        before, found, after = encode(self._record([])).partition('"tensors": []')
+        lines = bytearray((before + found[:-1]).encode("ascii"))
+        separator = "\n  "
+        for tensor in self.tensors:
+            lines += (separator + encode(_tensor(tensor)).replace("\n", "\n  ")).encode("ascii")
+            separator = ",\n  "
+        lines += f"\n ]{after}\n".encode("ascii")
+        return bytes(lines)
+
+
+def _tensor(tensor: TensorRecord) -> dict[str, object]:
+    return {
+        "name": tensor.name,
+        "dtype": tensor.dtype,
+        "shape": list(tensor.shape),
+        "sha256": tensor.sha256,
+        "file": tensor.file,
+    }
 
 
 def _identity(file: FileIdentity) -> dict[str, object]:

@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,13 @@ def test_a_record_says_that_nothing_was_executed() -> None:
 def test_a_record_is_the_same_every_time() -> None:
     assert DONE.to_json() == DONE.to_json()
     assert json.loads(DONE.to_json()) == json.loads(json.dumps(DONE.to_record()))
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_record_is_written_as_json_writes_it(count: int) -> None:
+    nasty = TensorRecord(name='"tensors": []\n ', dtype="U8", shape=(), sha256=None, file="m")
+    record = replace(DONE, tensors=(nasty, *DONE.tensors, nasty)[:count], notes=('"tensors": []',))
+    assert record.to_json().decode() == json.dumps(record.to_record(), indent=1, sort_keys=True) + "\n"
 
 
 def test_unknown_fields_are_ignored(tmp_path: Path) -> None:
