@@ -16,9 +16,11 @@ NAME = "onnx"
 
 _MODEL = {1: VARINT, 5: VARINT, **dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), BYTES)}
 _GRAPH = dict.fromkeys((1, 2, 5, 10, 11, 12, 13, 14, 15, 16), BYTES)
-_STANDARD = frozenset({"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview", "ai.onnx.preview.training"})
+STANDARD_DOMAINS = frozenset(
+    {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview", "ai.onnx.preview.training"}
+)
 EXTERNAL_KEYS = frozenset({"location", "offset", "length", "checksum"})
-_TYPES = {
+TENSOR_TYPES = {
     1: "F32", 2: "U8", 3: "I8", 4: "U16", 5: "I16", 6: "I32", 7: "I64", 8: "string", 9: "BOOL", 10: "F16", 11: "F64",
     12: "U32", 13: "U64", 14: "C64", 15: "C128", 16: "BF16", 17: "F8_E4M3", 18: "F8_E4M3FNUZ", 19: "F8_E5M2",
     20: "F8_E5M2FNUZ", 21: "U4", 22: "I4", 23: "F4_E2M1",
@@ -85,7 +87,7 @@ class _Model:
 
     def _state_operators(self) -> None:
         for (domain, name), offset in self._operators.items():
-            if domain in _STANDARD or (domain, name) in self._functions:
+            if domain in STANDARD_DOMAINS or (domain, name) in self._functions:
                 continue
             self._reading.state(
                 Operator(
@@ -190,7 +192,7 @@ class _Model:
             Tensor(
                 location=location,
                 name=name[:1024],
-                dtype=_TYPES.get(kind, f"type-{kind}"),
+                dtype=TENSOR_TYPES.get(kind, f"type-{kind}"),
                 shape=tuple(shape[:64]),
                 stride=None,
                 storage=target[:1024] if external else "file",

@@ -84,6 +84,18 @@ class Tables:
             raise LimitExceeded("members", f"a vector of {count} tables")
         return [place + self.number("I", place) for place in range(first, first + 4 * count, 4)]
 
+    def table(self, table: int, index: int) -> int:
+        """Return where the table of a field lies, 0 where there is none."""
+        place = self.field(table, index)
+        return place + self.number("I", place) if place else 0
+
+    def longs(self, table: int, index: int) -> tuple[int, ...]:
+        """Return a vector of 64-bit numbers."""
+        first, count = self.vector(table, index, 8)
+        if count > MAXIMUM_ITEMS:
+            raise LimitExceeded("members", f"a vector of {count} numbers")
+        return struct.unpack(f"<{count}q", self._reader.read_at(first, 8 * count)) if count else ()
+
     def integers(self, table: int, index: int) -> tuple[int, ...]:
         """Return a vector of 32-bit numbers."""
         first, count = self.vector(table, index)

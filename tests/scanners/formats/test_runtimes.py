@@ -217,6 +217,10 @@ def test_executorch_operators_are_stated() -> None:
     [
         (b"ftrt" + bytes(60), "tensorrt-engine"),
         (b"\x50\xed\x55\xba" + bytes(60), "cuda-fatbinary"),
+        (b"RKNN" + bytes(60), "rknn"),
+        (b"B\0C\0N\0\0\0" + bytes(60), "cntk"),
+        (data(1, "x").replace(b"\x0a\x01x", b"\x08\x01") + data(2, "type CompositeFunction"), "cntk"),
+        (b"binf" + bytes(60), "xgboost-binary"),
     ],
 )
 def test_opaque_files_are_named_and_never_complete(content: bytes, kind: str) -> None:
