@@ -343,6 +343,13 @@ TAXONOMY: dict[str, bytes] = {
     "nested pickle in hexadecimal digits": dump({"weights": p.system().hex()}),
     "nested pickle in zlib": dump({"weights": zlib.compress(p.system())}),
     "nested pickle of protocol 0": dump({"weights": b"cos\nsystem\n(S'echo x'\ntR."}),
+    "Memory with a store of the file's choice": dump(
+        new(
+            "joblib.memory",
+            "Memory",
+            state={"store_backend": new("joblib._store_backends", "FileSystemStoreBackend", state={"location": "x"})},
+        )
+    ),
     "forged MemorizedFunc": dump(new("joblib.memory", "MemorizedFunc", state={"func": Global("os", "system")})),
     "loky cloudpickle wrapper": dump(
         apply(
@@ -451,6 +458,12 @@ SUSPICIOUS = {
     "a sentence transformer, constructed by its name": dump(
         call("sentence_transformers.sentence_transformer.model", "SentenceTransformer", "who/knows")
     ),
+    "a store of results, constructed": dump(call("joblib.memory", "Memory", "/tmp/x")),
+    "a graph layer, which is restored through generated source": dump(
+        new("torch_geometric.nn.sequential", "Sequential", state={"_caller_module": "os"})
+    ),
+    "trials in a database": dump(new("optuna.storages._rdb.storage", "RDBStorage", state={"url": "sqlite:///x"})),
+    "a function compiled by numba": dump(new("numba.core.registry", "CPUDispatcher")),
     "an index of transformers, by address": dump(
         call("transformers.models.rag.retrieval_rag", "LegacyIndex", 768, "http://x.invalid")
     ),
@@ -502,6 +515,30 @@ HARMLESS = {
     ),
     "a module of a sentence transformer of old": dump(new("sentence_transformers.models.Pooling", "Pooling")),
     "settings of diffusers": dump(call("diffusers.configuration_utils", "FrozenDict", {"dim": 4})),
+    "word vectors": dump(
+        new(
+            "gensim.models.word2vec",
+            "Word2Vec",
+            state={"hashfxn": Global("builtins", "hash"), "load": Global("gensim.utils", "call_on_class_only")},
+        )
+    ),
+    "a clustering": dump(
+        new(
+            "hdbscan.hdbscan_",
+            "HDBSCAN",
+            state={
+                "memory": new("joblib.memory", "Memory", state={"store_backend": None}),
+                "metric": call("hdbscan.dist_metrics", "newObj", Global("hdbscan.dist_metrics", "EuclideanDistance")),
+            },
+        )
+    ),
+    "a finished search for settings": dump(
+        new(
+            "optuna.study.study",
+            "Study",
+            state={"direction": call("optuna.study._study_direction", "StudyDirection", 1)},
+        )
+    ),
     "a loss of ultralytics": dump(new("ultralytics.utils.loss", "v8DetectionLoss", state={"reg_max": 16})),
 }
 

@@ -123,12 +123,16 @@ _LOADERS = {
 }
 _INDIRECT = frozenset({"hydra.utils.get_method", "hydra.utils.get_object", "hydra.utils.get_class", "hydra.utils.call"})
 """Hydra's own functions, which take the name of what they look up as an argument"""
+_OPERATOR = re.compile(r"torch\.ops\.\w+\.\w+(\.\w+)?")
+"""an operator as nodes of exported programs name it; `torch.ops` is no package, so nothing below it can be imported"""
 
 
 def _callable(facts: FileFacts, fact: Reference) -> Iterator[Finding]:
     root = fact.target.split(".")[0]
     key = fact.context.rsplit(".", 1)[-1]
     loader = _LOADERS.get(key, _LOADERS["_target_"])
+    if key == "target" and _OPERATOR.fullmatch(fact.target):
+        return
     if dangerous(fact.target):
         yield _finding(facts, fact, TARGET, Severity.HIGH, f"{loader} calls {fact.target}")
     elif key == "target":

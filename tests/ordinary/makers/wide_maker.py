@@ -76,7 +76,7 @@ import hdbscan
 import umap
 
 save("hdbscan", lambda: hdbscan.HDBSCAN(prediction_data=True, gen_min_span_tree=True, min_cluster_size=4).fit(X))
-save("umap", lambda: umap.UMAP(n_neighbors=5, n_epochs=5, random_state=0).fit(X))
+save("code-umap", lambda: umap.UMAP(n_neighbors=5, n_epochs=5, random_state=0).fit(X))
 
 from mlxtend import classifier, feature_selection
 from mlxtend.preprocessing import TransactionEncoder
@@ -121,6 +121,8 @@ save("optuna-sampler", lambda: optuna.samplers.TPESampler(seed=1))
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations, prune
+from torch.optim.swa_utils import AveragedModel
 
 torch.manual_seed(0)
 operators = torch.library.Library("torchvision", "DEF")
@@ -159,7 +161,7 @@ torch.save({
 torch.save({"optimizer": optimizer, "scheduler": schedule, "ema": ema}, OUT / "timm-objects.pth")
 
 import torch_geometric.nn as graphs
-from torch_geometric.data import Batch, Data, HeteroData
+from torch_geometric.data import Data, HeteroData
 
 data = Data(x=torch.ones(3, 2), edge_index=torch.tensor([[0, 1], [1, 2]]), y=torch.zeros(3))
 hetero = HeteroData()
@@ -167,14 +169,13 @@ hetero["paper"].x = torch.ones(2, 2)
 hetero["paper", "cites", "paper"].edge_index = torch.tensor([[0], [1]])
 torch.save(data, OUT / "graph-data.pt")
 torch.save(hetero, OUT / "graph-hetero.pt")
-torch.save(Batch.from_data_list([data, data]), OUT / "graph-batch.pt")
 torch.save([data, data], OUT / "graph-list.pt")
 for name, model in {
     "gcn": graphs.GCN(2, 4, 2), "gat": graphs.GAT(2, 4, 2), "sage": graphs.GraphSAGE(2, 4, 2), "gin": graphs.GIN(2, 4, 2),
     "sequential": graphs.Sequential("x, edge_index", [(graphs.GCNConv(2, 4), "x, edge_index -> x"), nn.ReLU()]),
 }.items():  # fmt: skip
-    save(f"graph-{name}", lambda model=model: model)
-    torch.save(model, OUT / f"graph-{name}.pt")
+    torch.save(model, OUT / f"code-graph-{name}.pt")
+    torch.save(model.state_dict(), OUT / f"graph-{name}-state.pt")
 
 import torchao
 from torchao.quantization import Int8WeightOnlyConfig, quantize_
@@ -191,10 +192,11 @@ torch.save(dynamic, OUT / "quantised-dynamic.pt")
 torch.save(dynamic.state_dict(), OUT / "quantised-dynamic-state.pt")
 
 import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 state = {"model": nn.Linear(4, 4).state_dict(), "optimizer": {"lr": 0.1, "step": torch.tensor(1)}, "epoch": 3}
 dcp.save(state, checkpoint_id=OUT / "distributed")
-dcp.format_utils.dcp_to_torch_save(OUT / "distributed", OUT / "distributed-joined.pt")
+dcp_to_torch_save(OUT / "distributed", OUT / "distributed-joined.pt")
 
 
 class Small(nn.Module):
@@ -210,20 +212,20 @@ class Small(nn.Module):
         return torch.relu(self.linear(x)) * self.scale
 
 
-program = torch.export.export(Small(), (torch.ones(1, 4),), dynamic_shapes={"x": {0: torch.export.Dim("n", min=1)}})
+program = torch.export.export(Small(), (torch.ones(2, 4),), dynamic_shapes={"x": {0: torch.export.Dim("n", min=1)}})
 torch.export.save(program, OUT / "program.pt2")
 symbolic = torch.fx.symbolic_trace(Small())
 torch.save(symbolic, OUT / "code-symbolic.pt")
 torch.save(symbolic.state_dict(), OUT / "symbolic-state.pt")
 pruned = nn.Linear(4, 4)
-nn.utils.prune.l1_unstructured(pruned, "weight", 0.5)
+prune.l1_unstructured(pruned, "weight", 0.5)
 torch.save(pruned, OUT / "pruned.pt")
-torch.save(nn.utils.parametrizations.weight_norm(nn.Linear(4, 4)).state_dict(), OUT / "weight-norm-state.pt")
+torch.save(parametrizations.weight_norm(nn.Linear(4, 4)).state_dict(), OUT / "weight-norm-state.pt")
 try:
     torch.save(nn.utils.weight_norm(nn.Linear(4, 4)), OUT / "weight-norm-old.pt")
 except Exception as error:  # noqa: BLE001
     print(f"not saved: weight_norm: {error!r}")
-torch.save(torch.optim.swa_utils.AveragedModel(nn.Linear(2, 2)), OUT / "averaged.pt")
+torch.save(AveragedModel(nn.Linear(2, 2)), OUT / "averaged.pt")
 torch.save(torch.utils.data.TensorDataset(torch.ones(2, 2)), OUT / "dataset.pt")
 torch.save(torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(2, 2)), batch_size=2), OUT / "loader.pt")
 torch.save(torch.distributions.Normal(0.0, 1.0), OUT / "normal.pt")
