@@ -11,6 +11,8 @@
     └── VerificationError        a signature was looked at and does not hold
         ├── SignatureInvalid
         ├── IdentityMismatch     signed, but not by whom the caller trusts
+        │   ├── OtherKey
+        │   └── OutsideItsTime
         ├── DigestMismatch       signed, but the content differs
         ├── LogProofInvalid      transparency log, certificate transparency or timestamp proof does not hold
         └── Unsupported          a legal format this version does not judge: neither valid nor invalid
@@ -61,6 +63,19 @@ class SignatureInvalid(VerificationError):  # noqa: N818 - names fixed by archit
 
 class IdentityMismatch(VerificationError):  # noqa: N818
     """Signed, but not by a key, identity or issuer the caller trusts."""
+
+
+class OtherKey(IdentityMismatch):
+    """Signed with another key than one that the caller trusts."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"signed with another key than {key}")
+        self.key = key
+        """what the caller calls the one that he trusts"""
+
+
+class OutsideItsTime(IdentityMismatch):
+    """Signed by whom the caller trusts, at a time at which that does not count, or that nobody trusted tells."""
 
 
 class DigestMismatch(VerificationError):  # noqa: N818

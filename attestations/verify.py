@@ -6,6 +6,7 @@ a measured model a proven statement speaks about.
 """
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, field
 from datetime import datetime
@@ -16,6 +17,8 @@ from attestations.bundle import Bundle
 from attestations.errors import (
     IdentityMismatch,
     LogProofInvalid,
+    OtherKey,
+    OutsideItsTime,
     SignatureInvalid,
     Unsupported,
     VerificationError,
@@ -204,6 +207,9 @@ def verify_bundle(bundle: Bundle, verifiers: Sequence[Verifier]) -> VerifiedStat
         raise IdentityMismatch(
             f"the bundle is signed by the method of a {bundle.material.value}, and no trust was given for that method"
         )
+    others = [failure.key for failure in failures if isinstance(failure, OtherKey)]
+    if len(others) == len(failures):
+        raise OtherKey(", ".join(others))
     raise min(failures, key=_weight)
 
 
@@ -261,9 +267,10 @@ def _check_envelope(bundle: Bundle) -> None:
         raise SignatureInvalid(f"the envelope has {count} signatures; a bundle may have one")
 
 
-def _weight(error: VerificationError) -> int:
-    """Order failures by what they tell: a key that should have matched and did not, before keys that are not meant."""
-    for weight, kind in enumerate((SignatureInvalid, LogProofInvalid, Unsupported, IdentityMismatch)):
+def _weight(error: VerificationError) -> tuple[bool, int]:
+    """Order failures by what they tell: who did sign, then a key that should have matched, last keys not meant."""
+    other = isinstance(error, OtherKey)
+    for weight, kind in enumerate((OutsideItsTime, SignatureInvalid, LogProofInvalid, Unsupported)):
         if isinstance(error, kind):
-            return weight
-    return 0
+            return other, weight
+    return other, sys.maxsize

@@ -7,16 +7,18 @@ It connects to nobody, but a site that counts sockets counts this one.
 import socket
 import sys
 
+_MODULE = "urllib3.util.connection"
+
 
 def import_without_sockets() -> None:
-    """Import urllib3 as sigstore-python will, without the look at this machine's addresses."""
-    if "urllib3" in sys.modules:
+    """Import what sigstore-python will, without the look at this machine's addresses."""
+    if _MODULE in sys.modules:
         return
     has_ipv6 = socket.has_ipv6
     socket.has_ipv6 = False
     try:
-        from urllib3.util import connection
+        import requests  # noqa: F401 - for what it imports
     finally:
         socket.has_ipv6 = has_ipv6
     # Who goes online later, in the same process, asks for addresses of both kinds.
-    connection.HAS_IPV6 = has_ipv6
+    vars(sys.modules[_MODULE])["HAS_IPV6"] = has_ipv6

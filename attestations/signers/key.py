@@ -13,7 +13,7 @@ from attestations.algorithms import PrivateKey, PublicKey, key_hint, public_der,
 from attestations.bundle import Bundle, Material
 from attestations.digest import sha256_of
 from attestations.envelope import Envelope, EnvelopeSignature, pae
-from attestations.errors import IdentityMismatch, SignatureInvalid
+from attestations.errors import OtherKey, SignatureInvalid
 from attestations.key_files import load_private, load_public, read_key_file
 from attestations.statement import Statement
 from attestations.timestamps import TimestampAuthority, proven_time, request_timestamp
@@ -84,7 +84,7 @@ class KeyVerifier:
     def verify(self, bundle: Bundle) -> Proof:
         named = self._is_named_by(bundle)
         if named is False:
-            raise IdentityMismatch(f"signed with another key than {self.name}")
+            raise OtherKey(self.name)
         try:
             check(bundle, self.key)
         except SignatureInvalid as error:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attestations.bundle import Bundle
-from attestations.errors import AttestationError, IdentityMismatch
+from attestations.errors import AttestationError, IdentityMismatch, OutsideItsTime
 from attestations.signers.key import KeyVerifier
 from attestations.verify import Proof, SignedBy, VerifiedStatement, Verifier, verify_bundle
 from modelsign.errors import PolicyError
@@ -104,18 +104,16 @@ class LimitedVerifier:
     def verify(self, bundle: Bundle) -> Proof:
         proof = self.inner.verify(bundle)
         if proof.time is None:
-            raise IdentityMismatch(
+            raise OutsideItsTime(
                 f"{self.name} counts for some time only, and nobody but the signer says when this was signed; it needs "
                 "a timestamp of a trusted authority"
             )
         if self.not_before is not None and proof.time < self.not_before:
-            raise IdentityMismatch(
+            raise OutsideItsTime(
                 f"{self.name} counts from {_day(self.not_before)} on; this was signed {_day(proof.time)}"
             )
         if self.not_after is not None and proof.time > self.not_after:
-            raise IdentityMismatch(
-                f"{self.name} counts until {_day(self.not_after)}; this was signed {_day(proof.time)}"
-            )
+            raise OutsideItsTime(f"{self.name} counts until {_day(self.not_after)}; this was signed {_day(proof.time)}")
         return proof
 
 

@@ -10,6 +10,8 @@ from attestations.errors import (
     EnvelopeError,
     IdentityMismatch,
     LogProofInvalid,
+    OtherKey,
+    OutsideItsTime,
     SignatureInvalid,
     Unsupported,
     VerificationError,
@@ -77,6 +79,17 @@ def test_one_of_several_keys_is_enough() -> None:
 def test_key_that_nobody_trusts_is_not_trusted() -> None:
     with pytest.raises(IdentityMismatch, match="another key"):
         verify_bundle(sealed(PAYLOAD, name="stranger"), [verifier("old"), verifier("new")])
+
+
+def test_keys_that_did_not_sign_are_all_named() -> None:
+    with pytest.raises(OtherKey, match=r"^signed with another key than old, older$"):
+        verify_bundle(sealed(PAYLOAD, name="stranger"), [verifier("old"), verifier("older")])
+
+
+def test_whoever_signed_at_the_wrong_time_is_told_before_keys_that_did_not() -> None:
+    late = Failing(OutsideItsTime("the key old counts until 2020"))
+    with pytest.raises(OutsideItsTime, match="the key old counts until 2020"):
+        verify_bundle(sealed(PAYLOAD, name="old"), [verifier("new"), Failing(SignatureInvalid("x")), late])
 
 
 def test_no_trust_for_the_method_is_not_trusted() -> None:
