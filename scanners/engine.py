@@ -32,7 +32,7 @@ from scanners.reading import INERT, Blob, FileFacts, Format, Reading
 from scanners.records import dataclass
 from scanners.rules.file.coverage import READER_CRASHED, UNSUPPORTED_CONSTRUCT
 
-_SMALL = 1 << 16
+_SMALL = 1 << 19
 """bytes up to which a blob is read at once"""
 _REASONS = 20
 """reasons listed one by one"""

@@ -11,7 +11,6 @@
 import os
 import sys
 from enum import Enum
-from pathlib import Path
 from typing import assert_never
 
 from modelsign.errors import UsageError
@@ -104,6 +103,14 @@ def die_with_parent(parent: int) -> None:
         prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL))
     if os.getppid() != parent:
         os._exit(1)  # it ended before we asked
+
+
+def prepare(names: tuple[str, ...]) -> None:
+    """Do once in the parent what every worker would do again, in memory that it would have to copy."""
+    if "seccomp" in names:
+        from modelsign.isolation import seccomp
+
+        seccomp.filter_code()
 
 
 def confine(names: tuple[str, ...], bounds: Bounds) -> None:
@@ -204,7 +211,11 @@ def _limit_resources(bounds: Bounds, inherited: int) -> None:
 def _address_space() -> int:
     """Return the bytes of address space in use: inherited, and no fault of the worker's."""
     try:
-        pages = int(Path("/proc/self/statm").read_bytes().split()[0])
+        descriptor = os.open("/proc/self/statm", os.O_RDONLY)
+        try:
+            pages = int(os.read(descriptor, 64).split()[0])
+        finally:
+            os.close(descriptor)
         return pages * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return 1 << 32  # no /proc: more than an interpreter maps

@@ -9,6 +9,7 @@ include/uapi/asm-generic/unistd.h (aarch64).
 
 import ctypes
 import errno
+import functools
 import os
 import struct
 import sys
@@ -18,6 +19,8 @@ from scanners.records import dataclass
 _PR_GET_SECCOMP = 21
 _PR_SET_SECCOMP = 22
 _MODE_FILTER = 2
+
+_INSTRUCTION = struct.Struct("=HBBI")
 
 _LOAD = 0x20  # BPF_LD | BPF_W | BPF_ABS
 _JUMP_EQUAL = 0x15  # BPF_JMP | BPF_JEQ | BPF_K
@@ -155,6 +158,12 @@ def program(architecture: Architecture) -> list[tuple[int, int, int, int]]:
     return instructions
 
 
+@functools.cache
+def filter_code() -> bytes:
+    """Return the filter for this machine as the kernel takes it, an array of `struct sock_filter`."""
+    return b"".join(_INSTRUCTION.pack(*instruction) for instruction in program(ARCHITECTURES[os.uname().machine]))
+
+
 def restrict() -> None:
     """Keep only the system calls of the table, for good. `PR_SET_NO_NEW_PRIVS` must be set.
 
@@ -163,10 +172,9 @@ def restrict() -> None:
     """
     from modelsign.isolation.libc import last_error, prctl
 
-    instructions = program(ARCHITECTURES[os.uname().machine])
-    # struct sock_filter[], and struct sock_fprog: a 16-bit length, padding, a pointer.
-    code = b"".join(struct.pack("=HBBI", *instruction) for instruction in instructions)
+    code = filter_code()
     buffer = ctypes.create_string_buffer(code, len(code))
-    header = struct.pack("@HP", len(instructions), ctypes.addressof(buffer))
+    # struct sock_fprog: a 16-bit length, padding, a pointer.
+    header = struct.pack("@HP", len(code) // _INSTRUCTION.size, ctypes.addressof(buffer))
     if prctl(_PR_SET_SECCOMP, ctypes.c_ulong(_MODE_FILTER), ctypes.c_char_p(header)):
         raise last_error()

@@ -25,6 +25,7 @@ from dataclasses import field
 from typing import Generic, NamedTuple, NoReturn, Protocol, TypeVar
 
 from modelsign.errors import UsageError
+from modelsign.isolation import confinement
 from modelsign.isolation.confinement import Bounds, NotConfinedError, Sandbox, active_layers, confine, die_with_parent
 from modelsign.isolation.imports import NeededModuleError, Provider, Stop
 from modelsign.isolation.sharing import AloneError, share
@@ -43,8 +44,10 @@ UNCONFINED = b"?"
 
 _SIGNALS = frozenset(signal.valid_signals()) if hasattr(signal, "pthread_sigmask") else frozenset()
 _BATCH_FILES = 32
-_BATCH_BYTES = 4 << 20
-_FIRST_BYTES = 256 << 10
+_BATCH_BYTES = 8 << 20
+_SMALL = 4 << 20
+"""bytes up to which a task may share a worker"""
+_FIRST_BYTES = 512 << 10
 """bytes of the first batches: they double from round to round, so that few files keep all processors busy too"""
 _BATCH_SECONDS = 20.0
 """wall time for a batch of small files; what takes longer is done file by file, with the full time each"""
@@ -137,6 +140,7 @@ def results(
     names = active_layers(sandbox)
     if not names:
         return _here(work, tasks)
+    confinement.prepare(names)
     return _Parent(
         work,
         tasks,
@@ -410,7 +414,7 @@ def _batches(work: Work[T, R], tasks: Iterable[T], *, workers: int, share: bool)
     count = 0
     for index, task in enumerate(tasks):
         size = work.size(task)
-        group = work.group(task) if share and size <= _BATCH_BYTES else None
+        group = work.group(task) if share and size <= _SMALL else None
         full = len(batch.tasks) >= _BATCH_FILES or batch.size + size > room
         if batch.tasks and (full or group is None or group != current):
             yield batch

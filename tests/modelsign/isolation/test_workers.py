@@ -106,7 +106,7 @@ def workers_of(found: list[str]) -> list[int]:
 
 
 def test_few_tasks_keep_all_processors_busy(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Letters, "size", lambda *_: 200 << 10)
+    monkeypatch.setattr(Letters, "size", lambda *_: 400 << 10)
     found = list(results(Letters(descriptor, {"pids": bool}), "abcdefgh", workers=2))
     assert workers_of(found) == [0, 1, 2, 2, 3, 3, 4, 4]
 
