@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from attestations.algorithms import PrivateKey, PublicKey, problem
 from attestations.envelope import encode
 from attestations.errors import SigningError
+from attestations.named_files import is_pipe, open_named, read_named
 
 MAX_BYTES = 64 * 1024
 _MAX_PREAMBLE = 100
@@ -44,8 +45,7 @@ def read_key_file(path: Path) -> bytes:
         SigningError: it cannot be read, or is too large to be a key.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+        data = read_named(path, MAX_BYTES + 1)
     except OSError as error:
         raise SigningError(f"{path}: the key cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
@@ -61,7 +61,9 @@ def read_label(path: Path) -> str:
     """
     try:
         # Without a buffer, so that a private key does not come into memory with its label.
-        with path.open("rb", buffering=0) as file:
+        with open(open_named(path), "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor, not a path
+            if is_pipe(file.fileno()):
+                raise SigningError(f"{path}: a pipe, which can be read only once; write the key to a file")
             for _ in range(_MAX_PREAMBLE):
                 line = file.readline(_MAX_LINE).strip()
                 if line.startswith(b"-----BEGIN ") and line.endswith(b"-----"):

@@ -1,5 +1,6 @@
 """Attach signed statements to a model: what a scan found, what a conversion did."""
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -7,10 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from attestations.bundle import Bundle
-from attestations.errors import DigestMismatch
+from attestations.errors import DigestMismatch, EnvelopeError
 from attestations.manifest import FILES, Manifest, claims_path, compare, measure, signature_path
 from attestations.predicates.model_scan import ModelScan
-from attestations.predicates.oms_signature import manifest_of
+from attestations.predicates.oms_signature import unproven_manifest_of
 from attestations.statement import Statement
 from attestations.uris import MODEL_SCAN_V0_1, SLSA_PROVENANCE_V1, TEST_RESULT_V0_1
 from attestations.verify import Signer
@@ -133,7 +134,7 @@ def attest(
 
 def _measured(model: Path, signature: Path, progress: Progress | None) -> Manifest:
     """Return the model as whole files with SHA-256, leaving out what its signature leaves out."""
-    signed = _signed(signature)
+    signed = _signed(signature, model)
     manifest = measure(
         model,
         ignored=() if signed is None else _below_root(signed.ignored),
@@ -168,13 +169,31 @@ def _below_root(ignored: Sequence[str]) -> tuple[str, ...]:
     return tuple(name for name in ignored if name not in {"", "."})
 
 
-def _signed(signature: Path) -> Manifest | None:
+def _signed(signature: Path, model: Path) -> Manifest | None:
     """Return the manifest that a signature claims (not verified: it only says what to leave out), None without one."""
     try:
         data = read_regular(signature, _MAX_SIGNATURE_BYTES, what="the signature")
     except FileNotFoundError:
         return None
-    return manifest_of(Statement.parse(Bundle.parse(data).envelope.payload))
+    payload = Bundle.parse(data).envelope.payload
+    files, size = _extent(model)
+    try:
+        return unproven_manifest_of(payload, files=files, size=size)
+    except EnvelopeError as error:
+        raise EnvelopeError(f"{signature}: {error}") from error
+
+
+def _extent(model: Path) -> tuple[int, int]:
+    """Return how many files lie in a model, whatever they are, and their bytes: roughly what its signature may list."""
+    if not model.is_dir():
+        return 1, model.stat().st_size
+    files = size = 0
+    for directory, _, names in os.walk(model):
+        for name in names:
+            with contextlib.suppress(OSError):  # it is `measure` that will miss it
+                size += os.lstat(f"{directory}/{name}").st_size
+        files += len(names)
+    return files, size
 
 
 def _scanned(model: Path, manifest: Manifest, sandbox: Sandbox, progress: Progress | None) -> ModelScan:

@@ -28,6 +28,7 @@ from modelsign import hash_cache
 from modelsign.errors import SourceError, UsageError
 from modelsign.late_signer import LateSigner
 from modelsign.publish import refuse_existing, replacing_file, sweep
+from modelsign.regular import read_regular
 
 _MAX_SIGNATURE_BYTES = 256 * 1024 * 1024
 
@@ -145,15 +146,14 @@ def sign(
 def _known(model: Path, earlier: Path, sealer: Signer, method: str, hash_type: str) -> dict[str, Hashed]:
     """Return the digests that an earlier signature and this machine's cache agree on."""
     try:
-        with earlier.open("rb") as file:
-            bundle = Bundle.parse(file.read(_MAX_SIGNATURE_BYTES))
+        bundle = Bundle.parse(read_regular(earlier, _MAX_SIGNATURE_BYTES, what="the earlier signature"))
         if isinstance(sealer, KeySigner):
             # Our own key can say at least that it was not somebody else who put these digests there.
             statement = verify_bundle(bundle, [KeyVerifier(key=sealer.key.public_key(), name="yours")]).statement
         else:
             statement = Statement.parse(bundle.envelope.payload)
         manifest = manifest_of(statement)
-    except OSError as error:
+    except FileNotFoundError as error:
         raise SourceError(f"{earlier}: the earlier signature cannot be read: {error.strerror}") from error
     except AttestationError as error:
         raise UsageError(f"{earlier}: cannot be reused: {error}") from error

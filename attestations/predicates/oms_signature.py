@@ -8,10 +8,24 @@ valid are not sorted).
 
 from attestations.digest import HASH_TYPES, Digest
 from attestations.errors import EnvelopeError, Unsupported
-from attestations.manifest import FILES, SHARDS, SINGLE_FILE, Manifest, ManifestEntry, name_problem
+from attestations.manifest import (
+    FILES,
+    MAX_NAME_BYTES,
+    MIN_SHARD_SIZE,
+    SHARDS,
+    SINGLE_FILE,
+    Manifest,
+    ManifestEntry,
+    name_problem,
+)
 from attestations.statement import Statement, Subject
 from attestations.strict_json import Json, list_of, object_of, text_of
 from attestations.uris import OMS_SIGNATURE_V1
+
+_SMALL = 1024 * 1024
+_MAX_ENTRY_BYTES = MAX_NAME_BYTES + 512
+_MAX_VALUES = 10_000
+"""as many as a small payload may have, however short they are"""
 
 
 def manifest_statement(manifest: Manifest) -> Statement:
@@ -74,6 +88,27 @@ def manifest_of(statement: Statement) -> Manifest:
         _check_shards(manifest, shard_size)
     _check_root(manifest, subject)
     return manifest
+
+
+def unproven_manifest_of(payload: bytes, *, files: int, size: int) -> Manifest:
+    """Return the manifest in a payload that nobody vouches for, at no more cost than such a model's own can take.
+
+    Args:
+        payload: what an envelope seals.
+        files: how many files the model has.
+        size: how many bytes.
+
+    Raises:
+        EnvelopeError: the payload is no manifest, or is larger than that of a model with these files.
+        Unsupported: a manifest of a kind that is not read.
+    """
+    entries = files + size // MIN_SHARD_SIZE
+    if len(payload) > _SMALL + _MAX_ENTRY_BYTES * entries:
+        raise EnvelopeError(f"a list of {len(payload)} bytes is too long for a model of {files} files")
+    # An entry takes more than a hundred bytes and has four of these, besides what its name may hold.
+    if sum(map(payload.count, b"{[,")) > _MAX_VALUES + len(payload) // 16:
+        raise EnvelopeError("the signed list is made of countless values, which none is that a signer wrote")
+    return manifest_of(Statement.parse(payload))
 
 
 def _base_name(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from attestations.digest import Digest
 from attestations.errors import AttestationError
 from attestations.manifest import DEFAULT_IGNORED, Manifest, ManifestEntry, name_problem
+from attestations.named_files import read_named
 from attestations.strict_json import list_of, object_of, parse_object, text_of
 from modelsign.errors import SourceError, UsageError
 
@@ -31,8 +32,7 @@ def read(path: Path, *, name: str, ignored: tuple[str, ...]) -> Manifest:
         UsageError: it is of neither form, or a name makes no sense.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        data = read_named(path, _MAX_BYTES + 1)
     except OSError as error:
         raise SourceError(f"{path}: the digests cannot be read: {error.strerror}") from error
     if len(data) > _MAX_BYTES:

@@ -17,6 +17,7 @@ import click
 
 from attestations.errors import SigningError
 from attestations.key_files import is_encrypted, read_key_file, read_label
+from attestations.named_files import read_named
 from attestations.signers.key import KeySigner
 from attestations.verify import Signer, Verifier
 from modelsign.cli.instance import check_instance
@@ -335,8 +336,7 @@ def _pin(source: Path | None) -> str | None:
     """Return a token's PIN: from the file that the URI names, from the environment, or by asking."""
     if source is not None:
         try:
-            with source.open("rb") as file:
-                return file.read(_MAX_PIN_BYTES).decode("utf-8").rstrip("\r\n")
+            return read_named(source, _MAX_PIN_BYTES).decode("utf-8").rstrip("\r\n")
         except (OSError, UnicodeDecodeError) as error:
             raise SourceError(f"{source}: the PIN cannot be read: {error}") from error
     given = os.environ.get(PIN_VARIABLE)
@@ -347,11 +347,7 @@ def _pin(source: Path | None) -> str | None:
 
 def _read_token(path: Path) -> str:
     try:
-        if str(path) == "-":
-            data = sys.stdin.buffer.read(_MAX_TOKEN_BYTES)
-        else:
-            with path.open("rb") as file:
-                data = file.read(_MAX_TOKEN_BYTES)
+        data = sys.stdin.buffer.read(_MAX_TOKEN_BYTES) if str(path) == "-" else read_named(path, _MAX_TOKEN_BYTES)
     except OSError as error:
         raise SourceError(f"{path}: the identity token cannot be read: {error.strerror}") from error
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from attestations.errors import DigestMismatch
+from attestations.errors import DigestMismatch, EnvelopeError
 from attestations.predicates.model_scan import ModelScan, Result
 from attestations.predicates.provenance import Provenance
 from attestations.statement import Statement
@@ -25,7 +25,7 @@ from modelsign.scanning import scan
 from modelsign.signing import sign
 from modelsign.verification import verify
 from tests.builders.models import CHECKPOINT, CONFIG, model
-from tests.builders.signatures import write_key
+from tests.builders.signatures import sealed, write_key
 
 
 @pytest.fixture
@@ -243,3 +243,13 @@ def test_a_report_dated_beyond_the_calendar_is_refused(
     monkeypatch.setattr(Path, "stat", far)
     with pytest.raises(SourceError, match="when it was written"):
         attest(place, key=key, report=path)
+
+
+@pytest.mark.parametrize(
+    ("payload", "problem"),
+    [(b" " * (16 << 20), "too long"), (b"[" + b"0," * 500_000 + b"0]", "countless"), (b"{}", "_type")],
+)
+def test_a_list_that_the_model_cannot_have_is_not_parsed(place: Path, key: Path, payload: bytes, problem: str) -> None:
+    (place / "model.sig").write_bytes(sealed(payload).to_json())
+    with pytest.raises(EnvelopeError, match=problem):
+        attest(place, key=key, scan=True)
