@@ -209,7 +209,8 @@ class Unpacked:
             if state.produced > self._cap:
                 raise LimitExceeded("ratio", f"{length} compressed bytes unpack to more than {self._cap}")
             chunk = b""
-            if state.decoder.needs_input and not state.decoder.eof:
+            asked = state.decoder.needs_input and not state.decoder.eof
+            if asked:
                 chunk = self._input.read_at(start + state.position, min(CHUNK, length - state.position))
                 state.position += len(chunk)
             limit = 4 * CHUNK
@@ -229,7 +230,8 @@ class Unpacked:
             self._hold(data, keep)
             if state.decoder.eof:
                 self._next_stream()
-            elif not data and not chunk and state.decoder.needs_input:
+            elif asked and not data and not chunk and state.decoder.needs_input:
+                # Not asked: LZ4's decompressor may take what it held back, give nothing for it, and then want more.
                 state.finished = True
                 self.consumed = state.position
                 if end is None:

@@ -3,14 +3,18 @@
 import bz2
 import gzip
 import lzma
+import random
 import zlib
 from collections.abc import Callable
 
 import pytest
 
+from scanners.containers import lz4
 from scanners.containers.stream import inner_name
+from scanners.containers.unpacking import Unpacked
 from scanners.engine import scan_blob
 from scanners.findings import FileReport, Verdict
+from scanners.limits import Budget
 from scanners.reader import BytesReader
 from tests.builders.tars import Entry, tar
 
@@ -159,3 +163,13 @@ def test_two_bytes_make_no_stream(data: bytes) -> None:
 )
 def test_content_is_named_after_the_file(name: str, inner: str) -> None:
     assert inner_name(name) == inner
+
+
+@pytest.mark.parametrize("block_size", [4, 5, 6, 7])
+@pytest.mark.parametrize("linked", [False, True])
+def test_frames_of_many_blocks_are_unpacked_to_their_end(block_size: int, linked: bool) -> None:
+    content = random.Random(20261123).choices(range(9), k=3_000_000)
+    data = lz4_frame.compress(bytes(content), block_size=block_size, block_linked=linked)
+    unpacked = Unpacked(BytesReader(data), (0, len(data)), lz4.method(), Budget(input_bytes=len(data)))
+    assert unpacked.finish() == len(content)
+    assert unpacked.broken is None
