@@ -178,7 +178,8 @@ def _signed(signature: Path, model: Path) -> Manifest | None:
     payload = Bundle.parse(data).envelope.payload
     files, size = _extent(model)
     try:
-        return unproven_manifest_of(payload, files=files, size=size)
+        # What lies in the signature itself makes the model no larger.
+        return unproven_manifest_of(payload, files=files, size=max(0, size - len(data)))
     except EnvelopeError as error:
         raise EnvelopeError(f"{signature}: {error}") from error
 

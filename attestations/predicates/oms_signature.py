@@ -23,7 +23,8 @@ from attestations.strict_json import Json, list_of, object_of, text_of
 from attestations.uris import OMS_SIGNATURE_V1
 
 _SMALL = 1024 * 1024
-_MAX_ENTRY_BYTES = MAX_NAME_BYTES + 512
+_MAX_FILE_BYTES = MAX_NAME_BYTES + 512
+_MAX_SHARD_BYTES = 512
 _MAX_VALUES = 10_000
 """as many as a small payload may have, however short they are"""
 
@@ -102,8 +103,7 @@ def unproven_manifest_of(payload: bytes, *, files: int, size: int) -> Manifest:
         EnvelopeError: the payload is no manifest, or is larger than that of a model with these files.
         Unsupported: a manifest of a kind that is not read.
     """
-    entries = files + size // MIN_SHARD_SIZE
-    if len(payload) > _SMALL + _MAX_ENTRY_BYTES * entries:
+    if len(payload) > _SMALL + _MAX_FILE_BYTES * files + _MAX_SHARD_BYTES * (size // MIN_SHARD_SIZE):
         raise EnvelopeError(f"a list of {len(payload)} bytes is too long for a model of {files} files")
     # An entry takes more than a hundred bytes and has four of these, besides what its name may hold.
     if sum(map(payload.count, b"{[,")) > _MAX_VALUES + len(payload) // 16:
