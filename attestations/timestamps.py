@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rfc3161_client import TimeStampResponse
 
 _TIMEOUT = 30
+_GRANTED = frozenset({0, 1})
+"""of PKIStatus, RFC 3161 section 2.4.2: granted, and granted with modifications"""
 _MAX_RESPONSE = 64 * 1024
 _MAX_FILE = 1024 * 1024
 
@@ -95,7 +97,7 @@ def proven_time(
 def request_timestamp(url: str, signature: bytes) -> bytes:
     """Return a timestamp over ``signature`` from the authority at ``url``.
 
-    The response is not verified here: only the reader knows which authorities count.
+    Whether the authority counts is for readers to say; that it answered what was asked is seen here.
 
     Raises:
         SigningError: the authority cannot be reached, or its answer is no timestamp.
@@ -119,9 +121,17 @@ def request_timestamp(url: str, signature: bytes) -> bytes:
     if len(content) > _MAX_RESPONSE:
         raise SigningError(f"the timestamp authority {url} answered more than {_MAX_RESPONSE} bytes")
     try:
-        _decode(content)
-    except LogProofInvalid as error:
+        answered = _decode(content)
+        if answered.status not in _GRANTED:
+            reasons = "; ".join(answered.status_string)
+            raise SigningError(f"the timestamp authority {url} gives no timestamp{reasons and f' ({reasons})'}")
+        info = answered.tst_info
+        imprint = (info.message_imprint.hash_algorithm, info.message_imprint.message)
+    except (LogProofInvalid, ValueError) as error:
         raise SigningError(f"the timestamp authority {url} did not answer with a timestamp: {error}") from error
+    asked = query.message_imprint
+    if imprint != (asked.hash_algorithm, asked.message) or info.nonce != query.nonce:
+        raise SigningError(f"the timestamp authority {url} answered with a timestamp of something else")
     return content
 
 
