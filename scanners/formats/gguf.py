@@ -118,7 +118,7 @@ class _Header:
             kind = cursor.u32()
             if key == "general.alignment" and kind in _WIDTHS:
                 self._align(cursor.uint(_WIDTHS[kind]), offset)
-            elif key.startswith("tokenizer.chat_template") and kind == _STRING:
+            elif "template" in key and kind == _STRING:
                 self._template(key)
             else:
                 self._value(kind)

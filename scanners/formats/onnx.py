@@ -232,8 +232,8 @@ class _Model:
                         )
                     )
             elif key in {"offset", "length"}:
-                if not (value.isascii() and value.isdigit()):
-                    message = f"the {key} of tensor {name[:100]!r} is {value[:60]!r}, which is no number"
+                if not (value.isascii() and value.isdigit() and len(value) < 20 and int(value) < 1 << 63):
+                    message = f"the {key} of tensor {name[:100]!r} is {value[:60]!r}, which is no number of 64 bits"
                     reading.anomaly("onnx-external-range", message, tensor.offset)
             elif key not in EXTERNAL_KEYS:
                 message = f"the external data of tensor {name[:100]!r} has the key {key[:100]!r} = {value[:100]!r}"

@@ -23,8 +23,8 @@ MAXIMUM_DEPTH = 100
 _LONGEST = 1 << 16
 """characters kept of adjacent strings: paths are shorter, weights are not read"""
 _BEGINS = late(
-    rb"\s*(?:#[^\n]*\n\s*)*(?:saved_model_schema_version\s*:|meta_graphs\s*:?\s*[{<]|meta_info_def\s*:?\s*[{<]"
-    rb"|node\s*:?\s*[{<]\s*(?:name|op)\s*:|graph_def\s*:?\s*[{<]|library\s*:?\s*[{<]\s*function|versions\s*:?\s*[{<])"
+    rb"\s*(?:#[^\n]*\n\s*)*(?:saved_model_schema_version\s*:|meta_graphs\s*:?\s*\[?\s*[{<]|meta_info_def\s*:?\s*[{<]"
+    rb"|node\s*:?\s*\[?\s*[{<]\s*(?:#[^\n]*\n\s*)*(?:(?:name|op|input|device)\s*:|attr\b)|graph_def\s*:?\s*[{<]|library\s*:?\s*[{<]\s*function|versions\s*:?\s*[{<])"
 )
 _TOKEN = late(
     r"""[\s;,]+|\#[^\n]*|(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<mark>[{}<>\[\]:])|(?P<word>[^\s;,\#"'{}<>\[\]:]+)""",
@@ -65,6 +65,7 @@ def parse(text: str) -> Message:
     """
     root: Message = []
     stack = [root]
+    lists: list[tuple[int, str]] = []  # of each open list: how deep it lies, and whose values it holds
     key = ""
     named = False
     place = 0
@@ -74,6 +75,8 @@ def parse(text: str) -> Message:
             raise FormatError("text that is not protobuf's text format", offset=place)
         place = match.end()
         mark, word, quoted = match["mark"], match["word"], match["text"]
+        if lists and lists[-1][0] == len(stack) and "," in match[0] and not (quoted or word):
+            key, named = lists[-1][1], True
         if mark in {"{", "<"}:
             inner: Message = []
             stack[-1].append((key, inner))
@@ -88,6 +91,11 @@ def parse(text: str) -> Message:
             named = False
         elif mark == ":":
             named = True
+        elif mark == "[" and named:
+            lists.append((len(stack), key))
+        elif mark == "]" and lists and lists[-1][0] == len(stack):
+            lists.pop()
+            named = False
         elif quoted is not None:
             value = _unquoted(quoted[1:-1])
             last = stack[-1][-1] if stack[-1] else None

@@ -37,6 +37,7 @@ INTERESTING: dict[str, tuple[int, ...]] = {
     "LMDBReader": (), "LMDBDataset": (0,), "ExperimentalLMDBDataset": (0,), "TextLineDataset": (0,),
     "TFRecordDataset": (0,), "TFRecordDatasetV2": (0,), "FixedLengthRecordDataset": (0,),
     "FixedLengthRecordDatasetV2": (0,), "LoadDataset": (0,), "ListSnapshotChunksDataset": (0,), "RecordInput": (),
+    "DecodeProtoV2": (), "EncodeProto": (),
     "ImmutableConst": (), "RestoreV2": (0,), "DTensorRestoreV2": (0,), "Restore": (0,), "RestoreSlice": (0,),
     "InitializeTableFromTextFile": (1,), "InitializeTableFromTextFileV2": (1,), "GenerateVocabRemapping": (0, 1),
     "LoadAndRemapMatrix": (0,), "SqlDataset": (0, 1, 2), "ExperimentalSqlDataset": (0, 1, 2),
@@ -168,13 +169,23 @@ class _Resolver:
                 "file_pattern",
                 "token",
                 "call_target_name",
+                "descriptor_source",
             }:
                 for value in values:
                     yield key, value[:_TEXT]
+        if "Reader" in node.op:
+            yield from self._queued(graph)
         for place in INTERESTING[node.op]:
             data = _data(node)
             if place < len(data):
                 yield from self._texts(graph, data[place])
+
+    def _queued(self, graph: Graph) -> Iterator[tuple[str, str]]:
+        """Yield what is put into the queues of a graph: readers take the names of their files from one."""
+        queued = [node for node in graph.nodes if node.op.startswith("QueueEnqueue")]
+        for node in queued[:_STEPS]:
+            for reference in _data(node)[1:]:
+                yield from self._texts(graph, reference)
 
     def _saves(self, graph: Graph, node: Node) -> bool:
         """Return whether a node stands where TensorFlow itself saves and restores variables."""

@@ -96,6 +96,9 @@ NETWORK_OPERATORS = frozenset(
     "DataServiceDataset DataServiceDatasetV2 DataServiceDatasetV3 DataServiceDatasetV4 RpcClient RpcServer"
     " RpcServerStart RpcCall RemoteCall FileSystemSetConfiguration".split()
 )
+_DESCRIBED = frozenset({"DecodeProtoV2", "EncodeProto"})
+_INSIDE = ("local://", "bytes://")
+"""descriptors that the process has, or that the attribute itself holds"""
 _OUTSIDE_CODES = frozenset({"tensorflow-asset-outside", "tensorflow-checkpoint-outside"})
 _NATIVE = frozenset({"XlaCustomCall", "XlaCustomCallV2", "TRTEngineOp"})
 BY_CALLER_OPERATORS = frozenset({"ReadFile", "MatchingFiles"})
@@ -171,6 +174,9 @@ def _writer(fact: Operator, outside: list[str]) -> tuple[Rule, Severity, str] | 
 
 def _reader(fact: Operator, outside: list[str]) -> tuple[Rule, Severity, str] | None:
     constants, dynamic = _values(fact, "constant"), _values(fact, "dynamic")
+    if fact.name in _DESCRIBED:
+        sources = [one for one in _values(fact, "descriptor_source") if one and not one.startswith(_INSIDE)]
+        return (READS, Severity.HIGH, f"{fact.name} reads its descriptors from {sources[0]}") if sources else None
     regions = _values(fact, "memory_region_name") + _values(fact, "file_pattern")
     restores = fact.name in _RESTORERS
     if outside:

@@ -35,6 +35,26 @@ def test_a_frozen_graph_is_read() -> None:
     assert [fact.name for fact in read_with(pbtxt, content).facts if isinstance(fact, Operator)] == ["PyFunc"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'node: [{ name: "a" op: "NoOp" }, { name: "p" op: "PyFunc" }]',
+        'node { input: "x" name: "p" op: "PyFunc" }',
+        'node {\n  # first\n  device: "" op: "Py" "Func" name: "p" }',
+        'node: [< name: "p" op: "PyFunc" >]',
+        "library { function: [{ signature { name: 'f' } node_def: [{ name: 'p' op: 'PyFunc' }] }] }",
+    ],
+)
+def test_every_spelling_of_a_node_is_read(text: str) -> None:
+    assert pbtxt.matches(blob_of(text.encode(), "graph.pbtxt"))
+    facts = read_with(pbtxt, text.encode(), name="graph.pbtxt").facts
+    assert [fact.name for fact in facts if isinstance(fact, Operator)] == ["PyFunc"]
+
+
+def test_strings_in_lists_are_separated_by_commas_only() -> None:
+    assert pbtxt.parse('a: ["x" "y", "z"] b: "w" c: [] d: 1') == [("a", "xy"), ("a", "z"), ("b", "w"), ("d", "1")]
+
+
 def test_other_text_is_left_alone() -> None:
     assert not pbtxt.matches(blob_of(b'name: "net"\nlayer { }', "deploy.prototxt"))
     assert uncovered(read_with(pbtxt, HOSTILE)) == 0

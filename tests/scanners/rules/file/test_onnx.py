@@ -55,3 +55,8 @@ def test_cve_2026_34447_external_data_basepath() -> None:
 
 def test_external_data_in_the_memory_of_the_process() -> None:
     assert verdict(external(location="*/_ORT_MEM_ADDR_/*", offset="1", length="1")) is Verdict.MALICIOUS
+
+
+@pytest.mark.parametrize("offset", ["-1", "0x10", " 1", "1e9", "", "99999999999999999999", str(1 << 63)])
+def test_ranges_that_are_no_numbers_of_64_bits_are_suspicious(offset: str) -> None:
+    assert verdict(external(location="w.bin", offset=offset)) is Verdict.SUSPICIOUS

@@ -82,6 +82,18 @@ def test_severity_follows_what_the_operator_does(nodes: list[bytes], expected: V
     assert verdict(*nodes) is expected
 
 
+@pytest.mark.parametrize("operator", ["DecodeProtoV2", "EncodeProto"])
+def test_descriptors_from_a_file_are_read(operator: str) -> None:
+    assert verdict(node("d", operator, ["x"], text_attribute("descriptor_source", "/etc/x"))) is Verdict.MALICIOUS
+    assert verdict(node("d", operator, ["x"], text_attribute("descriptor_source", "local://"))) is Verdict.CLEAN
+
+
+def test_a_reader_reads_what_is_put_into_its_queue() -> None:
+    queue = [node("q", "FIFOQueueV2"), node("e", "QueueEnqueueManyV2", ["q", "p"]), node("r", "WholeFileReaderV2")]
+    assert verdict(constant("p", "/etc/shadow"), *queue) is Verdict.MALICIOUS
+    assert verdict(constant("p", "digits.png"), *queue) is Verdict.CLEAN
+
+
 def test_savedmodel_printv2_to_a_file() -> None:
     text = b'node { name: "p" op: "PrintV2" attr { key: "output_stream" value { s: "file:///tmp/x" } } }'
     assert (
