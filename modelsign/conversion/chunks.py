@@ -10,15 +10,18 @@ Piece: TypeAlias = tuple[int, int, int]
 
 
 def batches(layout: Layout, least: int, *, threads: int) -> list[range]:
-    """Cut the tensors into ranges of at least ``least`` bytes, in the order in which threads should take them.
+    """Cut the tensors into ranges of at least ``least`` bytes; a tensor of that size has one of its own.
 
-    That is the order of the file, except that what is so large that a thread could be left alone with it at the end
-    comes first.
+    They come in the order in which threads should take them: that of the file, except that what is so large that a
+    thread could be left alone with it at the end comes first.
     """
     found: list[tuple[int, range]] = []
     first = 0
     size = 0
     for index, tensor in enumerate(layout.order):
+        if tensor.size >= least and first < index:
+            found.append((size, range(first, index)))
+            first, size = index, 0
         size += tensor.size
         if size >= least:
             found.append((size, range(first, index + 1)))

@@ -3,7 +3,7 @@
 Threads take tensors, or batches of small ones, and do all that a chunk of them needs while it lies in the cache of a
 core: read it, write it, read source and output again, compare the two as bytes (never as numbers: NaN is not equal to
 itself), hash and checksum. All of these release the interpreter's lock but the comparison, and no thread waits for
-another.
+another; only a tensor that is larger than a thread's share of the file is done by two, the second behind the first.
 """
 
 import contextlib
@@ -106,9 +106,8 @@ class Copier:
         if self._source is not None:
             self._jobs.append(self._digest_source)
             count += not verify
-        self._jobs.extend(
-            partial(self._convert, batch, verify) for batch in batches(self._layout, _BATCH, threads=count)
-        )
+        for batch in batches(self._layout, _BATCH, threads=count):
+            self._jobs.extend([partial(self._convert, batch, False)] if not verify else self._verified(batch, count))
         if verify:
             self._jobs.extend(self._checksum_jobs())
         threads = [threading.Thread(target=self._work, name=f"copy-{index}", daemon=True) for index in range(count)]
@@ -178,6 +177,17 @@ class Copier:
         with self._lock:
             self._done += size
 
+    def _verified(self, batch: range, threads: int) -> list[_Job]:
+        """Return the job of a batch, or two where one thread alone would still be at it when all others are done.
+
+        They stand in the order in which they are taken, so that whoever follows has somebody to wait for.
+        """
+        first = self._layout.order[batch.start] if len(batch) == 1 else None
+        if first is not None and first.verbatim and first.size >= max(_BATCH, self._layout.size // threads):
+            lead = _Lead()
+            return [partial(self._lead, batch.start, lead), partial(self._follow, batch.start, lead)]
+        return [partial(self._convert, batch, True)]
+
     def _convert(self, batch: range, verify: bool, buffers: _Buffers) -> None:
         """Write the tensors of a batch: one that is large, or many that are small."""
         digests: dict[str, str] = {}
@@ -194,19 +204,56 @@ class Copier:
 
     def _move(self, indices: Sequence[int], verify: bool, buffers: _Buffers, digests: dict[str, str]) -> None:
         """Copy neighbours in the output as they are."""
-        checks = _Checks(self._layout, self._origins, digests)
+        checksums = _Checksums(self._layout, self._origins)
+        sha256 = _Digests(self._layout, digests)
         for place, pieces in chunks(self._layout, indices, CHUNK):
             if self._stop.is_set():
                 return
             length = self._put(place, pieces, buffers[0])
             if verify:
-                source = self._fill(buffers[0], pieces)
-                written = _read_into(buffers[1], self._target, place, length, "the output")
-                # A bytearray compares its beginning by memcmp; two memoryviews would be compared item by item.
-                if not buffers[0].startswith(written):
-                    raise self._difference(pieces, source, written)
-                checks.add(pieces, source, written)
+                source, written = self._compare(place, pieces, buffers)
+                checksums.add(pieces, source)
+                sha256.add(pieces, written)
             self._count(length)
+
+    def _lead(self, index: int, lead: "_Lead", buffers: _Buffers) -> None:
+        """Copy a large tensor, and compute its record's checksum, for another thread to follow."""
+        checksums = _Checksums(self._layout, self._origins)
+        for place, pieces in chunks(self._layout, [index], CHUNK):
+            if self._stop.is_set():
+                return
+            length = self._put(place, pieces, buffers[0])
+            lead.reach(place + length)
+            if checksums.wanted(index):
+                checksums.add(pieces, self._fill(buffers[0], pieces))
+
+    def _follow(self, index: int, lead: "_Lead", buffers: _Buffers) -> None:
+        """Compare and hash a large tensor while another thread copies it."""
+        digests: dict[str, str] = {}
+        sha256 = _Digests(self._layout, digests)
+        for place, pieces in chunks(self._layout, [index], CHUNK):
+            length = sum(length for _, _, length in pieces)
+            while not lead.wait(place + length):
+                if self._stop.is_set():
+                    return
+            _, written = self._compare(place, pieces, buffers)
+            sha256.add(pieces, written)
+            self._count(length)
+        with self._lock:
+            self._digests |= digests
+
+    def _compare(self, place: int, pieces: Sequence[Piece], buffers: _Buffers) -> tuple[memoryview, memoryview]:
+        """Read a chunk on both sides; return what the source has and what was found in the output, which is the same.
+
+        Raises:
+            ConversionError: it is not.
+        """
+        source = self._fill(buffers[0], pieces)
+        written = _read_into(buffers[1], self._target, place, len(source), "the output")
+        # A bytearray compares its beginning by memcmp; two memoryviews would be compared item by item.
+        if not buffers[0].startswith(written):
+            raise self._difference(pieces, source, written)
+        return source, written
 
     def _put(self, place: int, pieces: Sequence[Piece], buffer: bytearray) -> int:
         """Write a chunk; return its length."""
@@ -290,34 +337,75 @@ class Copier:
         self._source_digest = hash_file(self._source)
 
 
-class _Checks:
-    """Digests and checksums of tensors that come in pieces, one after the other."""
+class _Digests:
+    """SHA-256 of tensors that come in pieces, one after the other."""
 
-    def __init__(self, layout: Layout, origins: Sequence[Origin], digests: dict[str, str]) -> None:
+    def __init__(self, layout: Layout, digests: dict[str, str]) -> None:
         self._layout = layout
-        self._origins = origins
         self._digests = digests
         self._sha256 = hashlib.sha256()
-        self._crc = 0
 
-    def add(self, pieces: Sequence[Piece], source: memoryview, written: memoryview) -> None:
-        """Take the next chunk: what the source has, and what was found in the output."""
+    def add(self, pieces: Sequence[Piece], data: memoryview) -> None:
+        """Take the next chunk."""
         at = 0
         for index, begin, length in pieces:
             tensor = self._layout.order[index]
-            origin = self._origins[tensor.store]
             if not begin:
                 self._sha256 = hashlib.sha256()
-                self._crc = 0
-            self._sha256.update(written[at : at + length])
-            whole = origin.crc is not None and _is_whole(tensor, origin)
-            if whole:
-                self._crc = zlib.crc32(source[at : at + length], self._crc)
+            self._sha256.update(data[at : at + length])
             at += length
             if begin + length == tensor.size:
                 self._digests[tensor.name] = self._sha256.hexdigest()
-                if whole and origin.crc is not None and self._crc != origin.crc and tensor.size:
+
+
+class _Checksums:
+    """Checksums of records that are one tensor each, which come in pieces, one after the other."""
+
+    def __init__(self, layout: Layout, origins: Sequence[Origin]) -> None:
+        self._layout = layout
+        self._origins = origins
+        self._crc = 0
+
+    def wanted(self, index: int) -> bool:
+        """Return whether a tensor is all of a record that has a checksum."""
+        tensor = self._layout.order[index]
+        origin = self._origins[tensor.store]
+        return origin.crc is not None and bool(tensor.size) and _is_whole(tensor, origin)
+
+    def add(self, pieces: Sequence[Piece], data: memoryview) -> None:
+        """Take the next chunk.
+
+        Raises:
+            ConversionError: a record ends here, and its checksum is another.
+        """
+        at = 0
+        for index, begin, length in pieces:
+            if self.wanted(index):
+                self._crc = zlib.crc32(data[at : at + length], self._crc if begin else 0)
+                tensor = self._layout.order[index]
+                origin = self._origins[tensor.store]
+                if begin + length == tensor.size and origin.crc is not None and self._crc != origin.crc:
                     raise crc_differs(origin.name, origin.crc, self._crc)
+            at += length
+
+
+class _Lead:
+    """How far a thread has come that another one follows."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._position = 0
+
+    def reach(self, position: int) -> None:
+        """Say that everything before a position is there."""
+        with self._changed:
+            self._position = position
+            self._changed.notify_all()
+
+    def wait(self, position: int) -> bool:
+        """Wait until everything before a position is there, or for a moment; return whether it is."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._position >= position, timeout=0.05)
 
 
 def _is_whole(tensor: PlannedTensor, origin: Origin) -> bool:

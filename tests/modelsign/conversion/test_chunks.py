@@ -51,6 +51,10 @@ def test_small_tensors_share_a_batch() -> None:
     assert batches(layout([4] * 10), 12, threads=2) == [range(3), range(3, 6), range(6, 9), range(9, 10)]
 
 
+def test_what_is_large_is_alone() -> None:
+    assert batches(layout([4, 4, 20, 4]), 12, threads=2) == [range(2, 3), range(2), range(3, 4)]
+
+
 def test_what_is_large_comes_first() -> None:
     sizes = [10] * 20 + [300, 10, 500, 10]
     found = batches(layout(sizes), 10, threads=2)

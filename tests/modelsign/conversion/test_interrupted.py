@@ -1,7 +1,9 @@
 """Every step fails once: a full disk, an interrupt, a source that changes; nothing is left and the error is ours."""
 
 import errno
+import hashlib
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -104,6 +106,43 @@ def test_a_source_that_shrinks_meanwhile_is_refused(source: Path) -> None:
     assert only_the_source_is_there(source)
 
 
+@pytest.fixture(name="pair", params=[False, True], ids=["one thread", "two threads"])
+def chosen_pair(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let one thread, or two, be at the large tensor."""
+    monkeypatch.setattr(copying, "_BATCH", 1 << 20 if request.param else 1 << 30)
+    monkeypatch.setattr(copying, "_threads", lambda: 2)
+
+
+@pytest.mark.usefixtures("pair")
+def test_an_interrupt_ends_all_threads(source: Path) -> None:
+    def interrupt(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, progress=interrupt)
+    assert only_the_source_is_there(source)
+    assert not [thread.name for thread in threading.enumerate() if thread.name.startswith(("copy-", "flush"))]
+
+
+@pytest.mark.usefixtures("pair")
+def test_a_wrong_checksum_is_noticed_by_whoever_computes_it(tmp_path: Path) -> None:
+    source = tmp_path / "m.pt"
+    good = torch_zip({"a": tensor("0", (COUNT,))}, {"0": floats(COUNT)})
+    place = good.index(floats(COUNT)[:4000]) + 4 * COUNT - 1
+    source.write_bytes(good[:place] + b"\x99" + good[place + 1 :])
+    with pytest.raises(ConversionError, match="checksum"):
+        convert(source)
+    assert only_the_source_is_there(source)
+
+
+@pytest.mark.usefixtures("pair")
+def test_digests_are_those_of_the_bytes(source: Path) -> None:
+    expected = hashlib.sha256(floats(COUNT)).hexdigest()
+    assert convert(source).tensors[0].sha256 == expected
+    assert read(source.with_suffix(".safetensors")).tensors["a"][2] == floats(COUNT)
+
+
+@pytest.mark.usefixtures("pair")
 @pytest.mark.parametrize("place", [0, 5, COUNT * 4 - 1, COUNT * 4 + 3])
 def test_a_byte_that_arrives_wrong_is_noticed(source: Path, monkeypatch: pytest.MonkeyPatch, place: int) -> None:
     target = source.with_suffix(".safetensors")
