@@ -3,13 +3,16 @@
 Read: `auto_map` and `custom_pipelines` (transformers), `auto_mapping` (PEFT), the module lists of `model_index.json`
 (diffusers) and `modules.json` (sentence-transformers), `_target_` (Hydra), `class_path` (jsonargparse), `target`
 (`instantiate_from_config`), kernels and generation code of other repositories, switches that allow code from elsewhere,
-and the models and tokenizers a loader would fetch besides. Everything else in a JSON file is data. Templates inside
-(`chat_template`) are another format's business.
+and the models and tokenizers a loader would fetch besides; pickles in base64 (`:serialized:`, stable-baselines3).
+Everything else in a JSON file is data. Templates inside (`chat_template`) are another format's business.
 
 Sources: transformers `dynamic_module_utils.py` (`repo--module.Class`), diffusers `pipeline_loading_utils.py`,
-peft `auto.py`, sentence-transformers `util.import_from_string`, Hydra `instantiate`.
+peft `auto.py`, sentence-transformers `util.import_from_string`, Hydra `instantiate`, stable-baselines3
+`common/save_util.py` (`json_to_data`).
 """
 
+import base64
+import binascii
 from collections.abc import Iterator
 
 from scanners import detect
@@ -17,6 +20,7 @@ from scanners.errors import FormatError
 from scanners.facts import Identified, Reference
 from scanners.formats.json_text import Json, document_of
 from scanners.patterns import late
+from scanners.reader import BytesReader
 from scanners.reading import Blob, Reading
 
 NAME = "json"
@@ -47,6 +51,8 @@ _KERNELS = frozenset({"attn_implementation", "_attn_implementation", "experts_im
 NAMES_CALLABLE = frozenset({"_target_", "class_path", "target"})
 """keys whose value `hydra.utils.instantiate` and its kin import and call"""
 DOTTED = late(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
+_SERIALIZED = ":serialized:"
+"""the key under which stable-baselines3 keeps what only a pickle can hold; `load` unpickles it"""
 _SWITCHES = frozenset({"trust_remote_code", "custom_pipeline", "custom_revision", "code_revision"})
 
 
@@ -57,7 +63,11 @@ def matches(blob: Blob) -> bool:
         return True
     if suffix and suffix not in {"config", "index", "txt"}:
         return False
-    return blob.reader.read_at(0, 256).lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{\n", b'{"', b"{ ", b"{\r", b"{}"))
+    return (
+        blob.reader.read_at(0, 256)
+        .lstrip(b"\xef\xbb\xbf \t\r\n")
+        .startswith((b"{\n", b'{"', b"{ ", b"{\r", b"{\t", b"{}"))
+    )
 
 
 def read(blob: Blob, reading: Reading) -> None:
@@ -77,6 +87,26 @@ def read(blob: Blob, reading: Reading) -> None:
         )
     for kind, target, context in references(document.value, blob.name):
         reading.state(Reference(location=reading.at(), kind=kind, target=target, context=context))
+    _serialized(document.value, reading)
+
+
+def _serialized(value: Json, reading: Reading) -> None:
+    """Hand on what a file of stable-baselines3 holds in base64, as its loader finds it: one level down."""
+    if not isinstance(value, dict):
+        return
+    for key, inner in value.items():
+        text = inner.get(_SERIALIZED) if isinstance(inner, dict) else None
+        if not isinstance(text, str):
+            continue
+        try:
+            data = base64.b64decode(text.encode("ascii", "replace"))  # as the loader: what is no digit is skipped
+        except binascii.Error:
+            reading.unread(f"what {key!r} holds under {_SERIALIZED!r} is no base64")
+            continue
+        reading.budget.spend_materialised(len(data))
+        reading.child(
+            "serialized.pkl", BytesReader(data), span=(0, 0), stored=False, label=f"{key[-200:]}{_SERIALIZED}"
+        )
 
 
 def references(value: Json, name: str = "") -> Iterator[tuple[str, str, str]]:

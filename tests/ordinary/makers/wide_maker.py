@@ -248,10 +248,10 @@ for kind in (PPO, A2C, DQN):
     agent.save(OUT / f"code-sb3-{kind.__name__}.zip")
     agent.policy.save(OUT / f"sb3-{kind.__name__}-policy.pth")
 
-from fastai.tabular.all import TabularDataLoaders, tabular_learner
+from fastai.tabular.all import Categorify, FillMissing, Normalize, TabularDataLoaders, tabular_learner
 from fastai.vision.all import DataLoaders, Learner, MSELossFlat
 
-table = TabularDataLoaders.from_df(FRAME[["a", "b", "c"]].assign(y=Y), y_names="y", cat_names=["a", "c"], cont_names=["b"], bs=8)
+table = TabularDataLoaders.from_df(FRAME[["a", "b", "c"]].assign(y=Y.astype("f4")), procs=[Categorify, FillMissing, Normalize], y_names="y", cat_names=["a", "c"], cont_names=["b"], bs=8)
 learner = tabular_learner(table, layers=[4])
 learner.export(OUT / "fastai-tabular.pkl")
 learner.path = OUT

@@ -1,5 +1,6 @@
 """JSON configuration: the references a loader follows, and the bounds of the reader."""
 
+import base64
 import json
 
 import pytest
@@ -10,6 +11,7 @@ from scanners.findings import FileReport, Verdict
 from scanners.formats.json_config import references
 from scanners.formats.json_text import Json, parse
 from scanners.reader import BytesReader
+from tests.builders import pickles as p
 
 
 def scan(value: object, name: str = "config.json") -> FileReport:
@@ -176,3 +178,24 @@ def test_place_of_the_error_counts_bytes() -> None:
 )
 def test_what_a_loader_fetches_besides_is_a_reference(document: Json, expected: tuple[str, str, str]) -> None:
     assert expected in list(references(document))
+
+
+def serialized(pickle: bytes) -> dict[str, object]:
+    text = base64.b64encode(pickle).decode()
+    return {"verbose": 0, "policy_class": {":type:": "<class 'abc.ABCMeta'>", ":serialized:": text}}
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_what_stable_baselines_unpickles_is_read(protocol: int) -> None:
+    report = scan(
+        serialized(p.proto(protocol) + p.system() if protocol > 1 else b"cos\nsystem\n(S'id'\ntR."), name="data"
+    )
+
+    assert report.verdict is Verdict.MALICIOUS
+    assert report.findings[0].location.members == ("policy_class:serialized:",)
+
+
+def test_what_stable_baselines_saves_is_quiet() -> None:
+    pickle = p.proto(4) + p.stack_global("stable_baselines3.common.policies", "ActorCriticPolicy") + p.STOP
+
+    assert scan(serialized(pickle), name="data").verdict is Verdict.CLEAN
