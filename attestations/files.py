@@ -277,7 +277,12 @@ def check_same(
             raise _unreadable(error, root) from error
         if walker.as_expected == len(before) and not walker.files:
             return
-    after = dict(_walk(root, ignored, allow_symlinks=allow_symlinks)[0])
+    try:
+        after = dict(_walk(root, ignored, allow_symlinks=allow_symlinks)[0])
+    except ManifestError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise ContentChanged(f"{root}: disappeared while the model was being hashed") from error
+        raise
     if after == before:
         return
     before = {**{name: after[name] for name in names if name in after}, **before}
@@ -525,7 +530,10 @@ class _Hashing:
 
 
 def _unreadable(error: OSError, path: str | Path) -> ManifestError:
+    where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(path)
     if isinstance(error, NotADirectoryError) or error.errno == errno.ELOOP:
-        return ContentChanged(f"{path}: was replaced by a link while the model was being read")
-    where = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else path
+        return ContentChanged(f"{where}: was replaced by a link while the model was being read")
+    if isinstance(error, FileNotFoundError) and where != str(path):
+        # It was listed a moment ago.
+        return ContentChanged(f"{where}: disappeared while the model was being read")
     return ManifestError(f"{where}: cannot be read: {error.strerror}")

@@ -23,7 +23,7 @@ from modelsign.claims.test_result import result_of
 from modelsign.conversion.record import Conversion, read_record
 from modelsign.errors import SourceError, UsageError
 from modelsign.isolation import Sandbox
-from modelsign.regular import read_regular
+from modelsign.regular import path_of, read_regular
 from modelsign.report import json as json_report
 from modelsign.scanning import scan as scan_target
 from modelsign.signing import late_signer_of
@@ -91,7 +91,7 @@ def attest(
         DigestMismatch: the model is not what its signature says.
         AttestationError: the files cannot be hashed, or no signature could be made.
     """
-    model = Path(target)
+    model = path_of(target)
     if scan and report is not None:
         raise UsageError("scan again, or attest a report that exists: give one of the two")
     if not (scan or report is not None or conversions):
@@ -100,6 +100,7 @@ def attest(
         raise UsageError("a test result is made of a scan: give --scan or --report FILE as well")
     if not model.exists():
         raise SourceError(f"{model}: there is no such file or directory")
+    place = path_of(claims_path(model) if claims is None else claims)
     sealer = late_signer_of(key, passphrase, signer)
     manifest = measured
     if manifest is None:
@@ -127,7 +128,6 @@ def attest(
         statements.append(
             Statement.build(predicate_type=SLSA_PROVENANCE_V1, subjects=subjects, predicate=provenance.to_predicate())
         )
-    place = claims_path(model) if claims is None else Path(claims)
     store.append(place, [sealer.sign(statement) for statement in statements])
     return Attested(claims=place, statements=tuple(statements), manifest=manifest, scan=found)
 

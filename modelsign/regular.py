@@ -1,10 +1,28 @@
 """Small files beside a model, read whole: no pipe to hang on, no device, no more than a limit."""
 
+import errno
 import os
 import stat
 from pathlib import Path
 
 from modelsign.errors import SourceError
+
+
+def path_of(value: str | os.PathLike[str]) -> Path:
+    """Return a path as it was given, whether or not anything lies there.
+
+    Raises:
+        SourceError: nothing can lie there: it is too long, or has a NUL in it.
+    """
+    path = Path(value)
+    try:
+        path.lstat()
+    except ValueError as error:
+        raise SourceError(f"{str(path)!r}: no path has a NUL in it") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise SourceError(f"{path}: the path is longer than any that the system has") from error
+    return path
 
 
 def read_regular(path: Path, limit: int, *, what: str, follow: bool = True) -> bytes:

@@ -28,9 +28,13 @@ from modelsign import hash_cache
 from modelsign.errors import SourceError, UsageError
 from modelsign.late_signer import LateSigner
 from modelsign.publish import refuse_existing, replacing_file, sweep
-from modelsign.regular import read_regular
+from modelsign.regular import path_of, read_regular
 
 _MAX_SIGNATURE_BYTES = 256 * 1024 * 1024
+
+# Written compact or indented, sorted or not: one of these stands at the beginning of a bundle.
+_NAMES_OF_A_BUNDLE = (b'"mediaType"', b'"dsseEnvelope"', b'"verificationMaterial"', b'"messageSignature"')
+_BEGINNING = 4096
 
 # Below this, hashing again costs less than anybody notices.
 _WORTH_CACHING = 16 * 1024 * 1024
@@ -167,16 +171,33 @@ def refuse_target(target: str | os.PathLike[str], signature: str | os.PathLike[s
 
     Raises:
         SourceError: there is no such target, or no directory to write to.
-        UsageError: there is a signature already, and ``force`` is not given.
+        UsageError: there is a signature already, and ``force`` is not given; or a file that is none.
     """
-    model = Path(target)
+    model = path_of(target)
     if not model.exists():
         raise SourceError(f"{model}: there is no such file or directory")
-    place = signature_path(model) if signature is None else Path(signature)
+    place = path_of(signature_path(model) if signature is None else signature)
     if not place.parent.is_dir():
         raise SourceError(f"{place.parent}: there is no such directory to write the signature to")
     refuse_existing(place, force=force, what="signature")
+    if signature is not None and _is_something_else(place):
+        raise UsageError(
+            f"{place}: this file is no signature, and --force replaces signatures only; remove it, or choose another "
+            "name"
+        )
     return place
+
+
+def _is_something_else(place: Path) -> bool:
+    """Return whether a file lies there that does not begin as a signature does: weights, say, or a configuration."""
+    if not place.is_file():
+        return False  # a pipe, say; whoever writes will say what is wrong
+    try:
+        with place.open("rb") as file:
+            begin = file.read(_BEGINNING)
+    except OSError:
+        return False
+    return bool(begin.strip()) and not any(name in begin for name in _NAMES_OF_A_BUNDLE)
 
 
 def signer_of(key: str | os.PathLike[str] | None, passphrase: str | bytes | None, signer: Signer | None) -> Signer:

@@ -41,7 +41,7 @@ from modelsign.policy.failure import reason_of
 from modelsign.policy.request import Progress, Request
 from modelsign.policy.rules import ModelRules, Policy
 from modelsign.policy.trust import Proven, Verifiers, policy_verifiers
-from modelsign.regular import read_regular
+from modelsign.regular import path_of, read_regular
 from scanners.records import dataclass
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def verify(
         SourceError: a file cannot be read.
         ManifestError: the files cannot be listed or hashed.
     """
-    model = Path(target)
+    model = path_of(target)
     if not model.exists() and not (claimed_digests is not None and signature is not None):
         raise SourceError(f"{model}: there is no such file or directory")
     if claimed_digests is not None and partial:
@@ -173,8 +173,8 @@ def verify(
     ignored = _ignored(model, ignore)
     request = Request(
         model=model,
-        signature=signature_path(model) if signature is None else Path(signature),
-        claims=claims_path(model) if claims is None else Path(claims),
+        signature=signature_path(model) if signature is None else path_of(signature),
+        claims=claims_path(model) if claims is None else path_of(claims),
         cosignatures=tuple(Path(path) for path in cosignatures),
         ignored=ignored,
         partial=tuple(partial),

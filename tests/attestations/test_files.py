@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from attestations.errors import ContentChanged, ManifestError, NotRegular
-from attestations.files import BUFFER, Piece, check_unchanged, hash_pieces, walk
+from attestations.files import BUFFER, Piece, check_unchanged, hash_pieces, list_names, walk
 from tests.builders.signatures import write_model
 
 
@@ -205,3 +205,31 @@ def test_file_of_any_time_is_walked_and_hashed(tmp_path: Path, seconds: int) -> 
     found = walk(tmp_path)
     check_unchanged(tmp_path, found)
     assert found.files[0].size == 1
+
+
+@pytest.mark.parametrize("look", [walk, list_names])
+def test_directory_that_vanishes_during_the_walk_is_a_change(
+    tmp_path: Path, look: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_model(tmp_path / "model", {"a/x": b"1", "y": b"2"})
+    honest = os.open
+
+    def opening(path: str, flags: int) -> int:
+        if path.endswith("/a"):
+            (tmp_path / "model" / "a").rename(tmp_path / "aside")
+        return honest(path, flags)
+
+    monkeypatch.setattr(os, "open", opening)
+    with pytest.raises(ContentChanged, match="model/a: disappeared"):
+        look(tmp_path / "model")
+
+
+def test_model_that_vanishes_is_a_change_and_one_that_never_was_is_none(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model", {"x": b"1"})
+    found = walk(model)
+    model.rename(tmp_path / "aside")
+    with pytest.raises(ContentChanged, match="model: disappeared"):
+        check_unchanged(model, found)
+    with pytest.raises(ManifestError) as error:
+        walk(model)
+    assert not isinstance(error.value, ContentChanged)

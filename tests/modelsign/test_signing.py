@@ -13,8 +13,10 @@ from attestations.errors import NotRegular, SigningError
 from attestations.manifest import measure, measure_against
 from attestations.predicates.oms_signature import manifest_of
 from attestations.verify import verify_bundle
+from modelsign.attesting import attest
 from modelsign.errors import SourceError, UsageError
 from modelsign.signing import sign
+from modelsign.verification import verify
 from tests.builders.signatures import FILES, verifier, write_key, write_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -92,6 +94,22 @@ def test_existing_signature_is_kept(model: Path, key: Path) -> None:
     assert (model / "model.sig").read_bytes() == before
     sign(model, key=key, force=True)
     assert holds(model, model / "model.sig")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b'{"mediaType": "cut off', b'{"dsseEnvelope":{"payload":"'])
+def test_force_replaces_what_is_left_of_a_signature(model: Path, key: Path, content: bytes) -> None:
+    place = model / "release.sig"
+    place.write_bytes(content)
+    made = sign(model, key=key, signature=place, force=True)
+    assert Bundle.parse(place.read_bytes()).digest() == made.bundle.digest()
+
+
+@pytest.mark.parametrize("name", ["a.txt", "config.json", "w.bin"])
+def test_force_replaces_no_file_of_the_model(model: Path, key: Path, name: str) -> None:
+    before = (model / name).read_bytes()
+    with pytest.raises(UsageError, match="is no signature"):
+        sign(model, key=key, signature=model / name, force=True)
+    assert (model / name).read_bytes() == before
 
 
 def test_other_file_is_not_overwritten(model: Path, key: Path) -> None:
@@ -283,3 +301,23 @@ def test_signature_made_otherwise_cannot_be_reused(settled: Path, key: Path) -> 
 def test_missing_earlier_signature_is_named(model: Path, key: Path) -> None:
     with pytest.raises(SourceError, match=r"none\.sig"):
         sign(model, key=key, reuse=model / "none.sig")
+
+
+@pytest.mark.parametrize("path", ["a" * 300, "/".join(["a" * 200] * 30), "a\0b"])
+def test_path_that_nothing_can_lie_at_is_a_source_error(tmp_path: Path, path: str) -> None:
+    private, public = write_key(tmp_path)
+    model = write_model(tmp_path / "model")
+    calls = (
+        lambda: sign(tmp_path / path, key=private),
+        lambda: sign(model, key=private, signature=tmp_path / path),
+        lambda: verify(tmp_path / path, keys=[public]),
+        lambda: verify(model, keys=[public], signature=tmp_path / path),
+        lambda: verify(model, keys=[public], claims=tmp_path / path),
+        lambda: verify(model, keys=[public], policy=tmp_path / path),
+        lambda: attest(tmp_path / path, key=private, scan=True),
+        lambda: attest(model, key=private, scan=True, claims=tmp_path / path),
+        lambda: attest(model, key=private, scan=True, signature=tmp_path / path),
+    )
+    for call in calls:
+        with pytest.raises(SourceError):
+            call()
