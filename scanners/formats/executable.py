@@ -22,7 +22,9 @@ _SCRIPTS = {
     "lua": "lua", "pl": "perl", "rb": "ruby", "php": "php", "applescript": "applescript", "hta": "html",
     "reg": "registry", "desktop": "desktop-entry", "lnk": "shortcut",
 }  # fmt: skip
-_COMPILED = frozenset({"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex"})
+_COMPILED = frozenset(
+    {"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex", "lua-bytecode"}
+)
 _LONGEST_SCRIPT = 4 << 20
 _ATTACK = late(
     rb"/dev/(?:tcp|udp)/[\w.$-]|\b(?:nc|ncat|netcat)\b[^\n]{0,80}\s-[a-z]*e[a-z]*\s+\S*(?:sh|cmd)|\bmkfifo\b[^\n]{0,200}\bnc\b"
@@ -83,6 +85,8 @@ def _language(blob: Blob) -> str | None:
         return "webassembly"
     if head.startswith(b"dex\n"):
         return "dex"
+    if head.startswith((b"\x1bLua", b"\x1bLJ")):
+        return "lua-bytecode"
     if len(head) >= 16 and head[2:4] == b"\r\n" and int.from_bytes(head[:2], "little") in _PYC_MAGIC:
         return "python-bytecode"
     if head.startswith(b"#!"):

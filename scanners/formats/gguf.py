@@ -17,6 +17,7 @@ from scanners.reading import Blob, Reading
 NAME = "gguf"
 MAGIC = b"GGUF"
 
+_ABSURD = 1 << 44
 MAXIMUM_ELEMENTS = 5_000_000
 """strings and nested arrays of all metadata arrays together; the largest vocabularies have a million"""
 MAXIMUM_TENSORS = 1_000_000
@@ -126,12 +127,12 @@ class _Header:
     def _align(self, alignment: int, offset: int) -> None:
         if alignment == 0 or alignment & (alignment - 1) or alignment > 1 << 30:
             message = f"an alignment of {alignment} is not a power of two"
-            self._reading.anomaly("gguf-alignment", message, offset)
+            self._reading.anomaly("gguf-alignment-value", message, offset)
             raise FormatError(message, offset=offset)
         self._alignment = alignment
 
     def _template(self, key: str) -> None:
-        length = self._length()
+        length = self._plausible(self._length())
         offset = self._cursor.offset
         self._cursor.skip(length)
         self._reading.child(
@@ -156,15 +157,23 @@ class _Header:
                 raise LimitExceeded("elements", f"more than {MAXIMUM_ELEMENTS} strings and arrays in the metadata")
             if kind == _STRING:
                 for _ in range(count):
-                    cursor.skip(self._length())
+                    cursor.skip(self._plausible(self._length()))
             elif kind == _ARRAY:
                 if count > 1:
                     pending.append((_ARRAY, count - 1))
-                pending.append((cursor.u32(), self._length()))
+                pending.append((cursor.u32(), self._plausible(self._length())))
                 if len(pending) > 64:
                     raise LimitExceeded("depth", "metadata arrays are nested deeper than 64")
             else:
                 raise FormatError(f"metadata type {kind} is unknown", offset=cursor.offset)
+
+    def _plausible(self, count: int) -> int:
+        """Return a count or length; one that no disk holds was made for readers that multiply before they look."""
+        if count >= _ABSURD:
+            offset = self._cursor.offset - 8
+            self._reading.anomaly("gguf-count", f"{count} elements or bytes are announced in the metadata", offset)
+            raise FormatError(f"a count of {count} in the metadata", offset=offset)
+        return count
 
     def _shape(self) -> _Shape:
         cursor, reading = self._cursor, self._reading

@@ -37,7 +37,8 @@ def matches(blob: Blob) -> bool:
     if len(head) < 10:
         return False
     length = int.from_bytes(head[:8], "little")
-    return 2 <= length <= max(HEADER_LIMIT, blob.reader.size) and _HEADER_START.match(head, 8) is not None
+    plausible = 2 <= length <= max(HEADER_LIMIT, blob.reader.size) or blob.name.lower().endswith(".safetensors")
+    return plausible and _HEADER_START.match(head, 8) is not None
 
 
 def read(blob: Blob, reading: Reading) -> None:

@@ -125,7 +125,9 @@ _MOMENTS = {
     "call": "when a function of it is called",
     "never": "when a person runs it",
 }
-_COMPILED = frozenset({"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex"})
+_COMPILED = frozenset(
+    {"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex", "lua-bytecode"}
+)
 _LISTED = 3
 
 

@@ -46,6 +46,7 @@ _BY_CODE = {
     "gguf-count": OVERFLOW,
     "gguf-string": OVERFLOW,
     "gguf-dimensions": OVERFLOW,
+    "gguf-alignment-value": OVERFLOW,
     "gguf-outside": OUTSIDE,
     "gguf-overlap": OUTSIDE,
     "gguf-hole": STRUCTURE,

@@ -20,6 +20,8 @@ PE = b"MZ" + bytes(58) + struct.pack("<I", 64) + b"PE\0\0" + bytes(40)
         (b"\0asm\1\0\0\0", "x", "webassembly"),
         (b"MZqFpD='\n" + bytes(60), "m.llamafile", "llamafile"),
         (struct.pack("<H", 3495) + b"\r\n" + bytes(20), "x.pyc", "python-bytecode"),
+        (b"\x1bLua\x53" + bytes(20), "x.luac", "lua-bytecode"),
+        (b"\x1bLJ\x02" + bytes(20), "x", "lua-bytecode"),
         (b"#!/bin/sh\nrm x\n", "run", "script"),
         (b"echo x", "train.sh", "shell"),
         (b"x", "a.ps1", "powershell"),

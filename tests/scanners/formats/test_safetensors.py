@@ -115,6 +115,16 @@ def test_header_beyond_the_file_is_incomplete() -> None:
     assert scan(from_header(b'{"a": 1}', length=5000)).verdict is Verdict.INCOMPLETE
 
 
+def test_a_header_longer_than_any_loader_takes_is_suspicious() -> None:
+    assert scan(from_header(b'{"a": 1}', length=1 << 62)).verdict is Verdict.SUSPICIOUS
+    assert scan(from_header(b'{"a": 1}', length=200_000_000)).verdict is Verdict.SUSPICIOUS
+
+
+def test_a_pointer_instead_of_the_file_has_no_header() -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    assert scan(pointer).verdict is Verdict.INCOMPLETE
+
+
 def test_thousands_of_broken_entries_are_listed_in_part() -> None:
     header = {str(index): 1 for index in range(5000)}
 
