@@ -38,18 +38,18 @@ def generate() -> ec.EllipticCurvePrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def read_key_file(path: Path) -> bytes:
-    """Return the content of a key file.
+def read_key_file(path: Path, *, what: str = "key", limit: int = MAX_BYTES) -> bytes:
+    """Return the content of a key file, or of another one of up to ``limit`` bytes, which messages call ``what``.
 
     Raises:
         SigningError: it cannot be read, or is too large to be a key.
     """
     try:
-        data = read_named(path, MAX_BYTES + 1)
+        data = read_named(path, limit + 1)
     except OSError as error:
-        raise SigningError(f"{path}: the key cannot be read: {error.strerror}") from error
-    if len(data) > MAX_BYTES:
-        raise SigningError(f"{path}: too large to be a key")
+        raise SigningError(f"{path}: the {what} cannot be read: {error.strerror}") from error
+    if len(data) > limit:
+        raise SigningError(f"{path}: too large to be a {what}")
     return data
 
 

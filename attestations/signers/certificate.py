@@ -44,6 +44,8 @@ Accepts: TypeAlias = Callable[[SignedBy], bool]
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 _MAX_CHAIN = 8
+_MAX_FILE = 1024 * 1024
+"""of certificates: a company has dozens of roots"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +215,7 @@ def load_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     Raises:
         SigningError: it cannot be read, or holds no certificate.
     """
-    pem = read_key_file(path)
+    pem = read_key_file(path, what="certificate", limit=_MAX_FILE)
     try:
         found = load_pem_certificates(pem)
     except ValueError as error:

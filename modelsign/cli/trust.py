@@ -100,8 +100,8 @@ def _line(roots: trusting.Roots, now: datetime) -> str:
         else f"fetched {roots.fetched:%Y-%m-%d}, {max(age.days, 0)} days ago"
     )
     counts = (
-        f"{roots.authorities} certificates of authorities, {roots.logs} logs, "
-        f"{roots.timestamp_authorities} timestamp authorities"
+        f"certificates of authorities: {roots.authorities}, logs: {roots.logs}, "
+        f"timestamp authorities: {roots.timestamp_authorities}"
     )
     return f"{roots.instance}: {when}; {counts}; {roots.place}"
 

@@ -300,6 +300,14 @@ def test_file_without_certificates_is_refused(tmp_path: Path, content: bytes) ->
         load_roots([tmp_path / "root.pem"])
 
 
+def test_file_of_many_roots_is_read(tmp_path: Path) -> None:
+    (tmp_path / "roots.pem").write_bytes((b"# a root\n" * 100 + ROOT.pem()) * 150)
+    assert load_roots([tmp_path / "roots.pem"]) == (ROOT.certificate,)
+    (tmp_path / "roots.pem").write_bytes(b"#" * (1 << 20) + b"\n" + ROOT.pem())
+    with pytest.raises(TrustError, match="too large to be a certificate"):
+        load_roots([tmp_path / "roots.pem"])
+
+
 def test_ed25519_certificate_signs_where_the_library_follows_its_chain() -> None:
     leaf = issue("release", MIDDLE, key=ed25519.Ed25519PrivateKey.generate(), purposes=CODE_SIGNING)
     try:
