@@ -7,6 +7,7 @@ Sources: torch/_utils.py, torch/_tensor.py and torch/serialization.py of torch 2
 the older argument lists; torch/storage.py (`_new_dtypes`) for what lives in untyped storages.
 """
 
+import re
 from typing import Final
 
 from scanners.pickles.values import Global, Made, Mapping, Persistent, TensorValue, Value
@@ -113,6 +114,10 @@ _TENSOR_CLASSES: Final = frozenset(
 """Classes that change nothing about the data of a tensor rebuilt as one of them."""
 
 _LARGEST: Final = 1 << 63
+_PRINTED: Final = re.compile(
+    r"\('storage', <class 'torch\.(?:cuda\.|storage\.)?(?P<kind>[A-Za-z0-9]{1,40})'>, "
+    r"'(?P<key>[A-Za-z0-9_]{1,40})', '[a-z0-9:]{1,40}', (?P<numel>[0-9]{1,19})(?:, None)?\)"
+)
 
 
 class Storage:
@@ -183,11 +188,16 @@ def storage_of(value: Value) -> Storage | None:
     """Return what a storage's persistent id says; None for any other persistent id.
 
     zip: ``("storage", class, key, location, numel)``; the legacy format adds ``None`` or
-    ``(view key, offset, numel)``, and Python 2 wrote the strings as bytes.
+    ``(view key, offset, numel)``, and Python 2 wrote the strings as bytes. Pickle protocol 0 holds text only: torch
+    writes the tuple as it prints it, and does not load what it wrote.
     """
     if not isinstance(value, Persistent):
         return None
     parts = value.id
+    printed = _PRINTED.fullmatch(parts) if isinstance(parts, str) else None
+    if printed is not None:
+        dtype = STORAGE_DTYPES.get(printed["kind"])
+        return None if dtype is None else Storage(printed["key"], dtype, int(printed["numel"]), None)
     if not isinstance(parts, tuple) or not 5 <= len(parts) <= 6 or _text(parts[0]) != "storage":
         return None
     kind, key, numel = parts[1], _text(parts[2]), parts[4]

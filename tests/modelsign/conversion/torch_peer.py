@@ -14,7 +14,7 @@ DTYPES = """float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool u
 float8_e4m3fn float8_e5m2 float8_e8m0fnu float8_e4m3fnuz float8_e5m2fnuz float4_e2m1fn_x2""".split()
 LEGACY_DTYPES = [*DTYPES[:10], "complex64"]
 CASES = ["dtypes", "views", "lazy", "tied", "nested", "module", "checkpoint", "many"]
-OPTIONS = ["plain", "deflated", "crc0", "protocol4", "protocol5", "legacy", "big"]
+OPTIONS = ["plain", "deflated", "crc0", "protocol0", "protocol4", "protocol5", "legacy", "big"]
 
 
 class Net(torch.nn.Module):  # type: ignore[misc]  # as above
@@ -127,7 +127,7 @@ def make(folder: Path) -> None:
 def write(case: str, options: str, path: Path) -> dict[str, torch.Tensor]:
     value, expected = content(case, options)
     torch.serialization.set_crc32_options(options != "crc0")
-    protocol = {"protocol4": 4, "protocol5": 5}.get(options, 2)
+    protocol = {"protocol0": 0, "protocol4": 4, "protocol5": 5}.get(options, 2)
     torch.save(value, path, pickle_protocol=protocol, _use_new_zipfile_serialization=options != "legacy")
     if options in {"deflated", "big"}:
         rewrite(path, deflate=options == "deflated", big=options == "big")

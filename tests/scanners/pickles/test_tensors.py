@@ -32,6 +32,33 @@ def test_a_tensor_says_where_its_elements_lie() -> None:
     assert (tensor.storage_key, tensor.storage_numel, tensor.storage_dtype) == ("0", 6, "float32")
 
 
+@pytest.mark.parametrize("end", ["", ", None"])
+@pytest.mark.parametrize("kind", ["torch.FloatStorage", "torch.cuda.FloatStorage"])
+def test_a_storage_of_protocol_0_is_a_printed_tuple(kind: str, end: str) -> None:
+    printed = p.Raw(f"P('storage', <class '{kind}'>, '0', 'cuda:0', 6{end})\n".encode())
+    rebuilt = p.call("torch._utils", "_rebuild_tensor_v2", printed, 0, (2, 3), (3, 1), False, HOOKS)
+    (tensor,) = ran({"w": rebuilt}).tensors
+
+    assert (tensor.storage_key, tensor.storage_numel, tensor.storage_dtype) == ("0", 6, "float32")
+
+
+@pytest.mark.parametrize(
+    "printed",
+    [
+        "('storage', <class 'evil.FloatStorage'>, '0', 'cpu', 6)",
+        "('storage', <class 'torch.EvilStorage'>, '0', 'cpu', 6)",
+        "('storage', <class 'torch.FloatStorage'>, '0', 'cpu', -6)",
+        "('storage', <class 'torch.FloatStorage'>, '0', 'cpu', 6, ('1', 0, 6))",
+        "('module', <class 'torch.FloatStorage'>, '0', 'cpu', 6)",
+        "0",
+    ],
+)
+def test_other_text_is_no_storage(printed: str) -> None:
+    persistent = p.Raw(f"P{printed}\n".encode())
+    rebuilt = p.call("torch._utils", "_rebuild_tensor_v2", persistent, 0, (2, 3), (3, 1), False, HOOKS)
+    assert ran({"w": rebuilt}).tensors == []
+
+
 def test_a_folded_tensor_leaves_no_call() -> None:
     assert [made.function.dotted for made in ran(v2()).calls] == ["collections.OrderedDict"]  # type: ignore[union-attr]  # a name
 
