@@ -38,6 +38,8 @@ _FLUSH_STEP = 128 << 20
 _BATCH = 4 << 20
 _THREADS = 4
 """more would wait for each other: the system lets one at a time write to a file"""
+_COPYING_THREADS = 2
+"""one reads while the other writes"""
 _BLOCK = 4096
 """file systems share whole blocks: of ranges that begin differently within one, they share nothing"""
 _NO_RANGE_COPY = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY})
@@ -102,10 +104,9 @@ class Copier:
             ConversionError: the source is damaged, changed underneath, or the output differs from it.
             OSError: the output cannot be written.
         """
-        count = _threads() if verify else 1
+        count = min(_threads(), _THREADS if verify else _COPYING_THREADS)
         if self._source is not None:
             self._jobs.append(self._digest_source)
-            count += not verify
         for batch in batches(self._layout, _BATCH, threads=count):
             self._jobs.extend([partial(self._convert, batch, False)] if not verify else self._verified(batch, count))
         if verify:
@@ -413,8 +414,8 @@ def _is_whole(tensor: PlannedTensor, origin: Origin) -> bool:
 
 
 def _threads() -> int:
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(_THREADS, available)
+    """Return how many threads can run at once."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _share(source: int, target: int, begin: int, place: int, length: int, name: str) -> bool:
