@@ -93,13 +93,8 @@ class CertificateSigner:
         return Bundle.of_chain(envelope, certificates=chain, timestamps=stamps)
 
     def verifier(self) -> "CertificateVerifier":
-        """Return a verifier for what this signer signs: this very certificate, under the last one of its chain."""
-        leaf = self.certificates[0].public_bytes(Encoding.DER)
-        return CertificateVerifier(
-            roots=self.certificates[-1:],
-            accepts=lambda signed_by: signed_by.certificate == leaf,
-            expected=f"the certificate of {_name(self.certificates[0])}",
-        )
+        """Return a verifier for what this signer signs."""
+        return verifier_of_own(self.certificates)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,6 +202,16 @@ class CertificateVerifier:
             raise IdentityMismatch(
                 f"the certificate of {_name(leaf)} does not lead to a trusted root: {_reason(error)}"
             ) from error
+
+
+def verifier_of_own(certificates: tuple[x509.Certificate, ...]) -> CertificateVerifier:
+    """Return a verifier for what is signed with the first of ``certificates``, under the last one of that chain."""
+    leaf = certificates[0].public_bytes(Encoding.DER)
+    return CertificateVerifier(
+        roots=certificates[-1:],
+        accepts=lambda signed_by: signed_by.certificate == leaf,
+        expected=f"the certificate of {_name(certificates[0])}",
+    )
 
 
 def load_certificates(path: Path) -> tuple[x509.Certificate, ...]:

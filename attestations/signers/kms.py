@@ -17,8 +17,9 @@ from attestations.algorithms import PublicKey
 from attestations.bundle import Bundle
 from attestations.errors import SigningError
 from attestations.key_files import load_public
-from attestations.signers.remote import bundle_of, to_be_signed
+from attestations.signers.remote import bundle_of, to_be_signed, verifier_of
 from attestations.statement import Statement
+from attestations.verify import Verifier
 
 if TYPE_CHECKING:
     from securesystemslib.signer._key import SSlibKey
@@ -68,6 +69,15 @@ class KmsSigner:
         except errors as error:
             raise SigningError(f"{self.uri}: the key service did not sign: {_said(error)}") from error
         return bundle_of(statement, signature, public, certificates=self.certificates, timestamp_url=self.timestamp_url)
+
+    def verifier(self) -> Verifier:
+        """Return a verifier for what this signer signs.
+
+        Raises:
+            SigningError: the URI, the credentials or the key cannot be used.
+        """
+        _, public = self._connect()
+        return verifier_of(public, self.certificates)
 
     def _connect(self) -> "tuple[Signer, PublicKey]":
         scheme = self.uri.partition(":")[0]

@@ -23,8 +23,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from attestations.algorithms import PublicKey, problem
 from attestations.bundle import Bundle
 from attestations.errors import SigningError
-from attestations.signers.remote import bundle_of, to_be_signed
+from attestations.signers.remote import bundle_of, to_be_signed, verifier_of
 from attestations.statement import Statement
+from attestations.verify import Verifier
 
 if TYPE_CHECKING:
     import pkcs11
@@ -119,6 +120,15 @@ class TokenSigner:
             public = _public_key(session, self.uri)
             signature = _sign(_private_key(session, self.uri), public, to_be_signed(statement))
         return bundle_of(statement, signature, public, certificates=self.certificates, timestamp_url=self.timestamp_url)
+
+    def verifier(self) -> Verifier:
+        """Return a verifier for what this signer signs.
+
+        Raises:
+            SigningError: the token, its PIN or its key cannot be used.
+        """
+        with _errors(has_pin=self.pin is not None), self._session() as session:
+            return verifier_of(_public_key(session, self.uri), self.certificates)
 
     @contextmanager
     def _session(self) -> "Iterator[pkcs11.Session]":

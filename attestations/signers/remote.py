@@ -10,9 +10,12 @@ from attestations.algorithms import PublicKey, key_hint, public_der, verify
 from attestations.bundle import Bundle
 from attestations.envelope import Envelope, EnvelopeSignature, pae
 from attestations.errors import SigningError, VerificationError
+from attestations.signers.certificate import verifier_of_own
+from attestations.signers.key import KeyVerifier
 from attestations.statement import Statement
 from attestations.timestamps import request_timestamp
 from attestations.uris import PAYLOAD_TYPE
+from attestations.verify import Verifier
 
 
 def to_be_signed(statement: Statement) -> bytes:
@@ -47,6 +50,11 @@ def bundle_of(
         chain = [certificate.public_bytes(Encoding.DER) for certificate in certificates]
         return Bundle.of_chain(envelope, certificates=chain, timestamps=stamps)
     return Bundle.of_key(envelope, hint=key_hint(public), timestamps=stamps)
+
+
+def verifier_of(public: PublicKey, certificates: tuple[x509.Certificate, ...]) -> Verifier:
+    """Return a verifier for what a key signs that lies elsewhere."""
+    return verifier_of_own(certificates) if certificates else KeyVerifier(key=public, name="the release key")
 
 
 def _certified(certificate: x509.Certificate) -> bytes:

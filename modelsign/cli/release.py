@@ -16,7 +16,6 @@ from modelsign.cli.output import Output, Style
 from modelsign.cli.progress import progress_bar, step_aside
 from modelsign.cli.signer import SignerChoice, signer_options
 from modelsign.conversion.record import Conversion
-from modelsign.errors import UsageError
 from modelsign.escape import plain
 from modelsign.gate import Gate
 from modelsign.isolation import Sandbox
@@ -97,11 +96,13 @@ def _verifier(sealer: Signer, choice: SignerChoice) -> Verifier:
     if isinstance(sealer, KeySigner):
         return sealer.verifier(name="the release key" if choice.key is None else choice.key.name)
     from attestations.signers.certificate import CertificateSigner
+    from attestations.signers.kms import KmsSigner
+    from attestations.signers.pkcs11 import TokenSigner
     from attestations.signers.sigstore import SigstoreSigner
 
-    if isinstance(sealer, CertificateSigner | SigstoreSigner):
-        return sealer.verifier()
-    raise UsageError("a release verifies itself, and there is no verifier for this way of signing")
+    # Every way of signing that `SignerChoice` offers.
+    assert isinstance(sealer, CertificateSigner | KmsSigner | SigstoreSigner | TokenSigner)
+    return sealer.verifier()
 
 
 def _exit(released: Released, gate: Gate) -> Exit:

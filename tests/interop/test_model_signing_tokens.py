@@ -101,6 +101,12 @@ def test_they_read_our_signature_by_a_token(token: Token, model: Path, label: st
     token.run(*theirs, "verify", "key", model, "--signature", signature, "--public_key", public)
 
 
+def test_token_signs_all_of_a_release(token: Token, tmp_path: Path) -> None:
+    source, released = Path(__file__).parents[2] / "examples" / "tiny-lm", tmp_path / "released"
+    token.run(sys.executable, "-m", "modelsign", "release", source, "-o", released, "--pkcs11-uri", token.uri("p256"))
+    assert invoke(["verify", str(released), "--key", str(token.public_key("p256"))]) == 0
+
+
 @pytest.mark.parametrize("label", CURVES)
 def test_we_read_their_signature_by_a_token(token: Token, model: Path, label: str) -> None:
     uri = f"{token.uri(label)}&pin-value={PIN}"

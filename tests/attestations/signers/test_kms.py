@@ -3,6 +3,7 @@
 import base64
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 
 from attestations import algorithms
-from attestations.errors import SigningError
+from attestations.errors import IdentityMismatch, SigningError
 from attestations.signers.certificate import CertificateVerifier, Pin
 from attestations.signers.key import KeyVerifier
 from attestations.signers.kms import KmsSigner
@@ -29,6 +30,7 @@ KEYS: dict[str, Any] = {
     "pkcs1": (rsa.generate_private_key(65537, 2048), ["RSASSA_PKCS1_V1_5_SHA_256"]),
     "p521": (ec.generate_private_key(ec.SECP521R1()), ["ECDSA_SHA_512"]),
 }
+SINCE, UNTIL = (datetime.now(UTC) + timedelta(days=days) for days in (-30, 30))
 VAULT_KEY = ed25519.Ed25519PrivateKey.generate()
 
 
@@ -82,6 +84,17 @@ def test_service_signs_and_the_key_verifies(service: Service, name: str) -> None
     verifier = KeyVerifier(key=KEYS[name][0].public_key(), name=name)
     assert verify_bundle(bundle, [verifier]).statement == STATEMENT
     assert [len(digest) for digest in service.seen] == [48 if name == "p384" else 32]
+
+
+@pytest.mark.parametrize("certified", [False, True])
+def test_signer_verifies_what_it_signs(service: Service, certified: bool) -> None:
+    root = issue("Acme Root", ca=True, since=SINCE, until=UNTIL)
+    leaf = issue("cloud", root, key=KEYS["p256"][0], purposes=CODE_SIGNING, since=SINCE, until=UNTIL)
+    chain = (leaf.certificate, root.certificate) if certified else ()
+    signer = KmsSigner(uri="awskms:p256", certificates=chain)
+    assert verify_bundle(signer.sign(STATEMENT), [signer.verifier()]).statement == STATEMENT
+    with pytest.raises(IdentityMismatch):
+        verify_bundle(KmsSigner(uri="awskms:p384").sign(STATEMENT), [signer.verifier()])
 
 
 def test_service_signs_with_a_certificate(service: Service) -> None:

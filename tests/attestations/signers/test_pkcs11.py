@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from attestations import algorithms
-from attestations.errors import SigningError
+from attestations.errors import IdentityMismatch, SigningError
 from attestations.key_files import load_public
 from attestations.signers.certificate import CertificateVerifier, Pin
 from attestations.signers.key import KeyVerifier
@@ -128,6 +128,14 @@ def test_token_signs_and_the_key_verifies(token: tuple[str, Path], label: str) -
 def test_keys_that_opensc_does_not_export_sign_too(token: tuple[str, Path], label: str) -> None:
     # The signer itself refuses what does not verify under the key that the token shows.
     assert signer(token, label).sign(STATEMENT).key_hint
+
+
+@pytest.mark.service
+def test_signer_verifies_what_it_signs(token: tuple[str, Path]) -> None:
+    own = signer(token, "p256")
+    assert verify_bundle(own.sign(STATEMENT), [own.verifier()]).statement == STATEMENT
+    with pytest.raises(IdentityMismatch, match="another key than the release key"):
+        verify_bundle(signer(token, "p384").sign(STATEMENT), [own.verifier()])
 
 
 @pytest.mark.service
