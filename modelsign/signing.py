@@ -1,6 +1,7 @@
 """Sign a model: hash its files once, seal the manifest, write the bundle beside them."""
 
 import os
+import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,10 +142,17 @@ def sign(
         file.writelines(bundle.pieces())
         file.write(b"\n")
     notes += tuple(
-        f"{' and '.join(map(repr, names))} are one name on systems that fold case or normalise Unicode"
+        f"{' and '.join(_told_apart(names))} are one name on systems that fold case or normalise Unicode"
         for names in ambiguous_names(manifest)
     )
     return Signed(signature=place, manifest=manifest, bundle=bundle, notes=notes, reused=reused)
+
+
+def _told_apart(names: Sequence[str]) -> list[str]:
+    """Return names in quotes; by their code points where they would look the same."""
+    if len({unicodedata.normalize("NFC", name) for name in names}) < len(names):
+        return [ascii(name) for name in names]
+    return [repr(name) for name in names]
 
 
 def _known(model: Path, earlier: Path, sealer: Signer, method: str, hash_type: str) -> dict[str, Hashed]:

@@ -1,5 +1,6 @@
 """The model as it lies here, or as others say it does, held against what was signed."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -12,6 +13,7 @@ from attestations.manifest import (
     FILES,
     SIGNATURE_NAME,
     Comparison,
+    Differences,
     Manifest,
     compare,
     measure,
@@ -157,6 +159,7 @@ def differences(request: Request, signed: Manifest, comparison: Comparison) -> l
     """Return a reason for each file that is missing, changed or, where that denies, not signed."""
     found = comparison.differences
     reasons = [
+        *_other_forms(found),
         *_listed(Code.FILE_MISSING, found.missing, "was signed and is not here"),
         *_listed(Code.FILE_CHANGED, found.changed, "is not what was signed"),
     ]
@@ -169,6 +172,23 @@ def differences(request: Request, signed: Manifest, comparison: Comparison) -> l
         message = "the verification ended at the first difference; --all finds every one"
         reasons.append(Reason(code=Code.CONTENT, message=message, passed=False))
     return reasons
+
+
+def _other_forms(found: Differences) -> list[Reason]:
+    """Return what to say about names that look the same: nobody could tell the missing from the added file."""
+    added = {unicodedata.normalize("NFC", name): name for name in found.extra if not name.isascii()}
+    pairs = [(name, added.get(unicodedata.normalize("NFC", name))) for name in found.missing if not name.isascii()]
+    return [
+        Reason(
+            code=Code.FILE_MISSING,
+            message=f"{name} was signed as {ascii(name)} and lies here as {ascii(other)}, the same letters in another "
+            "Unicode form; whatever copied the model changed it",
+            passed=False,
+            subject=name,
+        )
+        for name, other in pairs[:_MAX_LISTED]
+        if other is not None
+    ]
 
 
 def _listed(code: Code, names: Sequence[str], what: str) -> list[Reason]:

@@ -384,6 +384,17 @@ def test_w26_names_that_collide_elsewhere_are_told(model: Path, keys: tuple[str,
     write_model(model, {"e\u0301.txt": b"", "\u00e9.txt": b"", "NOTES.txt": b""})
     _, said = shell("sign", model, "--key", keys[0])
     assert said.count("are one name") == 2
+    assert r"'e\u0301.txt' and '\xe9.txt' are one name" in said
+
+
+def test_w26_a_name_in_another_unicode_form_is_told_apart_from_the_signed_one(
+    model: Path, keys: tuple[str, str], shell: Shell
+) -> None:
+    write_model(model, {"\u00e9.txt": b""})
+    shell("sign", model, "--key", keys[0])
+    (model / "\u00e9.txt").rename(model / "e\u0301.txt")
+    code, said = shell("verify", model, "--key", keys[1])
+    assert (code, r"signed as '\xe9.txt' and lies here as 'e\u0301.txt'" in said) == (13, True)
 
 
 def test_w27_no_file_is_overwritten(model: Path, keys: tuple[str, str], shell: Shell) -> None:
