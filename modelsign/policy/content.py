@@ -181,7 +181,7 @@ def _other_forms(found: Differences) -> list[Reason]:
     return [
         Reason(
             code=Code.FILE_MISSING,
-            message=f"{name} was signed as {ascii(name)} and lies here as {ascii(other)}, the same letters in another "
+            message=f"{name} was signed as {name!a} and lies here as {other!a}, the same letters in another "
             "Unicode form; whatever copied the model changed it",
             passed=False,
             subject=name,
