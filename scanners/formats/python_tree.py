@@ -46,9 +46,17 @@ _NETWORK = frozenset(
     " ssl.get_server_certificate dns.resolver.resolve pycurl.Curl torch.hub.load"
     " wget.download torch.hub.download_url_to_file torch.hub.load_state_dict_from_url xmlrpc.client.ServerProxy".split()
 )
+_SENDING = frozenset(
+    "socket.socket socket.create_connection socket.create_server socket.gethostbyname socket.gethostbyname_ex"
+    " socket.getaddrinfo socket.socketpair smtplib.SMTP smtplib.SMTP_SSL ftplib.FTP ftplib.FTP_TLS telnetlib.Telnet"
+    " paramiko.SSHClient asyncio.open_connection asyncio.start_server dns.resolver.resolve imaplib.IMAP4"
+    " imaplib.IMAP4_SSL poplib.POP3 requests.post requests.put requests.patch httpx.post httpx.put"
+    " websocket.create_connection xmlrpc.client.ServerProxy webbrowser.open webbrowser.open_new".split()
+)
+"""what fetches no weights: it sends, or talks to a machine below HTTP"""
 _NATIVE = frozenset(
-    "ctypes.CDLL ctypes.PyDLL ctypes.WinDLL ctypes.cdll.LoadLibrary ctypes.windll.LoadLibrary ctypes.CFUNCTYPE"
-    " ctypes.memmove ctypes.string_at cffi.FFI torch.ops.load_library torch.classes.load_library"
+    "ctypes.CDLL ctypes.PyDLL ctypes.WinDLL ctypes.cdll.LoadLibrary ctypes.windll.LoadLibrary"
+    " ctypes.string_at cffi.FFI torch.ops.load_library torch.classes.load_library"
     " torch.utils.cpp_extension.load torch.utils.cpp_extension.load_inline tensorflow.load_op_library"
     " tf.load_op_library numpy.ctypeslib.load_library tensorflow.load_library tf.load_library"
     " importlib.machinery.ExtensionFileLoader imp.load_dynamic _imp.create_dynamic".split()
@@ -68,7 +76,8 @@ _UNPICKLE = frozenset(
 _EXECUTE = frozenset(
     "exec eval execfile builtins.exec builtins.eval __builtin__.exec runpy.run_path runpy.run_module"
     " code.InteractiveInterpreter code.InteractiveConsole code.interact timeit.timeit timeit.Timer timeit.repeat"
-    " types.FunctionType types.CodeType cProfile.run cProfile.runctx profile.run profile.runctx pdb.run pdb.runeval"
+    " types.FunctionType types.CodeType ctypes.memmove ctypes.CFUNCTYPE ctypes.PYFUNCTYPE numexpr.evaluate"
+    " site.addsitedir cProfile.run cProfile.runctx profile.run profile.runctx pdb.run pdb.runeval"
     " pdb.Pdb bdb.Bdb trace.Trace doctest.debug_script doctest.debug_src importlib.machinery.SourceFileLoader"
     " importlib.machinery.SourcelessFileLoader imp.load_source imp.load_compiled zipimport.zipimporter"
     " _testcapi.run_in_subinterp _xxsubinterpreters.run_string _interpreters.exec".split()
@@ -81,6 +90,7 @@ _DECODERS = frozenset(
 _ACTING = _PROCESS | _NETWORK | _NATIVE | _CHANGE | _UNPICKLE | _EXECUTE | _DECODERS
 _IMPORTERS = frozenset({"__import__", "importlib.import_module", "builtins.__import__", "importlib.__import__"})
 _GUARDED = frozenset({"os", "subprocess", "builtins", "sys", "ctypes", "pty", "socket", "importlib", "posix", "nt"})
+_LOOK_UPS = frozenset({"getattr", "builtins.getattr", "object.__getattribute__", "inspect.getattr_static"})
 _BUILTIN_NAMES = frozenset({"exec", "eval", "compile", "execfile", "__import__", "open", "getattr"})
 _BUILDING_NAMES = frozenset({"chr", "bytes", "bytearray", "map", "str", "base64", "codecs", "binascii"})
 _PARTS = frozenset({"_os", "os", "subprocess", "builtins", "sys", "ctypes", "pty", "posix", "nt"})
@@ -105,7 +115,10 @@ _FACTORY_CLASSES = frozenset({"install", "develop", "egg_info", "build_py", "sdi
 _CREATING = late(r"O_(?:WRONLY|RDWR|CREAT|APPEND|TRUNC)")
 _OPEN_MODE = late(r"[rwax][bt+]{0,2}")
 _SENSITIVE = late(
-    r"(?:/etc/(?:passwd|shadow)|\.ssh/|id_rsa|\.aws/credentials|\.netrc|\.git-credentials|/proc/self/environ|\.huggingface/token)"
+    r"(?:/etc/(?:passwd|shadow|sudoers|cron|ld\.so\.preload|rc\.local|profile|systemd)|\.ssh/|id_rsa|authorized_keys"
+    r"|\.aws/credentials|\.netrc|\.git-credentials|\.docker/config\.json|\.kube/config|\.config/gcloud|\.pypirc|\.npmrc"
+    r"|/proc/self/environ|huggingface/(?:stored_)?token|\.bashrc|\.bash_profile|\.bash_history|\.zshrc|\.profile\b"
+    r"|/var/spool/cron|Library/LaunchAgents|\.config/autostart|Start Menu|sitecustomize|usercustomize|wallet\.dat)"
 )
 _COOKIE = late(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 _PLAIN_ENCODINGS = frozenset(
@@ -287,6 +300,8 @@ class _Module:
                     self._seen_as.update((id(one), "compared") for one in argument.elts)
         elif isinstance(node, ast.Attribute):
             self._seen_as[id(node.value)] = "part"
+        elif isinstance(node, ast.Subscript):
+            self._seen_as[id(node.value)] = "subscript"
         elif isinstance(node, ast.Compare):
             self._seen_as.update((id(one), "compared") for one in (node.left, *node.comparators))
         elif isinstance(node, ast.ExceptHandler) and node.type is not None:
@@ -393,6 +408,7 @@ class _Module:
 
     def actions(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield (action, text, moment, line)."""
+        self._talking = {function for call, function in self._calls if self._name_of(call) in _NETWORK}
         for call, function in self._calls:
             moment = self._moment(function)
             for action in self._actions_of(call):
@@ -412,10 +428,18 @@ class _Module:
                 if self._hides_name(node):
                     yield "obfuscation", _source(node), self._moment(function), node.lineno
             elif isinstance(node, ast.Attribute):
+                if self._sends_environment(node, function):
+                    yield "sensitive-path", _source(node), self._moment(function), node.lineno
                 if _walks(node):
                     yield "obfuscation", _source(node), self._moment(function), node.lineno
                 elif node.attr == "__code__" and isinstance(node.ctx, ast.Store):
                     yield "exec", f"{_source(node)} = …", self._moment(function), node.lineno
+
+    def _sends_environment(self, node: ast.Attribute, function: str) -> bool:
+        """Return whether all environment variables are used as one value where something talks to the network."""
+        if node.attr != "environ" or self._seen_as.get(id(node)) in {"part", "subscript", "compared"}:
+            return False
+        return self._dotted(node) == "os.environ" and function in self._talking
 
     def _inside(self, call: ast.Call) -> Iterator[tuple[str, str]]:
         """Yield what a text does that is executed and known: `exec("import os; os.system('id')")`."""
@@ -449,11 +473,11 @@ class _Module:
     @staticmethod
     def _plain(name: str) -> str:
         """Return `os.system` for `shutil.os.system` and `random._os.system`."""
-        parts = name.split(".")
+        parts = name.removesuffix(".__call__").split(".")
         for place in range(len(parts) - 2, 0, -1):
             if parts[place] in _PARTS:
                 return ".".join([parts[place].lstrip("_"), *parts[place + 1 :]])
-        return name
+        return ".".join(parts)
 
     def _actions_of(self, call: ast.Call) -> Iterator[str]:
         name = self._name_of(call)
@@ -465,14 +489,15 @@ class _Module:
         elif name in _PROCESS or self._starts(call, name):
             yield "process"
         elif name in _NETWORK:
-            yield "network"
+            yield "sending" if name in _SENDING else "network"
         elif name in _NATIVE or name.startswith(("ctypes.cdll.", "ctypes.windll.", "ctypes.pythonapi.")):
             yield "native"
         elif name in _CHANGE or self._writes(name, call):
             yield "file-write"
         elif name in _UNPICKLE or (name == "torch.load" and not _safe_torch_load(call)) or _unsafe_numpy(name, call):
             if not (name == "yaml.load" and "Safe" in _source(call)):
-                yield "deserialize"
+                inside = any(self._fold(one) is not None or self._decoded(one) for one in call.args[:1])
+                yield "obfuscation" if inside and name.endswith("loads") else "deserialize"
         elif name in _IMPORTERS and call.args and self._fold(call.args[0]) is None:
             yield "obfuscation" if self._concealed(call.args[0]) else "import"
         elif isinstance(call.func, ast.Attribute) and call.func.attr in {"exec_module", "load_module"}:
@@ -600,18 +625,30 @@ class _Module:
 
     def _looked_up(self, call: ast.Call, depth: int) -> str | None:
         function = self._dotted(call.func, depth + 1)
+        first = self._fold(call.args[0]) if call.args else None
         if function in {"vars", "builtins.vars"} and len(call.args) == 1:
             owner = self._dotted(call.args[0], depth + 1)
             return f"{owner}.__dict__" if owner else None
+        if function in {"pkgutil.resolve_name", "pydoc.locate"} and isinstance(first, str):
+            return first.replace(":", ".")
         if isinstance(call.func, ast.Call) and call.func.args and call.args:
             maker = self._dotted(call.func.func, depth + 1)
             if maker in {"operator.attrgetter", "_operator.attrgetter"}:
                 path, owner = self._fold(call.func.args[0]), self._dotted(call.args[0], depth + 1)
                 return f"{owner}.{path}" if owner and isinstance(path, str) else None
-        first = self._fold(call.args[0]) if call.args else None
         if function in _IMPORTERS and isinstance(first, str):
             return first if function != "__import__" or "." not in first else first.split(".")[0]
-        if function in {"getattr", "builtins.getattr"} and len(call.args) >= 2:
+        if isinstance(call.func, ast.Attribute) and isinstance(first, str) and len(call.args) < 3:
+            # os.__getattribute__("system"), sys.modules.get("os"), os.__dict__.get("system")
+            owner = self._dotted(call.func.value, depth + 1)
+            if owner and call.func.attr in {"__getattribute__", "__getattr__"}:
+                return f"{owner}.{first}"
+            if owner and call.func.attr in {"get", "pop", "__getitem__"}:
+                if owner == "sys.modules":
+                    return first
+                if owner.endswith(".__dict__") or owner == "__builtins__":
+                    return f"{owner.removesuffix('.__dict__')}.{first}"
+        if function in _LOOK_UPS and len(call.args) >= 2:
             owner, attribute = self._dotted(call.args[0], depth + 1), self._fold(call.args[1])
             if owner and isinstance(attribute, str):
                 return f"{owner}.{attribute}"
@@ -629,6 +666,8 @@ def _walks(node: ast.Attribute) -> bool:
         while isinstance(inner, ast.Subscript):
             inner = inner.value
         return isinstance(inner, ast.Attribute) and inner.attr in _HIERARCHY
+    if node.attr == "f_builtins":
+        return True
     return node.attr == "__globals__" and isinstance(node.value, ast.Attribute) and node.value.attr == "__init__"
 
 
