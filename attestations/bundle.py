@@ -76,7 +76,7 @@ class Bundle:
         if sum(map(data.count, b"{[,")) > _MAX_VALUES:
             # A payload is base64 and has none of these; parsed, they would take thirty times their bytes in memory.
             raise EnvelopeError(f"the bundle has more than {_MAX_VALUES} values, which none has that was signed")
-        document = parse_object(data, "the bundle")
+        document = _parsed(data)
         media_type = _media_type(document)
         if "dsseEnvelope" not in document:
             if "messageSignature" in document:
@@ -181,6 +181,23 @@ def _document(envelope: Envelope, material: dict[str, Json], timestamps: Sequenc
     pieces = _around(write({"mediaType": BUNDLE_V0_3, "verificationMaterial": material, "dsseEnvelope": sealed}))
     assert len(pieces) == 2
     return pieces
+
+
+def _parsed(data: bytes) -> dict[str, Json]:
+    try:
+        document = parse_object(data, "the bundle")
+    except EnvelopeError as error:
+        from attestations import foreign  # good bundles, of which there are more, need nothing of it
+
+        if name := foreign.name_of_text(data):
+            raise Unsupported(f"this is {name}, and what is judged here are Sigstore bundles") from error
+        raise
+    if "mediaType" not in document:
+        from attestations import foreign
+
+        if name := foreign.name_of_document(document):
+            raise Unsupported(f"this is {name}, and what is judged here are Sigstore bundles")
+    return document
 
 
 def _media_type(document: dict[str, Json]) -> str:
