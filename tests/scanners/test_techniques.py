@@ -97,6 +97,8 @@ ADVISORIES: dict[str, bytes] = {
         apply(call("pkgutil", "resolve_name", "os:system"), "echo x")
     ),
     "CVE-2026-56304 logging.FileHandler": dump(call("logging", "FileHandler", "x.log")),
+    "GHSA-5hwf-rc88-82xm fickling _osx_support": dump(call("_osx_support", "_find_build_tool", "x; id")),
+    "GHSA-q77w-mwjj-7mqx asyncio": dump(call("asyncio.unix_events", "_UnixSubprocessTransport._start", 1, "id", True)),
     "later picklescan fixes: _io.FileIO": dump(call("_io", "FileIO", "x", "w")),
     "later picklescan fixes: urlopen": dump(call("urllib.request", "urlopen", "http://x.invalid")),
     "fickling CVE-2025-67747 marshal and types": dump(

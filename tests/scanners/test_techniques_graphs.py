@@ -7,6 +7,7 @@ from scanners.findings import Verdict
 from tests.builders.gguf import gguf, text_value
 from tests.builders.keras import DENSE, keras_file, layer, sequential
 from tests.builders.templates import HOSTILE, ORDINARY
+from tests.builders.zips import archive, torch_archive
 from tests.scanners.rules.examples import Files, scan_files
 
 
@@ -40,6 +41,15 @@ def test_cve_2026_44827_diffusers_component_from_a_module_of_the_repository() ->
     hostile = {"model_index.json": text(index), "unet/my_unet.py": b"import os\nos.system('id')\n"}
     assert verdict(hostile) is Verdict.MALICIOUS
     assert verdict({"model_index.json": text(index), "README.md": b"x"}) is Verdict.SUSPICIOUS
+
+
+def test_cve_2026_4538_pt2_archive_with_a_pickle_among_its_parts() -> None:
+    hostile = b"cos\nsystem\n(S'id'\ntR."
+    parts = [("m/archive_format", b"pt2"), ("m/models/model.json", b"{}"), ("m/version", b"3")]
+    sample = torch_archive(hostile, root="sample_inputs")
+    assert verdict({"m.pt2": archive(*parts, ("m/data/sample_inputs/model.pt", sample))}) is Verdict.MALICIOUS
+    assert verdict({"m.pt2": archive(*parts, ("m/data/constants/custom_obj_0", hostile))}) is Verdict.MALICIOUS
+    assert verdict({"m.pt2": archive(*parts)}) is Verdict.CLEAN
 
 
 def test_keras_lambda_nested_in_a_wrapper_in_a_model_in_a_model() -> None:

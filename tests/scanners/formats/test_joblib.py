@@ -85,7 +85,7 @@ def test_an_array_that_does_not_fit_is_not_clean(shape: tuple[object, ...]) -> N
     assert scan(content).verdict is Verdict.SUSPICIOUS
 
 
-def test_a_wrapper_of_the_old_format_names_the_other_file() -> None:
+def test_cve_2024_34997_a_wrapper_of_the_old_format_names_the_other_file() -> None:
     content = p.dump(p.new("joblib.numpy_pickle", "NDArrayWrapper", state={"filename": "../evil.npy"}))
 
     finding = next(finding for finding in scan(content).findings if finding.rule.id == "MS113")
