@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -191,11 +192,13 @@ def _named(files: Sequence[FileIdentity]) -> str:
 
 
 def _table(conversion: Conversion) -> list[str]:
-    width = max((len(tensor.name) for tensor in conversion.tensors), default=0)
-    return [
-        f"  {plain(tensor.name):{min(width, 80)}}  {tensor.dtype:8} {list(tensor.shape)}"
-        for tensor in conversion.tensors
-    ]
+    width = min(80, max((len(tensor.name) for tensor in conversion.tensors), default=0))
+    several = len(conversion.targets) > 1
+    lines = []
+    for file, tensors in groupby(conversion.tensors, key=lambda tensor: tensor.file):
+        lines += [f"{plain(file)}:"] if several else []
+        lines += [f"  {plain(tensor.name):{width}}  {tensor.dtype:8} {list(tensor.shape)}" for tensor in tensors]
+    return lines
 
 
 def _left_out(item: LeftOut) -> str:

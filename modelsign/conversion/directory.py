@@ -565,7 +565,7 @@ def _conversion(work: _Sorted, done: _Done, options: Options) -> Conversion:
         notes=(
             *(f"{one.name}: {note}" if several else note for one in inputs for note in one.plan.notes),
             *work.notes,
-            *([f"copied as they are: {len(work.copied)} other files"] if work.copied else []),
+            *([f"other files, copied as they are: {len(work.copied)}"] if work.copied else []),
         ),
         needs_safetensors=needed_version({tensor.dtype for tensor in done.tensors}),
         verified=options.verify and not options.dry_run,

@@ -303,8 +303,12 @@ class Tree:
         collected.leave_out(
             LeftOut(path=path, kind=self._describe(value), tensors=count.tensors + count.refused, values=values)
         )
-        if collected.with_values and not count.relevant:
+        if collected.with_values and not count.looped and not self._holds_only_tensors(value):
             collected.values[path] = self._plain(value, collected)
+
+    def _holds_only_tensors(self, value: Value) -> bool:
+        count = self._of(value)
+        return count.relevant and not count.values
 
     # -- looking at values ---------------------------------------------------------------------------------------
 
@@ -514,7 +518,10 @@ class Tree:
                 return type(value).__name__
 
     def _plain(self, value: Value, collected: "_Collected", depth: int = 0) -> Json:
-        """Return plain data as JSON values; anything else as a short description in angle brackets."""
+        """Return plain data as JSON values; anything else as a short description in angle brackets.
+
+        Of dictionaries, tensors are left away, and what holds nothing else; an object is its attributes and its class.
+        """
         collected.plain += 1
         if collected.plain > _VALUES_LIMIT or depth > _VALUES_DEPTH:
             raise ConversionError(
@@ -526,15 +533,24 @@ class Tree:
             return value if isfinite(value) else repr(value)
         node = self._node(value)
         if node is not None and node.dictionary:
-            return {
-                name if name is not None else "?": self._plain(child, collected, depth + 1)
-                for name, child in node.children
-            }
+            return self._plain_entries(node.children, collected, depth)
+        attributes = [(name, child) for name, child in node.hidden if name is not None] if node is not None else []
+        if node is not None and attributes:
+            return {"<class>": node.kind, **self._plain_entries(attributes, collected, depth)}
         if node is not None and node.kind in {"list", "tuple"}:
             return [self._plain(child, collected, depth + 1) for _, child in node.children]
         if isinstance(value, Span) and value.kind == "str":
             return self._text(value)
         return f"<{self._describe(value)}>"
+
+    def _plain_entries(
+        self, entries: "Sequence[tuple[str | None, Value]]", collected: "_Collected", depth: int
+    ) -> dict[str, Json]:
+        return {
+            name if name is not None else "?": self._plain(child, collected, depth + 1)
+            for name, child in entries
+            if not self._holds_only_tensors(child)
+        }
 
 
 class _Collected:

@@ -22,7 +22,7 @@ def test_convert_reports_what_was_taken_and_left_out(source: Path, capfd: pytest
     said = capfd.readouterr().out
     assert "Converted m.pt (torch-zip) to m.safetensors: 1 tensors" in said
     assert "Taken: 'state_dict'" in said
-    assert "Tied: w is tied" in said
+    assert "Tied: tied is w" in said
     assert "Left out: epoch (int)" in said
     assert "Left out: args (dict with 1 values)" in said
     assert "Nothing was executed" in said
@@ -74,6 +74,15 @@ def test_the_sidecar_holds_plain_data_only(source: Path) -> None:
     sidecar = source.with_name("s.json")
     assert invoke(["convert", str(source), "-q", "--sidecar", str(sidecar)]) == 0
     assert json.loads(sidecar.read_text()) == {"args": {"lr": 0.5}, "epoch": 3}
+
+
+def test_a_dry_run_of_shards_lists_them(source: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["convert", str(source), "--dry-run", "--tied", "duplicate", "--max-shard-size", "8"]) == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[1] == "m-00001-of-00002.safetensors:"
+    assert lines[2].startswith("  tied  F32")
+    assert lines[3] == "m-00002-of-00002.safetensors:"
+    assert [path.name for path in source.parent.iterdir()] == ["m.pt"]
 
 
 def test_a_dry_run_lists_tensors(source: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -184,7 +184,7 @@ def test_every_format_of_weights_becomes_safetensors(tmp_path: Path) -> None:
     ]
     assert read(tmp_path / "out/model.safetensors").tensors["w"][2] == floats(1)
     assert read(tmp_path / "out/tf_model.safetensors").tensors["w"][2] == bytes(64)
-    assert done.notes == ("copied as they are: 1 other files",)
+    assert done.notes == ("other files, copied as they are: 1",)
 
 
 def test_what_transformers_loads_gets_its_name_before_others(tmp_path: Path) -> None:

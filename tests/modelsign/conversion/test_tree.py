@@ -146,6 +146,28 @@ def test_plain_values_are_returned_on_request() -> None:
     assert flatten(root, with_values=True).values == {"n": 3, "x": "nan", "c": {"l": [1, "a", None, "<bytes>"]}}
 
 
+def test_plain_values_beside_tensors_that_are_left_out_are_returned_too() -> None:
+    groups = mapping(("lr", 0.1), ("params", [0, 1]), ("capturable", False))
+    moments = mapping((0, mapping(("step", tensor()), ("exp_avg", tensor()))), (1, mapping(("n", 5), ("m", tensor()))))
+    optimizer = mapping(("state", moments), ("param_groups", [groups]), ("pair", [tensor(), 2]))
+    root = mapping(("model", mapping(("w", tensor()))), ("optimizer", optimizer), ("extra", mapping(("t", tensor()))))
+    assert flatten(root, with_values=True).values == {
+        "optimizer": {
+            "state": {"1": {"n": 5}},
+            "param_groups": [{"lr": 0.1, "params": [0, 1], "capturable": False}],
+            "pair": ["<tensor>", 2],
+        }
+    }
+
+
+def test_an_object_is_returned_as_its_attributes_and_its_class() -> None:
+    arguments = made("argparse.Namespace", mapping(("lr", 0.1), ("path", made("pathlib.PosixPath", None, ("a", "b")))))
+    root = mapping(("w", tensor()), ("args", arguments))
+    assert flatten(root, with_values=True).values == {
+        "args": {"<class>": "argparse.Namespace", "lr": 0.1, "path": "<pathlib.PosixPath>"}
+    }
+
+
 def test_a_dictionary_that_contains_itself_is_survived() -> None:
     root = mapping(("w", tensor()))
     root.entries.append(("self", root))
