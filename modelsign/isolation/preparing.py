@@ -13,9 +13,7 @@ def pickle_data() -> tuple[Callable[[], object], ...]:
 
 def scan_data() -> tuple[Callable[[], object], ...]:
     """Return what a scan reads."""
-    from scanners.formats import tensorflow_graph
-
-    return (*pickle_data(), tensorflow_graph.registered)
+    return pickle_data()
 
 
 def prepare_patterns() -> None:

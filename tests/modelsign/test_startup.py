@@ -10,6 +10,7 @@ SPARED = (
     *("asyncio", "concurrent", "cryptography", "difflib", "email", "hashlib", "html", "huggingface_hub", "jinja2"),
     *("importlib.metadata", "logging", "multiprocessing", "numpy", "rich", "shutil", "sigstore", "socket", "ssl"),
     *("subprocess", "tempfile", "textwrap", "tomllib", "traceback", "typing_extensions", "zipfile"),
+    *("scanners.containers.sevenzip_archive", "scanners.knowledge.tensorflow_operators"),
     *("scanners.formats.hdf5_file", "scanners.formats.hdf5_structure", "scanners.formats.yaml_text"),
 )
 
