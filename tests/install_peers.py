@@ -35,16 +35,30 @@ LARGE_PEERS: dict[str, tuple[str, ...]] = {
     "ordinary-more": (
         "torch==2.13.0", "transformers==5.23.0", "accelerate", "spacy==3.8.18", "catboost==1.2.10", "lightning==2.6.6",
     ),
+    "ordinary-hub": (
+        "torch==2.13.0", "transformers==5.23.0", "accelerate==1.15.0", "diffusers==0.42.1", "peft==0.21.2",
+        "sentence-transformers==6.2.0", "sentencepiece", "protobuf", "pillow",
+    ),
+    "ordinary-wide": (
+        "torch==2.13.0", "scikit-learn==1.9.1", "pandas", "imbalanced-learn==0.14.2", "category-encoders==2.11.2",
+        "hdbscan==0.8.44", "umap-learn==0.5.12", "gensim==4.4.0", "feature-engine==1.9.4", "mlxtend==0.25.0",
+        "optuna==5.0.0", "cloudpickle", "farama-notifications", "pyyaml", "safetensors", "matplotlib", "pillow", "tqdm",
+        "requests", "psutil", "xxhash", "pyparsing", "aiohttp", "beartype", "fastprogress", "rich", "huggingface_hub",
+    ),
     "ordinary-ultralytics": (
         "torch==2.13.0", "numpy==2.4.6", "opencv-python-headless", "matplotlib", "pillow", "pyyaml", "requests",
         "scipy", "psutil", "polars",
     ),
 }  # fmt: skip
-# Installed after those of the same name, without what they ask for: torchvision asks for CUDA, or names no torch for
-# the processor; ultralytics for OpenCV with windows.
+# Installed after those of the same name, without what they ask for: torchvision is built for CUDA and loads without,
+# ultralytics asks for an OpenCV with windows, fastai for spaCy.
 BARE: dict[str, tuple[str, ...]] = {
+    "ordinary-wide": (
+        "torchvision==0.28.0", "timm==1.0.31", "fastai==2.8.12", "fastcore", "fasttransform", "fastdownload",
+        "plum-dispatch", "torch-geometric==2.8.1", "torchao==0.18.0", "stable-baselines3==2.9.2", "gymnasium==1.4.0",
+    ),
     "ordinary-ultralytics": ("torchvision==0.28.0", "ultralytics==8.4.190", "ultralytics-thop"),
-}
+}  # fmt: skip
 NODE_PEERS: dict[str, tuple[str, ...]] = {
     "sigstore-js": ("@sigstore/verify@4.1.3", "@sigstore/bundle@5.0.0"),
 }

@@ -34,6 +34,11 @@ R = "Rscript"
 
 CODE = (Verdict.SUSPICIOUS,)
 
+_AROUND = tuple(
+    "imbalanced-learn category-encoders feature-engine mlxtend hdbscan umap-learn gensim optuna timm torchvision"
+    " torch-geometric torchao stable-baselines3 fastai torch".split()
+)
+
 LIBRARIES: tuple[Library, ...] = (
     Library(name="scikit-learn", peer="ordinary-core", maker="sklearn_maker.py", versions=("scikit-learn", "joblib")),
     Library(
@@ -88,6 +93,29 @@ LIBRARIES: tuple[Library, ...] = (
         peer="ordinary-ultralytics",
         maker="ultralytics_maker.py",
         versions=("ultralytics", "torchvision", "torch"),
+    ),
+    Library(
+        name="repositories of transformers, diffusers, peft, sentence-transformers",
+        peer="ordinary-hub",
+        maker="hub_maker.py",
+        versions=("transformers", "diffusers", "peft", "sentence-transformers", "accelerate", "tokenizers"),
+    ),
+    Library(
+        name="around scikit-learn and torch",
+        peer="ordinary-wide",
+        maker="wide_maker.py",
+        versions=_AROUND,
+        expected=(
+            Expectation(pattern="code-umap*", verdicts=CODE, why="functions that numba compiles: code in the file"),
+            Expectation(pattern="code-graph-*", verdicts=CODE, why="restored through source that its state generates"),
+            Expectation(pattern="code-symbolic*", verdicts=CODE, why="a traced module carries its source"),
+            Expectation(pattern="code-fastai-*", verdicts=CODE, why="an export by cloudpickle"),
+            Expectation(
+                pattern="unsure-distributed/*.distcp",
+                verdicts=CODE,
+                why="several archives in a row; which of them a loader opens says another file",
+            ),
+        ),
     ),
     Library(name="PMML", peer="ordinary-pmml", maker="pmml_maker.py", versions=("nyoka", "scikit-learn")),
     Library(name="R", peer=R, maker="r_maker.R", versions=()),

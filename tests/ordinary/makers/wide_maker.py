@@ -108,7 +108,7 @@ for name, model in models.items():
     save(f"gensim-{name}", lambda model=model: model)
 dictionary.save(str(OUT / "gensim-dictionary.dict"))
 models["word2vec"].wv.save(str(OUT / "gensim.kv"))
-models["word2vec"].wv.save_word2vec_format(str(OUT / "vectors.bin"), binary=True)
+models["word2vec"].wv.save_word2vec_format(str(OUT / "vectors.w2v"), binary=True)
 models["word2vec"].wv.save_word2vec_format(str(OUT / "vectors.txt"))
 gensim.corpora.MmCorpus.serialize(str(OUT / "corpus.mm"), corpus)
 
@@ -195,8 +195,8 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 state = {"model": nn.Linear(4, 4).state_dict(), "optimizer": {"lr": 0.1, "step": torch.tensor(1)}, "epoch": 3}
-dcp.save(state, checkpoint_id=OUT / "distributed")
-dcp_to_torch_save(OUT / "distributed", OUT / "distributed-joined.pt")
+dcp.save(state, checkpoint_id=OUT / "unsure-distributed")
+dcp_to_torch_save(OUT / "unsure-distributed", OUT / "distributed-joined.pt")
 
 
 class Small(nn.Module):
@@ -245,21 +245,21 @@ from stable_baselines3 import A2C, DQN, PPO
 
 for kind in (PPO, A2C, DQN):
     agent = kind("MlpPolicy", "CartPole-v1", policy_kwargs={"net_arch": [4]}, device="cpu")
-    agent.save(OUT / f"code-sb3-{kind.__name__}.zip")
+    agent.save(OUT / f"sb3-{kind.__name__}.zip")
     agent.policy.save(OUT / f"sb3-{kind.__name__}-policy.pth")
 
-from fastai.tabular.all import Categorify, FillMissing, Normalize, TabularDataLoaders, tabular_learner
+from fastai.tabular.all import Categorify, CategoryBlock, FillMissing, Normalize, TabularDataLoaders, tabular_learner
 from fastai.vision.all import DataLoaders, Learner, MSELossFlat
 
-table = TabularDataLoaders.from_df(FRAME[["a", "b", "c"]].assign(y=Y.astype("f4")), procs=[Categorify, FillMissing, Normalize], y_names="y", cat_names=["a", "c"], cont_names=["b"], bs=8)
-learner = tabular_learner(table, layers=[4])
-learner.export(OUT / "fastai-tabular.pkl")
+table = TabularDataLoaders.from_df(FRAME[["a", "b", "c"]].assign(y=Y), procs=[Categorify, FillMissing, Normalize], y_names="y", y_block=CategoryBlock(), cat_names=["a", "c"], cont_names=["b"], bs=8)
+learner = tabular_learner(table, layers=[4], n_out=2, emb_szs={"a": 2, "c": 2})
+learner.export(OUT / "code-fastai-tabular.pkl")
 learner.path = OUT
 learner.model_dir = "."
 learner.save("fastai-weights")
 batches = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(torch.ones(4, 2), torch.ones(4, 1)), batch_size=2)
 plain = Learner(DataLoaders(batches, batches), nn.Linear(2, 1), loss_func=MSELossFlat())
 try:
-    plain.export(OUT / "fastai-plain.pkl")
+    plain.export(OUT / "code-fastai-plain.pkl")
 except Exception as error:  # noqa: BLE001
     print(f"not saved: fastai-plain: {error!r}")
