@@ -91,6 +91,11 @@ class TrustChoice:
             refuse_inside(self.instance_root, [target], what="root of an instance")
         for path in (*self.roots, *self.authorities):
             refuse_inside(path, [target], what="certificate")
+        if self.authorities and not self.keys and not self.roots:
+            raise UsageError(
+                "--timestamp-authority tells the time for --key and --certificate-chain; keyless signatures take it "
+                "from their instance, and a policy names its own"
+            )
         verifiers = (*self._key_verifiers(), *self._certificate_verifiers())
         return {
             "keys": () if self.authorities else self.keys,

@@ -180,6 +180,14 @@ def test_signature_outlives_its_certificate_by_a_timestamp(
     assert verify(model, *options, "--timestamp-authority", authority(sigstore_stack, model.parent)) == 0
 
 
+@pytest.mark.parametrize("trust", [["--identity", "a@b", "--issuer", "https://c"], ["--policy", "policy.toml"]])
+def test_authority_that_would_be_asked_nothing_is_a_usage_error(
+    model: Path, trust: list[str], sigstore_stack: "SigstoreStack", capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert verify(model, *trust, "--timestamp-authority", authority(sigstore_stack, model.parent)) == 2
+    assert "for --key and --certificate-chain" in capsys.readouterr().err
+
+
 def test_timestamp_of_a_stranger_counts_for_nothing(
     model: Path, root: str, sigstore_stack: "SigstoreStack", other_sigstore_stack: "SigstoreStack"
 ) -> None:
