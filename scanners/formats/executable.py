@@ -26,7 +26,7 @@ _COMPILED = frozenset(
     {"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex", "lua-bytecode"}
 )
 _LONGEST_SCRIPT = 4 << 20
-_ATTACK = late(
+ATTACK = late(
     rb"/dev/(?:tcp|udp)/[\w.$-]|\b(?:nc|ncat|netcat)\b[^\n]{0,80}\s-[a-z]*e[a-z]*\s+\S*(?:sh|cmd)|\bmkfifo\b[^\n]{0,200}\bnc\b"
     rb"|base64\s+(?:-d|-D|--decode)\b[^\n|]{0,80}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b"
     rb"|\b(?:curl|wget)\b[^\n|]{0,200}(?:http://|\d{1,3}(?:\.\d{1,3}){3})[^\n|]{0,200}\|\s*(?:sudo\s+)?(?:(?:ba|z|da)?sh|python3?)\b"
@@ -61,7 +61,7 @@ def read(blob: Blob, reading: Reading) -> None:
         reading.unread(f"machine code is not analysed ({language})")
     else:
         size = min(blob.reader.size, _LONGEST_SCRIPT)
-        for match in _ATTACK.finditer(blob.reader.read_at(0, size)):
+        for match in ATTACK.finditer(blob.reader.read_at(0, size)):
             line = match[0].decode("utf-8", "replace")[:200]
             place = reading.at(match.start())
             reading.state(Code(location=place, language=language, action="script-attack", text=line, runs="never"))

@@ -7,6 +7,7 @@ Source: nbformat 3 and 4 (`cells[].source`, `worksheets[].cells[].input`). Lines
 from scanners.errors import FormatError, LimitExceeded, ScanError
 from scanners.facts import Code, Identified
 from scanners.formats import python_source
+from scanners.formats.executable import ATTACK
 from scanners.formats.json_text import Json, document_of
 from scanners.patterns import late
 from scanners.reading import Blob, Reading
@@ -76,6 +77,7 @@ def _cell(source: str, reading: Reading) -> None:
 
 
 def _shell(command: str, reading: Reading) -> None:
-    reading.state(
-        Code(location=reading.at(), language="shell", action="process", text=command.strip()[:_EXCERPT], runs="never")
-    )
+    actions = ["process", "script-attack"] if ATTACK.search(command.encode("utf-8", "replace")) else ["process"]
+    for action in actions:
+        text = command.strip()[:_EXCERPT]
+        reading.state(Code(location=reading.at(), language="shell", action=action, text=text, runs="never"))

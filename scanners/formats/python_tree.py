@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Code, Reference
+from scanners.formats.executable import ATTACK
 from scanners.formats.python_source import MAXIMUM_STATEMENTS
 from scanners.formats.python_values import Folder, Value
 from scanners.patterns import late
@@ -22,6 +23,12 @@ _LOADED = frozenset(
     " forward from_pretrained from_config call build setup load load_model load_context"
     " predict initialize handle preprocess postprocess inference generate get_config _load_pyfunc execute".split()
 )
+
+_SERVED = frozenset(
+    "generate _load_pyfunc handle model_fn input_fn predict_fn output_fn transform_fn load_context load_model predict"
+    " init get_model".split()
+)
+"""functions of a module that serving systems call: MLflow, TorchServe, SageMaker, Azure; `custom_generate`"""
 
 _PROCESS = frozenset(
     "os.system os.popen os.popen2 os.popen3 os.startfile os.execl os.execle os.execlp os.execlpe os.execv os.execve"
@@ -385,7 +392,11 @@ class _Module:
     def _entries(self, made: set[str]) -> list[str]:
         """Return what runs once the model is used: known methods, hooks of the module, classes ``made`` at import."""
         found = {name for name in self._callers if name.rsplit(".", 1)[-1] in _LOADED and "." in name}
-        found.update(name for name in self._callers if name in {"__getattr__", "__dir__"} or name.startswith("pytest_"))
+        found.update(
+            name
+            for name in self._callers
+            if name in _SERVED or name in {"__getattr__", "__dir__"} or name.startswith("pytest_")
+        )
         found.update(name for name in self._callers if name.split(".", 1)[0] in made)
         for name in self._mentions.get("", ()):
             found.update(one for one in self._callers if one.rsplit(".", 1)[-1] == name)
@@ -412,7 +423,12 @@ class _Module:
         for call, function in self._calls:
             moment = self._moment(function)
             for action in self._actions_of(call):
-                yield action, _source(call), moment, call.lineno
+                text = _source(call)
+                yield action, text, moment, call.lineno
+                if action == "process" and ATTACK.search(text.encode("utf-8", "replace")):
+                    yield "script-attack", text, moment, call.lineno
+            if self._name_of(call) == "os.dup2" and "fileno" in _source(call):
+                yield "script-attack", _source(call), moment, call.lineno  # a shell that a socket talks to
             for action, text in self._inside(call):
                 yield action, text, moment, call.lineno
         for reference, function in self._references:

