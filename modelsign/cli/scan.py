@@ -11,7 +11,7 @@ import click
 from modelsign import config
 from modelsign import report as forms
 from modelsign.cli.exits import Exit, worst
-from modelsign.cli.options import TARGET, Verb, common, offline_option, quiet, reporting, sandbox_option
+from modelsign.cli.options import TARGET, Verb, common, quiet, reporting, sandbox_option
 from modelsign.cli.output import Output, Style
 from modelsign.cli.progress import progress_bar
 from modelsign.environment import environment
@@ -89,7 +89,12 @@ if TYPE_CHECKING:
     help="Add time, machine and isolation to the report, which is the same on every run otherwise.",
 )
 @click.option("-v", "--verbose", is_flag=True, envvar="MODELSIGN_VERBOSE", help="Show every file and every note.")
-@offline_option
+@click.option(
+    "--offline",
+    is_flag=True,
+    envvar="MODELSIGN_OFFLINE",
+    help="A scan never uses the network; taken so that verbs can be called alike.",
+)
 @common
 def scan(
     *,
@@ -113,7 +118,7 @@ def scan(
 
     TARGET is a file, a directory, or - for standard input.
     """
-    del offline  # every target of this verb is local so far; the option is a promise that holds anyway
+    del offline  # every target of this verb is local
     output.spare(targets)
     accept, needs_digests = _acceptance(targets, baseline=baseline, waivers=waivers)
     scanning = partial(
