@@ -36,7 +36,7 @@ from attestations.errors import (
 )
 from attestations.signers.certificate_names import fulcio_claims, issuer_of, load_certificate, subject_names
 from attestations.signers.closed import import_without_sockets
-from attestations.signers.unlogged import judge_certificate
+from attestations.signers.unlogged import check_issuer, judge_certificate
 from attestations.statement import Statement
 from attestations.strict_json import Json, object_of, parse_object, text_of, write
 from attestations.timestamps import TimestampAuthority, proven_time
@@ -467,9 +467,12 @@ class SigstoreVerifier:
         except errors.Error as error:
             if policy.refused:
                 raise IdentityMismatch(str(error)) from error
-            raise LogProofInvalid(
-                f"the proofs of the signature do not hold: {_PLAINLY.get(str(error)) or first_line(error)}"
-            ) from error
+            if str(error) == _NO_TIME:
+                check_issuer(load_certificate(bundle.certificates[0]), self._trusted_root())
+                raise LogProofInvalid(
+                    "nobody whom the trusted Sigstore instance names says when it was signed"
+                ) from error
+            raise LogProofInvalid(f"the proofs of the signature do not hold: {first_line(error)}") from error
         except _SIGSTORE_LEAKS as error:
             raise LogProofInvalid(f"the proofs of the signature cannot be read: {first_line(error)}") from error
         if not policy.asked or policy.refused:
@@ -534,12 +537,8 @@ _SIGSTORE_LEAKS = (
 )
 
 
-# What sigstore-python says where most often the bundle is of another instance than the one that is believed.
-_PLAINLY = {
-    "not enough sources of verified time": (
-        "nobody whom the trusted Sigstore instance names says when it was signed; was it signed with another instance?"
-    ),
-}
+# What sigstore-python says before it looks at who issued the certificate; another instance's authorities tell no time.
+_NO_TIME = "not enough sources of verified time"
 
 
 class _Policy:

@@ -61,6 +61,19 @@ def judge_certificate(
     return stamped
 
 
+def check_issuer(certificate: x509.Certificate, root: "TrustedRoot") -> None:
+    """Raise where a certificate is of another instance, whatever time it was used at.
+
+    Raises:
+        IdentityMismatch: so it is.
+        Unsupported: a certificate of a kind that cannot be judged.
+    """
+    try:
+        _chain(certificate, root, certificate.not_valid_before_utc)
+    except IdentityMismatch as error:
+        raise IdentityMismatch("signed with another Sigstore instance than the trusted one") from error
+
+
 def _chain(certificate: x509.Certificate, root: "TrustedRoot", time: datetime) -> list[x509.Certificate]:
     """Return the authorities from the issuer to the trusted root."""
     # Fulcio's certificates are for signing code, and a client's would be asked for another purpose; looked at below.

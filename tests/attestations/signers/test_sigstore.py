@@ -180,8 +180,21 @@ def test_other_issuer_is_not_trusted(sigstore_stack: "SigstoreStack", bundle: Bu
 
 
 def test_other_instance_is_not_trusted(other_sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
-    with pytest.raises((IdentityMismatch, LogProofInvalid)):
+    with pytest.raises(IdentityMismatch):
         verified(other_sigstore_stack, bundle)
+
+
+def test_times_of_strangers_do_not_count_in_the_trusted_instance_either(
+    sigstore_stack: "SigstoreStack", other_sigstore_stack: "SigstoreStack", bundle: Bundle, tmp_path: Path
+) -> None:
+    mixed = sigstore_stack.trusted_root_document()
+    mixed["timestampAuthorities"] = other_sigstore_stack.trusted_root_document()["timestampAuthorities"]
+    (tmp_path / "mixed.json").write_text(json.dumps(mixed))
+    verifier = SigstoreVerifier(
+        identity="dev@example.com", issuer=sigstore_stack.issuer, trust=SigstoreTrust(source=tmp_path / "mixed.json")
+    )
+    with pytest.raises(LogProofInvalid, match="nobody whom the trusted Sigstore instance names"):
+        verify_bundle(bundle, [verifier])
 
 
 def test_predicate_decides_about_the_signer(sigstore_stack: "SigstoreStack", bundle: Bundle) -> None:
@@ -534,8 +547,10 @@ def test_timestamp_that_no_reader_believes_harms_nothing_beside_one_that_counts(
 def test_bundle_of_another_instance_is_said_to_be_one(
     sigstore_stack: "SigstoreStack", other_sigstore_stack: "SigstoreStack"
 ) -> None:
-    with pytest.raises(LogProofInvalid, match="was it signed with another instance"):
+    with pytest.raises(IdentityMismatch, match="with another Sigstore instance"):
         verified(other_sigstore_stack, signed(sigstore_stack))
+    with pytest.raises(IdentityMismatch, match="not issued by the trusted Sigstore instance"):
+        verified(other_sigstore_stack, signed_v1(sigstore_stack))
 
 
 @pytest.mark.parametrize("token", ["", "x", "a.b.c"])
