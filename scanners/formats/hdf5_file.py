@@ -1,6 +1,7 @@
 """What a scan states of an HDF5 file: references to other files, tensors, impossible shapes, text that others read."""
 
 import math
+import re
 from collections.abc import Iterable
 
 from scanners.cursor import Cursor
@@ -8,12 +9,16 @@ from scanners.errors import FormatError, LimitExceeded, ScanError
 from scanners.facts import Reference, Tensor
 from scanners.formats.hdf5 import KERAS_CONFIG
 from scanners.formats.hdf5_structure import MAXIMUM_DEPTH, MAXIMUM_OBJECTS, Link, Structure, Text, Type
-from scanners.reader import Window
+from scanners.limits import Budget, Limits
+from scanners.reader import Reader, Window
 from scanners.reading import Blob, Reading
 
 MAXIMUM_ATTRIBUTE = 64 << 20
 _READ = frozenset({0x01, 0x02, 0x03, 0x06, 0x07, 0x08, 0x0C, 0x11, 0x15})
 """messages that are looked at: shape, links, type, external files, layout, attributes, old groups"""
+_PSEUDO_ATOM = "PSEUDOATOM"
+"""attribute by which PyTables knows an array of pickled objects (tables/vlarray.py)"""
+_MODULE = re.compile(r"[^\W\d][\w.]*")
 _BOMB = 1 << 31
 _RATIO = 200
 _CLASSES = {0: "int", 1: "float", 2: "time", 3: "string", 4: "bits", 5: "opaque", 6: "compound", 7: "reference",
@@ -106,6 +111,8 @@ class File:
         attribute = self._structure.attribute(cursor)
         for text in attribute.texts:
             self._text(path, attribute.name, text)
+            if attribute.name == _PSEUDO_ATOM and text.reader.read_at(text.place, 8).strip(b"\0 ") == b"object":
+                self._reading.unread(f"{path[:200]} holds a pickle in each row (PyTables), which are not read")
 
     def _text(self, path: str, name: str, text: Text) -> None:
         """Hand on a text attribute that a loader would parse."""
@@ -116,7 +123,7 @@ class File:
         roles: frozenset[str] = frozenset()
         if head.startswith(b"{"):
             roles = frozenset({KERAS_CONFIG})
-        elif not _looks_pickled(head, content.read_at(max(0, content.size - 64), 64)):
+        elif not _is_pickled(content, content.read_at(0, 2)):
             return
         here = text.reader is self._blob.reader
         self._reading.child(
@@ -210,8 +217,18 @@ class File:
             self._reading.inert(self._structure.base + data, min(stored, file_size))
 
 
-def _looks_pickled(head: bytes, tail: bytes) -> bool:
-    """Return whether an attribute is a pickle, as PyTables leaves them."""
+def _is_pickled(content: Reader, head: bytes) -> bool:
+    """Return whether PyTables unpickles an attribute to some effect: it tries with all text that ends in a full stop.
+
+    Source: tables/attributeset.py (`__getattr__`). What a sentence does, read as a pickle, is nothing.
+    """
+    tail = content.read_at(max(0, content.size - 64), 64).rstrip(b"\0 ")
     if len(head) >= 2 and head[0] == 0x80 and head[1] <= 5:
         return True
-    return tail.rstrip(b"\0").endswith(b".") and b"\n" in head and head[:1] in b"(c]}ldSVIi"
+    if content.size <= 2 or not tail.endswith(b"."):
+        return False
+    from scanners.pickles.machine import run  # few attributes end so
+
+    result = run(content, budget=Budget(Limits()))
+    named = any(_MODULE.fullmatch(one.module) for one in result.imports)
+    return named or bool(result.calls or result.limit)

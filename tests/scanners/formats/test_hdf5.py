@@ -74,8 +74,34 @@ def test_a_shape_larger_than_any_file_is_an_anomaly() -> None:
     ]
 
 
-def test_a_pickle_in_an_attribute_is_handed_on() -> None:
-    assert texts(build.weights({"TITLE": b"cos\nsystem\n(S'id'\ntR."})) == {"@TITLE": b"cos\nsystem\n(S'id'\ntR."}
+@pytest.mark.parametrize(
+    "pickle",
+    [
+        b"cos\nsystem\n(S'id'\ntR.",
+        b"cvery.long.module.name.that\nsystem\n(S'id'\ntR.",
+        b"]q\0(X\x02\0\0\0idcos\nsystem\nq\x01e.",
+        b"N0cos\nsystem\n(S'id'\ntR.",
+        b"\x8c\x02os\x8c\x06system\x93\x8c\x02id\x85R.",
+        b"cos\nsystem\n(S'id'\ntRb.",
+        b"\x80\x04]\x94.",
+        b"cos\nsystem\n(S'id'\ntR.\0\0\0",
+    ],
+)
+def test_a_pickle_in_an_attribute_is_handed_on(pickle: bytes) -> None:
+    assert texts(build.weights({"TITLE": pickle})) == {"@TITLE": pickle}
+
+
+@pytest.mark.parametrize(
+    "text", [b"A model.", b"(c) by us, 2026.", b"I am.\n", b"c.", b".", b"combined model\nof two.", b"lists."]
+)
+def test_a_sentence_in_an_attribute_is_no_pickle(text: bytes) -> None:
+    assert texts(build.weights({"TITLE": text})) == {}
+
+
+def test_rows_that_pytables_unpickles_are_not_read() -> None:
+    reading = read_with(hdf5, build.weights({"PSEUDOATOM": b"object\0"}), name="m.h5")
+    assert [reason for reason in reading.reasons if "pickle in each row" in str(reason)]
+    assert not read_with(hdf5, build.weights({"PSEUDOATOM": b"vlunicode"}), name="m.h5").reasons
 
 
 def test_groups_that_contain_themselves_end() -> None:
