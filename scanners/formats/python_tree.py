@@ -116,6 +116,11 @@ _ROOTS = late(
     r"__import__|import_module|get_ipython|sys\.modules|__subclasses__|__globals__|__builtins__|globals\(\)|vars\(|CDLL"
 )
 """what `.system(…)` hangs on where it is not `platform.system()`"""
+_WRAPPERS = frozenset(
+    "lru_cache cache wraps update_wrapper partial partialmethod staticmethod classmethod property cached_property"
+    " script compile jit vmap vectorize register register_module register_class register_function deprecate".split()
+)
+"""what makes another function of one, or keeps it, and does not call it at once"""
 _HIERARCHY = frozenset({"__class__", "__base__", "__bases__", "__mro__", "__subclasses__", "mro"})
 _FACTORY_CLASSES = frozenset({"install", "develop", "egg_info", "build_py", "sdist", "bdist_egg", "bdist_wheel"})
 """commands of setuptools that `pip install` runs"""
@@ -301,8 +306,10 @@ class _Module:
         if isinstance(node, ast.Call):
             self._seen_as[id(node.func)] = "called"
             plain = isinstance(node.func, ast.Name) and node.func.id in {"isinstance", "issubclass", "hasattr"}
+            maker = node.func if isinstance(node.func, ast.Call) else node  # lru_cache()(f)
+            wraps = _called_name(maker) in _WRAPPERS and self._dotted(node.func) != "atexit.register"
             for argument in (*node.args, *(keyword.value for keyword in node.keywords)):
-                self._seen_as[id(argument)] = "compared" if plain else "passed"
+                self._seen_as[id(argument)] = "compared" if plain else "kept" if wraps else "passed"
                 if plain and isinstance(argument, ast.Tuple):
                     self._seen_as.update((id(one), "compared") for one in argument.elts)
         elif isinstance(node, ast.Attribute):

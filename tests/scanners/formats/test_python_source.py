@@ -146,6 +146,15 @@ def test_no_disguise_passes(trick: str) -> None:
     assert scanned.report.verdict in {Verdict.SUSPICIOUS, Verdict.MALICIOUS}
 
 
+@pytest.mark.parametrize(
+    "use", ["functools.lru_cache(f)", "functools.lru_cache()(f)", "Registry.register(f)", "torch.jit.script(f)", "[f]"]
+)
+def test_a_function_that_is_kept_does_not_run_at_import(use: str) -> None:
+    source = f"import functools, requests, torch\ndef f(): requests.get('http://x')\ng = {use}"
+    assert actions(source) == {("network", "load")}
+    assert ("network", "import") in actions(source.replace(use, "threading.Thread(target=f)"))
+
+
 def test_a_text_that_is_executed_is_read_as_well() -> None:
     nested = repr("exec(" + repr("import os; os.system('id')") + ")")
     assert ("process", "import") in actions(f"exec({nested})")
@@ -164,6 +173,7 @@ def test_texts_in_texts_are_followed_within_bounds() -> None:
         "import subprocess\ndef f(p: subprocess.Popen): return isinstance(p, subprocess.Popen)",
         "def f(eval=False):\n  return g(eval)",
         "import platform\nname = platform.system()",
+        "def f(): return g(f)\nh = wrap(f)",
         "ACT = {'gelu': lambda x: x}\nregister(ACT)",
         "for one in Base.__subclasses__(): print(one)",
         "class P:\n  def open(self): pass\nP().open()",
