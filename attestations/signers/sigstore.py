@@ -405,8 +405,9 @@ class SigstoreVerifier:
         logged = self._is_logged(bundle)
         certificate = load_certificate(bundle.certificates[0])
         key = certificate.public_key()
-        if not isinstance(key, ec.EllipticCurvePublicKey):
-            raise Unsupported("the Sigstore certificate's key is not an ECDSA key")
+        if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name != "secp256r1":
+            # sigstore-python verifies envelopes with SHA-256 whatever the curve; Fulcio's clients make P-256 keys.
+            raise Unsupported("the Sigstore certificate's key is not an ECDSA P-256 key")
         verify(key, bundle.envelope.signatures[0].signature, bundle.envelope.pae())
         signed_by = _signed_by(certificate, key)
         if not logged:

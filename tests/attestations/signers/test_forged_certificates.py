@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from attestations.bundle import Bundle
-from attestations.errors import AttestationError, IdentityMismatch, SigningError, TrustError
+from attestations.errors import AttestationError, IdentityMismatch, SigningError, TrustError, Unsupported
 from attestations.signers.certificate import CertificateVerifier, Pin, load_certificates, load_roots
 from attestations.signers.key import seal
 from attestations.signers.sigstore import SigstoreSigner, SigstoreTrust, SigstoreVerifier
@@ -92,6 +92,22 @@ def test_forged_keyless_certificate_ends_in_a_documented_error(
         insecure_ignore_time=insecure,
     )
     with pytest.raises(AttestationError):
+        verify_bundle(Bundle.parse(json.dumps(document).encode()), [verifier])
+
+
+@pytest.mark.parametrize("curve", [ec.SECP384R1(), ec.SECP521R1()], ids=lambda curve: curve.name)
+def test_keyless_key_on_another_curve_is_unsupported_not_invalid(
+    sigstore_stack: "SigstoreStack", curve: ec.EllipticCurve
+) -> None:
+    key = ec.generate_private_key(curve)
+    claims: dict[str, object] = {"iss": sigstore_stack.issuer, "sub": "dev@example.com"}
+    certificate = sigstore_stack.fulcio.certificate(key.public_key(), claims).public_bytes(Encoding.DER)
+    document = json.loads(sealed(certificate, key=key).to_json())
+    document["verificationMaterial"] |= {"tlogEntries": [{"kindVersion": {"kind": "dsse", "version": "0.0.1"}}]}
+    document["verificationMaterial"]["tlogEntries"][0]["inclusionProof"] = {}
+    trust = SigstoreTrust(source=sigstore_stack.trusted_root)
+    verifier = SigstoreVerifier(identity="dev@example.com", issuer=sigstore_stack.issuer, trust=trust)
+    with pytest.raises(Unsupported, match="not an ECDSA P-256 key"):
         verify_bundle(Bundle.parse(json.dumps(document).encode()), [verifier])
 
 
