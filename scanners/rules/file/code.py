@@ -5,6 +5,7 @@ path, a pipeline script, `sys.path`), `load` that making or using the model does
 caller has to ask for it. Ordinary modelling code opens files, fetches pictures and loads checkpoints when asked: notes.
 """
 
+import re
 from collections.abc import Iterator
 
 from scanners.facts import Code
@@ -131,6 +132,15 @@ _COMPILED = frozenset(
     {"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex", "lua-bytecode"}
 )
 _LISTED = 3
+_QUESTION = re.compile(
+    r"""subprocess\.(?:check_output|run|check_call|call)\(
+        \[(?:[\w.]+\ \+\ )?'(?:/[\w./-]*/)?(?:nvcc|nvidia-smi|rocm-smi|hipcc|gcc|g\+\+|clang|ninja|cmake|uname)',
+        \ '(?:-V|-v|-a|-m|--version|-dumpversion|-L)'\]
+        (?:,\ (?:(?:text|check|capture_output|universal_newlines)=(?:True|False)
+        |encoding='[\w-]+'|(?:stdout|stderr)=subprocess\.(?:PIPE|DEVNULL|STDOUT)))*\)""",
+    re.VERBOSE,
+)
+"""the question for a compiler's or driver's version, without a shell, as code asks it that compiles a kernel"""
 
 
 def judge(facts: FileFacts) -> Iterator[Finding]:
@@ -150,6 +160,8 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         rule = _BY_ACTION[action]
         moment = {"import": 0, "load": 1}.get(runs, 2)
         severity = _SEVERITIES[action][moment]
+        if action == "process" and all(_QUESTION.fullmatch(place.text) for place in places):
+            severity = min(severity, Severity.MEDIUM)
         more = f" (and {len(places) - _LISTED} more)" if len(places) > _LISTED else ""
         yield found(
             rule,

@@ -52,6 +52,21 @@ def test_severity_follows_the_moment_it_runs(source: bytes, verdict: Verdict) ->
     assert worst(source) is verdict
 
 
+@pytest.mark.parametrize(
+    ("call", "verdict"),
+    [
+        ("check_output([home + '/bin/nvcc', '-V'], universal_newlines=True)", Verdict.SUSPICIOUS),
+        ("run(['nvidia-smi', '-L'], capture_output=True, text=True)", Verdict.SUSPICIOUS),
+        ("run(['/tmp/nvcc', '-V'], executable='/bin/sh')", Verdict.MALICIOUS),
+        ("run(['gcc', '-V; id'], shell=True)", Verdict.MALICIOUS),
+        ("run(['nvcc', '-V'], env={'PATH': '.'})", Verdict.MALICIOUS),
+        ("run(['sh', '-V'])", Verdict.MALICIOUS),
+    ],
+)
+def test_asking_a_compiler_for_its_version_is_no_attack(call: str, verdict: Verdict) -> None:
+    assert worst(f"import subprocess\nhome = input()\nsubprocess.{call}\n".encode()) is verdict
+
+
 def test_many_calls_of_one_kind_are_one_finding() -> None:
     report = scan_files({"a.py": b"import os\n" + b"".join(b"os.system('%d')\n" % n for n in range(50))})
     assert [finding.rule.id for finding in report.findings] == ["MS420"]
