@@ -58,7 +58,7 @@ def read(blob: Blob, reading: Reading) -> None:
         storage = _STORAGE(below)
         if storage is None:
             records.append((entry, below.lower()))
-        elif not entry.is_directory:
+        else:  # no directory, which would end with a slash
             found.append(entry)
             key = storage[1]
             if key not in storages:
