@@ -195,7 +195,8 @@ class SignerChoice:
         click.echo(
             plain(
                 f"modelsign: keyless signing makes public, for ever, in the transparency log of {where}: {identity}, "
-                "the time, and a digest of what is signed. Files and their names are not sent."
+                "the time, and a digest of what is signed. Files are not sent; a log of version 1, as public good has, "
+                "is sent their names and digests and keeps a digest of those."
             ),
             err=True,
         )

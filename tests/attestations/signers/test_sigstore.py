@@ -38,6 +38,7 @@ from tests.sigstore_stack.tuf_repository import TufRepository
 from tests.vectors import VECTORS, needs_vectors
 
 if TYPE_CHECKING:
+    from tests.sigstore_stack.service import Service
     from tests.sigstore_stack.stack import SigstoreStack
 
 # sigstore 4.5.1 shuts the server of the browser flow down without closing its socket.
@@ -107,6 +108,24 @@ def test_log_can_be_chosen_where_there_are_both(
     entry: Any = made.log_entries[0]
     assert entry["kindVersion"]["kind"] == kind
     assert verified(sigstore_stack, made).statement == STATEMENT
+
+
+def test_names_of_files_are_sent_to_the_older_log_only_and_kept_by_none(sigstore_stack: "SigstoreStack") -> None:
+    statement = Statement.parse(oms_payload([resource("a-name-of-a-file")]))
+
+    def sent(config: Path, service: "Service") -> bytes:
+        service.requests.clear()
+        made = SigstoreSigner(token=sigstore_stack.token(), trust=SigstoreTrust(source=config)).sign(statement)
+        entry: Any = made.log_entries[0]
+        assert b"a-name-of-a-file" not in base64.b64decode(entry["canonicalizedBody"])
+        (request,) = service.requests
+        return request.body
+
+    newer = json.loads(sent(sigstore_stack.trust_config, sigstore_stack.rekor))
+    assert newer["hashedRekordRequestV002"].keys() == {"digest", "signature"}
+    older = json.loads(sent(sigstore_stack.trust_config_v1, sigstore_stack.rekor_v1))
+    envelope = json.loads(older["spec"]["proposedContent"]["envelope"])
+    assert b"a-name-of-a-file" in base64.b64decode(envelope["payload"])
 
 
 def test_log_that_the_instance_lacks_is_a_signing_error(sigstore_stack: "SigstoreStack") -> None:
