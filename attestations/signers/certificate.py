@@ -172,7 +172,8 @@ class CertificateVerifier:
         signed_by = _signed_by(leaf, root, key)
         if not self.accepts(signed_by):
             raise IdentityMismatch(
-                f"signed by {signed_by.name} (issuer {signed_by.issuer}), expected was {self.expected}"
+                f"signed by {signed_by.name} (subject {signed_by.claims['subject']}, issuer {signed_by.issuer}), "
+                f"expected was {self.expected}"
             )
         return Proof(
             payload=bundle.envelope.payload,

@@ -109,6 +109,13 @@ def test_pin_that_does_not_fit_is_not_trusted(pin: Pin) -> None:
         judged(signed(), pin=pin)
 
 
+def test_subject_that_would_have_fitted_is_told() -> None:
+    with pytest.raises(
+        IdentityMismatch, match=r"signed by .* \(subject O=Acme,CN=release, .* was subject CN=release,O=Acme$"
+    ):
+        judged(signed(), pin=Pin(subject="CN=release,O=Acme"))
+
+
 def test_public_key_can_be_pinned() -> None:
     spki = judged(signed()).signed_by.claims["spki"]
     assert judged(signed(), pin=Pin(spki=spki.upper())).signed_by.claims["spki"] == spki
