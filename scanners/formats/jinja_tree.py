@@ -41,7 +41,9 @@ _PYTHON_FUNCTIONS = frozenset(
     "eval exec compile open getattr setattr delattr globals locals vars __import__ __builtins__ breakpoint input"
     " import_module".split()
 )
-_RUNNERS = frozenset("popen Popen system check_output check_call import_module load_module urlopen fork execv".split())
+_RUNNERS = frozenset(
+    "popen Popen system check_output check_call import_module load_module urlopen fork execv eval exec".split()
+)
 _BUILDERS = frozenset("join format reverse replace lower upper trim string urlize title capitalize".split())
 _FORMAT_FIELD = late(r"\{[^{}]*(?:\.|\[)_?_?[A-Za-z_]*__[^{}]*\}")
 _DOTTED = late(r"[A-Za-z_0-9]+(?:\.[A-Za-z_0-9]+)*")
@@ -51,6 +53,10 @@ _HUGE_POWER = 10_000
 _LONG_TEXT = 10_000_000
 _MOST_SOURCES = 64
 _MOST_PIECES = 4096
+_PUTS = frozenset("append extend insert update setdefault add".split())
+_GLOBALS = frozenset("lipsum cycler joiner namespace self range dict".split())
+"""what Jinja itself gives to every template, to be called and not to be printed"""
+_INTERPRETER = late(r"__(?:class|globals|subclasses|builtins|import|mro|bases?|init|getattribute|dict)__")
 _COUNTING = frozenset("length count int float abs round min max first last".split())
 _OUTSIDE = late(r"^(?:/|\\|~|[A-Za-z]:)|(?:^|[/\\])\.\.(?:[/\\]|$)|://")
 
@@ -71,6 +77,9 @@ def read_template(text: str, reading: Reading, offset: int | None = None) -> Non
         tree = _parse(text)
     except FormatError as error:
         reading.state(Template(location=reading.at(offset), construct="unparsable", text=str(error)[:_EXCERPT]))
+        for match in list(_INTERPRETER.finditer(text))[:MAXIMUM_TOLD]:
+            # Another renderer may know the syntax, and these names mean the same in all of them.
+            reading.state(Template(location=reading.at(offset), construct="dunder-attribute", text=match[0]))
         reading.unread("a template could not be parsed")
         return
     walk = _Walk(tree)
@@ -121,6 +130,7 @@ class _Walk:
         self._bound: set[str] = set()
         self._constants: dict[str, _Literal] = {}
         self._sources: dict[str, list[nodes.Node]] = {}
+        self._macros: dict[str, nodes.Macro] = {}
         self._sizes: dict[str, int] = {}
         self._bombs: dict[int, int] = {}
         self._loops: dict[int, int] = {}
@@ -137,6 +147,10 @@ class _Walk:
                 self._bound.add(node.name)
             for name, source in self._given(node):
                 self._note(name, source, repeats)
+            for name, source in self._added(node):
+                self._sources.setdefault(name, []).append(source)
+            if isinstance(node, nodes.Macro):
+                self._macros[node.name] = node
             if isinstance(node, (nodes.Macro, nodes.Import)):
                 self._bound.add(node.name if isinstance(node, nodes.Macro) else node.target)
             stack.extend((child, repeats) for child in reversed(list(node.iter_child_nodes())))
@@ -151,14 +165,18 @@ class _Walk:
                 if isinstance(value, nodes.Call) and isinstance(value.node, nodes.Name):
                     for part in value.kwargs:
                         yield f"{target.name}.{part.key}", part.value
+                elif isinstance(value, nodes.Dict):
+                    for pair in value.items[:256]:
+                        if isinstance(pair.key, nodes.Const):
+                            yield f"{target.name}.{pair.key.value}", pair.value
             case nodes.Assign(target=nodes.NSRef() as target):
                 yield f"{target.name}.{target.attr}", node.node
             case nodes.Assign(target=nodes.Tuple() as target):
                 yield from self._spread(target, node.node)
             case nodes.AssignBlock(target=nodes.Name() as target):
-                yield target.name, nodes.Concat(_printed(node.body, nodes))
+                yield target.name, _filtered(node.filter, node.body, nodes)
             case nodes.AssignBlock(target=nodes.NSRef() as target):
-                yield f"{target.name}.{target.attr}", nodes.Concat(_printed(node.body, nodes))
+                yield f"{target.name}.{target.attr}", _filtered(node.filter, node.body, nodes)
             case nodes.With():
                 for one, value in zip(node.targets, node.values, strict=False):
                     if isinstance(one, nodes.Name):
@@ -169,6 +187,30 @@ class _Walk:
                     yield from self._spread(node.target, item)
             case nodes.Macro():
                 yield f"{node.name}()", nodes.Concat(_printed(node.body, nodes))
+            case nodes.CallBlock():
+                yield "caller()", nodes.Concat(_printed(node.body, nodes))
+            case _:
+                pass
+
+    def _added(self, node: "nodes.Node") -> Iterator[tuple[str, "nodes.Node"]]:
+        """Yield what may come to a name besides: arguments of macros, and what is put into lists and dictionaries."""
+        nodes = self._nodes
+        match node:
+            case nodes.Macro():
+                for parameter, default in zip(reversed(node.args), reversed(node.defaults), strict=False):
+                    yield parameter.name, default
+            case nodes.Call(node=nodes.Name() as function) if function.name in self._macros:
+                parameters = self._macros[function.name].args
+                for parameter, argument in zip(parameters, node.args, strict=False):
+                    yield parameter.name, argument
+                for keyword in node.kwargs:
+                    yield keyword.key, keyword.value
+            case nodes.Call(node=nodes.Getattr(node=nodes.Name() as owner) as method) if method.attr in _PUTS:
+                for argument in node.args:
+                    yield owner.name, argument
+                    for pair in argument.items[:256] if isinstance(argument, nodes.Dict) else ():
+                        if isinstance(pair.key, nodes.Const):
+                            yield f"{owner.name}.{pair.key.value}", pair.value
             case _:
                 pass
 
@@ -328,6 +370,8 @@ class _Walk:
                 yield "attr-filter", self._source(node)
         elif node.name in _BUILDERS:
             yield from self._built(node)
+        if isinstance(node.node, self._nodes.Name) and node.node.name in _GLOBALS and self._foreign(node.node.name):
+            yield "escape-object", self._source(node)
         for keyword in node.kwargs:
             if keyword.key != "attribute":
                 continue
@@ -608,8 +652,23 @@ def _printed(body: "list[nodes.Node]", kinds: "ModuleType") -> "list[nodes.Node]
     """Return what a block prints, piece by piece; of the statements in it, their parts."""
     pieces: list[nodes.Node] = []
     for one in body:
-        pieces += one.nodes if isinstance(one, kinds.Output) else [one]
+        if isinstance(one, kinds.FilterBlock):
+            pieces.append(_filtered(one.filter, one.body, kinds))
+        else:
+            pieces += one.nodes if isinstance(one, kinds.Output) else [one]
     return pieces
+
+
+def _filtered(chain: "nodes.Filter | None", body: "list[nodes.Node]", kinds: "ModuleType") -> "nodes.Node":
+    """Return what a block prints, through the filters that stand at its head."""
+    printed: nodes.Node = kinds.Concat(_printed(body, kinds))
+    filters: list[nodes.Filter] = []
+    while isinstance(chain, kinds.Filter):
+        filters.append(chain)
+        chain = chain.node
+    for one in reversed(filters):
+        printed = kinds.Filter(printed, one.name, one.args, one.kwargs, one.dyn_args, one.dyn_kwargs)
+    return printed
 
 
 def _name_of(node: "nodes.Node", kinds: "ModuleType") -> str | None:
@@ -618,6 +677,8 @@ def _name_of(node: "nodes.Node", kinds: "ModuleType") -> str | None:
         return str(node.name)
     if isinstance(node, kinds.Getattr) and isinstance(node.node, kinds.Name):
         return f"{node.node.name}.{node.attr}"
+    if isinstance(node, kinds.Getitem) and isinstance(node.node, kinds.Name) and isinstance(node.arg, kinds.Const):
+        return f"{node.node.name}.{node.arg.value}" if isinstance(node.arg.value, str) else None
     return None
 
 

@@ -140,6 +140,10 @@ ORDINARY_KEYS = {
     "key-chosen": "{% set key = 'user' if messages else 'system' %}{{ names[key] }}",
     "key-from-loop": "{% for key in ['role', 'content'] %}{{ message[key] }}{% endfor %}",
     "text-that-grows": "{% set ns = namespace(t='') %}{% for m in messages %}{% set ns.t = ns.t ~ m.content %}{% endfor %}{{ ns.t }}",
+    "list-of-parts": "{% set parts = [] %}{% set _ = parts.append(message.role ~ '_') %}{{ parts|join('_') }}",
+    "macro-with-key": "{% macro show(m, key='content') %}{{ m[key] }}{% endmacro %}{{ show(messages[0], 'role') }}",
+    "table-of-names": "{% set names = {'user': 'Human'} %}{{ names[message.role] }}{{ names.user }}{{ names['user'] }}",
+    "filtered-block": "{% set text %}{% filter trim %}{{ message.content }}{% endfilter %}{% endset %}{{ text }}",
     "rule-of-dashes": "{{ '-' * 80 }}{{ 'x'.ljust(40) }}{{ '%08.3f'|format(messages|length) }}",
 }
 
@@ -207,4 +211,38 @@ HOSTILE = {
     "filter-block": "{% filter attr('__class__') %}x{% endfilter %}",
     "include-outside": "{% include '/etc/passwd' %}",
     "reversed-joined": "{{ ''|attr('__ssalc__'|reverse|join) }}",
+    "from-dict-val": "{% set d={'a':'__cla','b':'ss__'} %}{{ ''[d.a+d.b] }}",
+    "from-macro-kw": "{% macro m(a,b) %}{{ ''[a~b] }}{% endmacro %}{{ m('__cla','ss__') }}",
+    "from-macro-default": "{% macro m(a='__cla',b='ss__') %}{{ ''[a~b] }}{% endmacro %}{{ m() }}",
+    "from-call-block": "{% macro m() %}{{ ''[caller()] }}{% endmacro %}{% call m() %}__class__{% endcall %}",
+    "from-call-block2": "{% macro m() %}{{ ''[caller()~'ss__'] }}{% endmacro %}{% call m() %}__cla{% endcall %}",
+    "from-filter-set": "{% set x|lower %}__CLASS__{% endset %}{{ ''[x] }}",
+    "from-filter-set2": "{% set x|replace('-','_') %}--class--{% endset %}{{ ''[x] }}",
+    "from-filter-block-attr": (
+        "{% set x %}{% filter replace('-','_') %}--class--{% endfilter %}{% endset %}{{ ''[x] }}"
+    ),
+    "from-lipsum-str": "{{ (lipsum|string|list)[18] }}",
+    "from-xeval": "{{ x.eval('1') }}",
+    "from-trans-tag": "{% trans %}{{ x }}{% endtrans %}{{ ''.__class__ }}",
+    "from-unknown-tag": "{% foo %}{{ ''.__class__ }}",
+    "from-syntax-err": "{{ ''.__class__ ",
+    "from-handlebars": "{{#if x}}{{x.__class__}}{{/if}}",
+    "from-do-append": "{% set l=[] %}{% do l.append('__cla') %}{% do l.append('ss__') %}{{ ''[l|join] }}",
+    "from-set-it-append": (
+        "{% set l=[] %}{% set _=l.append('__cla') %}{% set _=l.append('ss__') %}{{ ''[l|join('')] }}"
+    ),
+    "from-dict-update": "{% set d={} %}{% set _=d.update({'a':'__cla'}) %}{{ ''[d.a~'ss__'] }}",
+    "from-ns-loop-char": (
+        "{% set ns=namespace(s='') %}{% for c in '__class__' %}{% set ns.s=ns.s~c %}{% endfor %}{{ ''[ns.s] }}"
+    ),
+    "from-ns-codes": (
+        "{% set ns=namespace(s='') %}"
+        "{% for c in [95,95,99] %}{% set ns.s=ns.s~('%c'|format(c)) %}{% endfor %}{{ ''[ns.s] }}"
+    ),
+    "from-joiner": "{% set j=joiner('__') %}{{ ''[j()~j()~'class'~j()] }}",
+    "from-cycler": "{% set c=cycler('__','class') %}{{ ''[c.next()~c.next()~'__'] }}",
+    "from-urlencode": "{{ ''['%5f%5fclass%5f%5f'|urldecode] }}",
+    "from-striptags": "{{ ''['<b>__cla</b>ss__'|striptags] }}",
+    "from-reject": "{{ ''[('__xclass__'|list|reject('equalto','x'))|join] }}",
+    "from-dictsort": "{{ ''[({'__class__':1}|dictsort)[0][0]] }}",
 }
