@@ -196,7 +196,7 @@ class SignerChoice:
             plain(
                 f"modelsign: keyless signing makes public, for ever, in the transparency log of {where}: {identity}, "
                 "the time, and a digest of what is signed. Files are not sent; a log of version 1, as public good has, "
-                "is sent their names and digests and keeps a digest of those."
+                "is sent the statement, with the names of files, and keeps a digest of it."
             ),
             err=True,
         )
