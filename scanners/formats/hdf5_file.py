@@ -111,7 +111,8 @@ class File:
         attribute = self._structure.attribute(cursor)
         for text in attribute.texts:
             self._text(path, attribute.name, text)
-            if attribute.name == _PSEUDO_ATOM and text.reader.read_at(text.place, 8).strip(b"\0 ") == b"object":
+            value = text.reader.read_at(text.place, min(text.length, 16)).strip(b"\0 ")
+            if attribute.name == _PSEUDO_ATOM and value == b"object":
                 self._reading.unread(f"{path[:200]} holds a pickle in each row (PyTables), which are not read")
 
     def _text(self, path: str, name: str, text: Text) -> None:

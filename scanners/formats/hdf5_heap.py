@@ -23,10 +23,11 @@ class FractalHeap:
     def __init__(self, file: Places, address: int) -> None:
         self._file = file
         cursor = file.cursor(address)
+        head = cursor.offset
         expect(cursor, b"FRHP")
         cursor.skip(1)
         self._identifier_size, filters = cursor.u16(), cursor.u16()
-        cursor.skip(1)
+        self._summed = bool(cursor.u8() & 2)
         managed = cursor.u32()
         file.length(cursor)
         self._huge_tree = file.address(cursor)
@@ -47,9 +48,13 @@ class FractalHeap:
         self._root_size = self._root_mask = 0
         if filters:
             self._root_size, self._root_mask = file.length(cursor), cursor.u32()
+            start = cursor.offset
             self._steps = pipeline(cursor)
+            cursor.offset = start + filters
+        file.check(head, cursor.offset - head)
         self._huge: dict[int, bytes] | None = None
         self._unpacked: dict[int, BytesReader] = {}
+        self._compared: set[int] = set()
 
     def find(self, identifier: bytes) -> Cursor:
         """Return a cursor over one object."""
@@ -129,13 +134,12 @@ class FractalHeap:
             if row >= rows:
                 break
             cursor = file.cursor(address)
+            head = cursor.offset
             expect(cursor, b"FHIB")
             cursor.skip(1 + file.offset_size + self._offset_bytes)
+            file.check(head, cursor.offset - head + self._entries(rows))
             leaf = row < self._direct_rows
-            entry = file.offset_size + (file.length_size + _MASK_SIZE if self._steps else 0)
-            directs = min(row, self._direct_rows) * self._width
-            others = max(0, row - self._direct_rows) * self._width
-            cursor.skip(directs * entry + others * file.offset_size + column * (entry if leaf else file.offset_size))
+            cursor.skip(self._entries(row) + column * (self._entry if leaf else file.offset_size))
             address = file.address(cursor)
             if leaf and self._steps:
                 stored, mask = file.length(cursor), cursor.u32()
@@ -143,12 +147,28 @@ class FractalHeap:
             rows = 0 if leaf else max(1, (size // self._starting // self._width).bit_length())
         raise FormatError("an object lies outside its fractal heap")
 
+    def _entries(self, rows: int) -> int:
+        """Return the bytes of the first rows of an indirect block."""
+        direct = min(rows, self._direct_rows)
+        return self._width * (direct * self._entry + (rows - direct) * self._file.offset_size)
+
+    @property
+    def _entry(self) -> int:
+        """Bytes that tell of a direct block."""
+        return self._file.offset_size + (self._file.length_size + _MASK_SIZE if self._steps else 0)
+
     def _direct(self, address: int, inside: int, size: int, stored: int, mask: int) -> Cursor:
         cursor = Cursor(self._read(address, stored, mask, size)) if self._steps else self._file.cursor(address, size)
         start = cursor.offset
         expect(cursor, b"FHDB")
         if inside >= size:
             raise FormatError("an object lies outside its fractal heap", offset=start)
+        if self._summed and address not in self._compared:
+            self._compared.add(address)
+            field = 5 + self._file.offset_size + self._offset_bytes
+            data = cursor.reader.read_at(start, size)
+            zeroed = data[:field] + bytes(4) + data[field + 4 :]
+            self._file.compare(zeroed, data[field : field + 4], start)
         cursor.offset = start + inside
         return cursor
 

@@ -6,6 +6,7 @@ found; the base address that it states itself is not believed, as the HDF5 libra
 
 from scanners.cursor import Cursor
 from scanners.errors import FormatError, LimitExceeded
+from scanners.formats.hdf5_checksum import lookup3
 from scanners.reader import Reader
 
 MAXIMUM_RECORDS = 4_000_000
@@ -13,15 +14,26 @@ MAXIMUM_UNPACKED = 256 << 20
 """bytes of filtered heap blocks that are unpacked for one file"""
 
 
-class Places:
-    """The address space of one file."""
+_MAXIMUM_CHECKED = 32 << 20
 
-    def __init__(self, reader: Reader, start: int) -> None:
+
+class Places:
+    """The address space of one file.
+
+    Args:
+        reader: the file.
+        start: of its superblock.
+        strict: whether the checksums of metadata are compared, as the HDF5 library does. Who looks for danger reads on.
+    """
+
+    def __init__(self, reader: Reader, start: int, *, strict: bool = False) -> None:
         self.reader = reader
         self.base = start
         self.offset_size = self.length_size = 8
         self._records = 0
         self._unpacked = 0
+        self._strict = strict
+        self._checked: set[int] = set()
 
     def cursor(self, address: int, length: int | None = None) -> Cursor:
         """Return a cursor at an address."""
@@ -38,6 +50,25 @@ class Places:
     def length(self, cursor: Cursor) -> int:
         """Read a length."""
         return cursor.uint(self.length_size)
+
+    def check(self, place: int, length: int) -> None:
+        """Compare the checksum that follows a range of metadata, where that is wanted; once for each place.
+
+        Raises:
+            FormatError: it differs.
+        """
+        if not self._strict or place in self._checked:
+            return
+        if length > _MAXIMUM_CHECKED:
+            raise LimitExceeded("structure", f"{length} bytes of HDF5 metadata in one piece")
+        data = self.reader.read_at(place, length + 4)
+        self.compare(data[:length], data[length:], place)
+        self._checked.add(place)
+
+    def compare(self, data: bytes, stated: bytes, place: int) -> None:
+        """Compare a checksum, where that is wanted."""
+        if self._strict and lookup3(data).to_bytes(4, "little") != stated:
+            raise FormatError("HDF5 metadata does not match its checksum", offset=place)
 
     def spend(self) -> None:
         """Account for one record more."""

@@ -88,8 +88,8 @@ class Attribute:
 class Structure(Places):
     """Finds its way in one file; what is found is up to its caller."""
 
-    def __init__(self, reader: Reader, start: int) -> None:
-        super().__init__(reader, start)
+    def __init__(self, reader: Reader, start: int, *, strict: bool = False) -> None:
+        super().__init__(reader, start, strict=strict)
         self._extension: int | None = None
         self._shared_heaps: list[tuple[int, FractalHeap]] | None = None
         self._collections: dict[int, dict[int, tuple[int, int]]] = {}
@@ -113,6 +113,7 @@ class Structure(Places):
             self._extension = self.address(cursor)
             cursor.skip(self.offset_size)
             root = self.address(cursor)
+            self.check(self.base, cursor.offset - self.base)
         else:
             raise FormatError(f"superblock version {version} is unknown (0 to 3 are read)", offset=self.base + 8)
         if root is None:
@@ -166,11 +167,13 @@ class Structure(Places):
         return self.base + address, self.length(cursor)
 
     def _messages2(self, cursor: Cursor) -> Iterator[Message]:
+        head = cursor.offset - 4
         if cursor.u8() != 2:
             raise FormatError("an object header of unknown version", offset=cursor.offset - 1)
         flags = cursor.u8()
         cursor.skip((16 if flags & 0x20 else 0) + (4 if flags & 0x10 else 0))
         size = cursor.uint(1 << (flags & 3))
+        self.check(head, cursor.offset + size - head)
         blocks = [(cursor.offset, size)]
         known: set[int] = set()
         while blocks:
@@ -190,6 +193,7 @@ class Structure(Places):
                     begin, length = self._continuation(place, size)
                     block = Cursor(self.reader, begin)
                     expect(block, b"OCHK")
+                    self.check(begin, length - 4)
                     blocks.append((begin + 4, length - 8))
                 elif kind:
                     yield Message(kind, place, size, shared=bool(shared))
@@ -239,6 +243,7 @@ class Structure(Places):
             if address is None:
                 return
             table = self.cursor(address)
+            self.check(table.offset, 4 + count * (14 + 2 * self.offset_size))
             expect(table, b"SMTB")
             for _ in range(count):
                 table.skip(2)

@@ -33,6 +33,8 @@ def records(file: Places, address: int) -> Records:
     cursor.skip(2)
     root = file.address(cursor)
     count = cursor.u16()
+    file.length(cursor)
+    file.check(file.base + address, cursor.offset - file.base - address)
     if not size or node_size <= _PREFIX or depth > _MAXIMUM_DEPTH:
         raise FormatError("a tree of impossible dimensions", offset=file.base + address)
     return Records(kind, size, iter(()) if root is None else _rows(file, root, count, depth, node_size, size))
@@ -58,6 +60,8 @@ def _rows(file: Places, root: int, count: int, depth: int, node_size: int, size:
             raise FormatError("a tree leads back into itself", offset=file.base + place)
         known.add(place)
         node = file.cursor(place)
+        pointers = (rows + 1) * (file.offset_size + own + below[level - 1]) if level else 0
+        file.check(node.offset, 6 + rows * size + pointers)
         expect(node, b"BTIN" if level else b"BTLF")
         node.skip(2)
         for _ in range(rows):

@@ -4,11 +4,18 @@ import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from scanners.formats.hdf5_checksum import lookup3
+
 UNDEFINED = b"\xff" * 8
 
 
 def address(value: int) -> bytes:
     return struct.pack("<Q", value)
+
+
+def checked(block: bytes) -> bytes:
+    """Metadata with its checksum behind it."""
+    return block + struct.pack("<I", lookup3(block))
 
 
 @dataclass(slots=True)
@@ -30,7 +37,7 @@ class File:
             start = b"\x89HDF\r\n\x1a\n" + bytes(5) + b"\x08\x08\0" + struct.pack("<HHI", 4, 16, 0)
             start += address(0) + UNDEFINED + end + UNDEFINED + address(0) + address(root) + bytes(24)
         else:
-            start = b"\x89HDF\r\n\x1a\n" + b"\x02\x08\x08\0" + address(0) + UNDEFINED + end + address(root) + bytes(4)
+            start = checked(b"\x89HDF\r\n\x1a\n" + b"\x02\x08\x08\0" + address(0) + UNDEFINED + end + address(root))
         self.data[: len(start)] = start
         return bytes(self.data)
 
@@ -38,7 +45,7 @@ class File:
 def header(messages: Sequence[tuple[int, bytes]]) -> bytes:
     """A version 2 object header."""
     body = b"".join(struct.pack("<BHB", kind, len(content), 0) + content for kind, content in messages)
-    return b"OHDR\x02\x02" + struct.pack("<I", len(body)) + body + bytes(4)
+    return checked(b"OHDR\x02\x02" + struct.pack("<I", len(body)) + body)
 
 
 def old_header(messages: Sequence[tuple[int, bytes]]) -> bytes:

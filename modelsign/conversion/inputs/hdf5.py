@@ -67,7 +67,7 @@ class _File:
 
     def __init__(self, reader: Reader, start: int, budget: Budget) -> None:
         self.reader = reader
-        self.structure = Structure(reader, start)
+        self.structure = Structure(reader, start, strict=True)
         self.budget = budget
         self.datasets: dict[_Path, _Object] = {}
         self.groups: set[_Path] = {()}

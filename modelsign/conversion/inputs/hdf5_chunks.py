@@ -124,23 +124,30 @@ class _Index:
         element = self._element(header.u8(), header.u8())
         page_bits, count = header.u8(), structure.length(header)
         data = structure.address(header)
+        structure.check(structure.base + address, header.offset - structure.base - address)
         if data is None:
             return
         block = structure.cursor(data)
+        head = block.offset
         expect(block, b"FADB")
         block.skip(2 + structure.offset_size)
         page = 1 << page_bits
         if count <= page:
+            structure.check(head, block.offset - head + count * element.size)
             yield from self._listed(lambda number: block.offset + number * element.size, element, count)
             return
         pages = -(-count // page)
         bitmap = block.take(-(-pages // 8))
+        structure.check(head, block.offset - head)
         first = block.offset + _CHECKSUM
 
         def place(number: int) -> int | None:
             at, inside = divmod(number, page)
-            written = bitmap[at // 8] >> (7 - at % 8) & 1
-            return first + at * (page * element.size + _CHECKSUM) + inside * element.size if written else None
+            if not bitmap[at // 8] >> (7 - at % 8) & 1:
+                return None
+            start = first + at * (page * element.size + _CHECKSUM)
+            structure.check(start, min(page, count - at * page) * element.size)
+            return start + inside * element.size
 
         yield from self._listed(place, element, count)
 
@@ -244,6 +251,7 @@ class _Extensible:
         self._page = 1 << header.u8()
         header.skip(6 * structure.length_size)
         index = structure.address(header)
+        structure.check(structure.base + address, header.offset - structure.base - address)
         if not _power(self._least) or not _power(pointers) or self.bits > 64:
             raise ConversionError(f"{where}: its index has impossible dimensions; the file is damaged")
         self._super_first = 2 * (pointers.bit_length() - 1)
@@ -256,6 +264,10 @@ class _Extensible:
             self._index = block.offset
         self._blocks = (self._index or 0) + self._first * self.element_size
         self._supers = self._blocks + 2 * (pointers - 1) * structure.offset_size
+        if index is not None:
+            levels = 1 + self.bits - (self._least.bit_length() - 1)
+            end = self._supers + max(0, levels - self._super_first) * structure.offset_size
+            structure.check(structure.base + index, end - structure.base - index)
 
     def place(self, number: int) -> int | None:
         """Return where an element lies; None where it was never written."""
@@ -282,13 +294,15 @@ class _Extensible:
         """Return an element's place by way of a super block."""
         structure = self._structure
         cursor = structure.cursor(address)
+        head = cursor.offset
         expect(cursor, b"EASB")
         cursor.skip(2 + structure.offset_size + self._offset_bytes)
         paged = elements > self._page
+        pages = elements // self._page if paged else 0
+        start = cursor.offset
+        cursor.skip((1 << level // 2) * -(-pages // 8))
+        structure.check(head, cursor.offset - head + (1 << level // 2) * structure.offset_size)
         if paged:
-            pages = elements // self._page
-            start = cursor.offset
-            cursor.skip((1 << level // 2) * -(-pages // 8))
             bit = block * pages + inside // self._page
             if not structure.reader.read_at(start + bit // 8, 1)[0] >> (7 - bit % 8) & 1:
                 return None
@@ -297,15 +311,20 @@ class _Extensible:
 
     def _inside(self, address: int, inside: int, elements: int, *, paged: bool) -> int:
         cursor = self._structure.cursor(address)
+        head = cursor.offset
         expect(cursor, b"EADB")
         cursor.skip(2 + self._structure.offset_size + self._offset_bytes)
         if not paged:
             if elements > self._page:
                 raise ConversionError(f"{self._where}: its index has impossible dimensions; the file is damaged")
+            self._structure.check(head, cursor.offset - head + elements * self.element_size)
             return cursor.offset + inside * self.element_size
+        self._structure.check(head, cursor.offset - head)
         page, inside = divmod(inside, self._page)
-        size = self._page * self.element_size + _CHECKSUM
-        return cursor.offset + _CHECKSUM + page * size + inside * self.element_size
+        size = self._page * self.element_size
+        start = cursor.offset + _CHECKSUM + page * (size + _CHECKSUM)
+        self._structure.check(start, size)
+        return start + inside * self.element_size
 
     def _address(self, place: int) -> int | None:
         return self._structure.address(Cursor(self._structure.reader, place))

@@ -181,3 +181,15 @@ def test_damage_ends_in_a_refusal_or_in_a_tensor(seed: int) -> None:
 def survive(data: bytes) -> None:
     with contextlib.suppress(ConversionError):
         in_memory(data)
+
+
+def test_every_flipped_bit_of_new_metadata_is_noticed() -> None:
+    data = build.weights()
+    expected = in_memory(data).tensors
+    for place in (place for place in range(len(data)) if not 96 <= place < 160):  # where the numbers lie
+        changed = bytearray(data)
+        changed[place] ^= 1 << place % 8
+        try:
+            assert in_memory(bytes(changed)).tensors == expected  # in padding
+        except ConversionError:
+            continue
