@@ -150,9 +150,10 @@ class Verb(click.Command):
                 continue
             variable = f"MODELSIGN_{_key(option).replace('-', '_').upper()}"
             if os.environ.get(variable):
+                elsewhere = "" if option.name in _NOT_CONFIGURABLE else " or in modelsign.toml"
                 click.echo(
-                    f"modelsign: {variable} is ignored: {option.opts[-1]} can be given on the command line or in "
-                    "modelsign.toml only",
+                    f"modelsign: {variable} is ignored: {option.opts[-1]} can be given on the command line{elsewhere} "
+                    "only",
                     err=True,
                 )
 

@@ -329,7 +329,7 @@ def test_no_configuration_and_no_variable_makes_verification_insecure(
     variable = "MODELSIGN_" + name.replace("-", "_").upper()
     monkeypatch.setenv(variable, "1")
     assert invoke(["verify", str(place), "--key", key]) == 0
-    assert f"{variable} is ignored" in capsys.readouterr().err
+    assert f"{variable} is ignored: --{name} can be given on the command line only" in capsys.readouterr().err
 
 
 def test_a_policy_is_never_satisfied_by_what_no_log_proves(
@@ -344,7 +344,7 @@ def test_a_policy_is_never_satisfied_by_what_no_log_proves(
 
 def test_another_instance_is_not_trusted(keyless: Path, other_sigstore_stack: "SigstoreStack") -> None:
     trust = believe(other_sigstore_stack, "--identity", IDENTITY, "--issuer-regexp", ".*")
-    assert invoke(["verify", str(keyless), *trust]) in {11, 12}
+    assert invoke(["verify", str(keyless), *trust]) == 12
 
 
 def test_a_key_does_not_make_a_keyless_model_trusted(keyless: Path, tmp_path: Path) -> None:
@@ -391,7 +391,7 @@ def test_a_keyless_bundle_that_was_changed_is_invalid(
 
     rewrite(keyless / "model.sig", change)
     trust = believe(sigstore_stack, "--identity", IDENTITY, "--issuer", sigstore_stack.issuer)
-    assert invoke(["verify", str(keyless), *trust]) in {11, 12}
+    assert invoke(["verify", str(keyless), *trust]) == 12
 
 
 def test_manifests_made_by_digest_are_compared_with_the_signature(
