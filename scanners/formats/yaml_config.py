@@ -10,6 +10,7 @@ from scanners.errors import LimitExceeded
 from scanners.facts import Identified, Reference
 from scanners.formats import requirements
 from scanners.formats.json_config import DOTTED, NAMES_CALLABLE
+from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
 NAME = "yaml"
@@ -20,6 +21,7 @@ _INERT = frozenset("none bool str unicode bytes int long float complex list tupl
 _MLFLOW_CODE = frozenset({"loader_module", "code", "model_code_path", "python_model", "data", "artifacts"})
 
 
+_INTERPOLATED = late(r"\$\{([\w.]{1,200})\}")
 _ENVIRONMENTS = frozenset({"conda.yaml", "conda.yml", "environment.yaml", "environment.yml", "python_env.yaml"})
 """environments that conda, and serving systems for MLflow models, install"""
 MAXIMUM_EXPANSION = 1_000_000
@@ -57,15 +59,19 @@ def read(blob: Blob, reading: Reading) -> None:
     if size_of_all >= MAXIMUM_EXPANSION:
         reading.anomaly("yaml-alias-bomb", f"aliases of aliases stand for {size_of_all} values or more")
     packages = blob.name.rsplit("/", 1)[-1].lower() in _ENVIRONMENTS
-    for entry in yaml_text.entries(text):
-        key = entry.path[-1]
+    found = list(yaml_text.entries(text))
+    values = {".".join(entry.path): entry.value for entry in found}
+    for entry in found:
+        key = next((part for part in reversed(entry.path) if part != "[]"), "")
         if key == "_target_" or (key in NAMES_CALLABLE and DOTTED.fullmatch(entry.value)):
-            _state(reading, "callable", entry.value, ".".join(entry.path))
+            named = _INTERPOLATED.fullmatch(entry.value)
+            target = values.get(named[1], entry.value) if named else entry.value
+            _state(reading, "callable", target, ".".join(part for part in entry.path if part != "[]"))
         elif packages and "dependencies" in entry.path:
             url = requirements.url_of(entry.value)
             if url:
                 _state(reading, "requirement", url, "pip")
-        elif mlmodel and key in _MLFLOW_CODE and "python_function" in entry.path:
+        elif mlmodel and key in _MLFLOW_CODE and ("python_function" in entry.path or key == "loader_module"):
             _state(reading, "mlflow", entry.value, key)
     reading.parsed(0, size)
 

@@ -19,6 +19,8 @@ _STANDARD = "tag:yaml.org,2002:"
 _TAG = late(r"(?:^|(?<=[\s\[{,(?:-]))(!<[^>\s]{1,400}>|!\S{0,400})")
 _ANCHOR = late(r"(?:^|(?<=[\s\[{,:-]))([&*])([\w-]{1,100})")
 EXPANSION_LIMIT = 1 << 40
+_ANCHORED = late(r"&([\w-]{1,100}) (.+)")
+_ESCAPED = late(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
 _HANDLE = late(r"^%TAG\s+(!\w*!?)\s+(\S+)")
 _ESCAPE = late(r"%([0-9A-Fa-f]{2})")
 _QUOTED_KEY = late(r"""(?:"((?:[^"\\]|\\.){0,400})"|'((?:[^']|''){0,400})')\s{0,8}:(?:\s+|$)""")
@@ -118,9 +120,22 @@ def expansion(text: str) -> int:
 
 
 def entries(text: str) -> Iterator[Entry]:
-    """Yield the scalar entries of all mappings, in order."""
+    """Yield the scalar entries of all mappings, in order; of texts in blocks, their first line."""
+    anchors: dict[str, str] = {}
+    for entry in _entries(text):
+        anchor = _ANCHORED.match(entry.value)
+        value = _unquoted(anchor[2]) if anchor else entry.value
+        if anchor:
+            anchors[anchor[1]] = value
+        elif value.startswith("*"):
+            value = anchors.get(value[1:].strip(), value)
+        yield Entry(path=entry.path, value=value, line=entry.line)
+
+
+def _entries(text: str) -> Iterator[Entry]:
     stack: list[tuple[int, str]] = []
     block: int | None = None
+    first = False  # whether the next line is the first of a block
     flow: list[str] = []
     flow_line = flow_depth = 0
     for number, line in enumerate(text.split("\n"), 1):
@@ -135,15 +150,25 @@ def entries(text: str) -> Iterator[Entry]:
             continue
         if block is not None:
             if not stripped or indent > block:
+                if stripped and first:
+                    first = False
+                    yield Entry(path=tuple(name for _, name in stack), value=stripped, line=number)
                 continue
             block = None
         if not stripped or stripped.startswith(("#", "---", "...", "%")):
             continue
         content = line[indent:]
+        asked = ""
         while content.startswith(("- ", "? ")):
+            asked = content[0]
             rest = content[2:].lstrip(" ")
             indent += len(content) - len(rest)
             content = rest
+        if content.startswith(": ") and stack:
+            content = f"{stack[-1][1]}{content}"  # the value of the key that `? ` put above
+        elif asked == "?" and content and _split(content)[0] is None:
+            content = f"{_unquoted(content.strip())}:"
+            indent -= 2
         while stack and stack[-1][0] >= indent:
             stack.pop()
         key, value = _split(content)
@@ -152,6 +177,7 @@ def entries(text: str) -> Iterator[Entry]:
         value = _uncommented(_plain(value)).strip()
         if value[:1] in {"|", ">"}:
             block = indent if key is not None else indent - 1
+            first = key is not None
         elif value[:1] in {"{", "["}:
             flow, flow_line, flow_depth = [value], number, _depth(value)
             if flow_depth <= 0:
@@ -167,7 +193,10 @@ def _split(content: str) -> tuple[str | None, str]:
     """Return (key, value) of a line of a mapping, or (None, line)."""
     if content[0] in "\"'":
         quoted = _QUOTED_KEY.match(content)
-        return (quoted[1] or quoted[2] or "", content[quoted.end() :]) if quoted else (None, content)
+        if not quoted:
+            return None, content
+        key = _unquoted(f'"{quoted[1]}"') if quoted[1] else quoted[2] or ""
+        return key, content[quoted.end() :]
     colon = _COLON.search(content)
     if colon is None or colon.start() > 400 or content[0] in "{}[],#&*!|>%@`":
         return None, content
@@ -175,17 +204,25 @@ def _split(content: str) -> tuple[str | None, str]:
 
 
 def _plain(value: str) -> str:
-    """Return a value without the tags and anchors before it."""
+    """Return a value without the tags before it, and with its anchor only where it is a scalar."""
+    anchor = ""
     while value[:1] in {"!", "&"}:
         parts = value.split(None, 1)
+        if value[0] == "&":
+            anchor = f"{parts[0]} "
         value = parts[1] if len(parts) > 1 else ""
-    return value
+    return value if not value or value[0] in "{[|>" else anchor + value
 
 
 def _unquoted(value: str) -> str:
     if len(value) >= 2 and value[0] == value[-1] and value[0] in "\"'":
-        return value[1:-1]
+        return _ESCAPED.sub(_character, value[1:-1]) if value[0] == '"' and "\\" in value else value[1:-1]
     return value
+
+
+def _character(match: re.Match[str]) -> str:
+    code = match[1] or match[2] or match[3]
+    return chr(min(int(code, 16), 0x10FFFF)) if code else match[4]
 
 
 def _depth(line: str) -> int:

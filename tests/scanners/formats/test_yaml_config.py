@@ -91,3 +91,44 @@ def test_everything_is_accounted_for() -> None:
 
 def test_truncations_and_mutations_end_in_a_verdict() -> None:
     survive_mutations(yaml_config, [MLMODEL, b"a: {b: [1, 'x'], c: !!python/name:os.system}"], name="x.yaml")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "? _target_\n: os.system",
+        "_target_:\n  os.system",
+        "_target_: >-\n  os.system",
+        "m:\n  _target_: |\n\n    os.system\n  other: x",
+        '_target_: "os\\x2esystem"',
+        '"_target\\x5f": os.system',
+        "x: &a os.system\ny: {_target_: *a}",
+        "x: &a 'os.system'\ny:\n  _target_: *a",
+        "_target_: &a os.system",
+        "_target_: ${x.y}\nx:\n  y: os.system",
+        "_target_: !!str os.system",
+        "- - _target_: os.system",
+    ],
+)
+def test_a_target_is_found_however_yaml_writes_it(text: str) -> None:
+    facts = read_with(yaml_config, text.encode(), name="c.yaml").facts
+    assert "os.system" in [fact.target for fact in facts if isinstance(fact, Reference) and fact.kind == "callable"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "flavors: {python_function: {loader_module: evil}}",
+        '{"flavors": {"python_function": {"loader_module": "evil"}}}',
+    ],
+)
+def test_an_mlmodel_in_flow_style_is_read(text: str) -> None:
+    facts = read_with(yaml_config, text.encode(), name="MLmodel").facts
+    assert [fact.target for fact in facts if isinstance(fact, Reference)] == ["evil"]
+
+
+def test_aliases_of_aliases_are_counted() -> None:
+    lines = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12)]
+    assert yaml_text.expansion("\n".join(lines)) > 1_000_000
+    assert yaml_text.expansion("a: &a 1\nb: *a\nc: [*a, *a]\nd: 3 * 4 & 5") == 3
+    assert yaml_text.expansion("base: &b\n  x: 1\nother:\n  <<: *b\n  y: &c\n    z: *b") == 2
