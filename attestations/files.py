@@ -55,20 +55,15 @@ def fingerprint(status: os.stat_result) -> Fingerprint:
 
 
 def numbers_of(found: Fingerprint) -> tuple[int, ...]:
-    """Return device, inode, size, mtime_ns and ctime_ns of a fingerprint."""
-    return _NUMBERS.unpack(found)
-
-
-def of_numbers(numbers: Sequence[int]) -> Fingerprint:
-    """Return the fingerprint with these numbers.
+    """Return device, inode, size, mtime_ns and ctime_ns of a fingerprint.
 
     Raises:
-        ValueError: there is none.
+        ValueError: it is none.
     """
     try:
-        return _pack(*numbers)
+        return _NUMBERS.unpack(found)
     except struct.error as error:
-        raise ValueError("not the numbers of a file") from error
+        raise ValueError("not the fingerprint of a file") from error
 
 
 class FoundFile(NamedTuple):

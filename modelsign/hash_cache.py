@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from attestations.errors import AttestationError
-from attestations.files import Hashed, numbers_of, of_numbers
+from attestations.files import Hashed, numbers_of
 from attestations.manifest import SINGLE_FILE, Manifest
-from attestations.strict_json import Json, list_of, object_of, parse_object, write
+from attestations.strict_json import Json, object_of, parse_object, text_of, write
 from modelsign.errors import ModelsignError
 from modelsign.publish import replacing_file
 
-_SCHEMA = "modelsign.hash-cache/v1"
+_SCHEMA = "modelsign.hash-cache/v2"
 _MAX_BYTES = 512 * 1024 * 1024
 _RACY_NS = 2_000_000_000
 
@@ -35,11 +35,12 @@ def load(model: Path, earlier: Manifest) -> dict[str, Hashed]:
         files = object_of(document.get("files"), "the cached files")
         found: dict[str, Hashed] = {}
         for name, value in files.items():
-            *numbers, digest = list_of(value, "a cached file")
-            found_then = [number for number in numbers if isinstance(number, int)]
-            settled = isinstance(written, int) and max(found_then[3:]) + _RACY_NS < written
-            if settled and isinstance(digest, str) and listed.get(name or SINGLE_FILE) == digest:
-                found[name] = Hashed(name, of_numbers(found_then), digest)
+            state, _, digest = text_of(value, "a cached file").partition(":")
+            fingerprint = bytes.fromhex(state)
+            *_, modified, changed = numbers_of(fingerprint)
+            settled = isinstance(written, int) and max(modified, changed) + _RACY_NS < written
+            if settled and listed.get(name or SINGLE_FILE) == digest:
+                found[name] = Hashed(name, fingerprint, digest)
     except (AttestationError, OSError, ValueError):
         # A cache that cannot be read is no cache; everything is hashed.
         return {}
@@ -55,7 +56,7 @@ def save(model: Path, hash_type: str, hashed: Iterable[Hashed], *, started_ns: i
         hashed: name, fingerprint and digest of each file.
         started_ns: when the hashing began: what was written after that is not trusted later.
     """
-    files: dict[str, Json] = {item.name: [*numbers_of(item.fingerprint), item.value] for item in hashed}
+    files: dict[str, Json] = {item.name: f"{item.fingerprint.hex()}:{item.value}" for item in hashed}
     document: dict[str, Json] = {"schema": _SCHEMA, "written_ns": started_ns, "files": files}
     try:
         place = _place(model, hash_type)

@@ -268,13 +268,23 @@ def test_file_that_was_replaced_by_one_of_the_same_times_is_read_again(settled: 
 def test_digest_that_the_earlier_signature_does_not_list_counts_for_nothing(settled: Path, key: Path) -> None:
     (cache,) = (settled.parent / "cache").rglob("*.json")
     document = json.loads(cache.read_bytes())
-    document["files"]["a.txt"][-1] = "00" * 32
+    state, _, _ = document["files"]["a.txt"].partition(":")
+    document["files"]["a.txt"] = f"{state}:{'00' * 32}"
     cache.write_text(json.dumps(document))
     assert read_again(settled, key) == ([4], len(FILES) - 1)
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[]", b"{}", b'{"schema": "modelsign.hash-cache/v1", "files": {"a.txt": [1]}}']
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"schema": "modelsign.hash-cache/v1", "files": {"a.txt": [1]}}',
+        b'{"schema": "modelsign.hash-cache/v2", "files": {"a.txt": [1]}}',
+        b'{"schema": "modelsign.hash-cache/v2", "files": {"a.txt": "00:11"}}',
+        b'{"schema": "modelsign.hash-cache/v2", "files": {"a.txt": "x"}}',
+    ],
 )
 def test_broken_cache_is_no_cache(settled: Path, key: Path, content: bytes) -> None:
     (cache,) = (settled.parent / "cache").rglob("*.json")
