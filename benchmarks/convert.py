@@ -1,8 +1,10 @@
 """Conversion beside `cp`, a hash of the file, and torch's ways: `python benchmarks/convert.py` (after `make peers`).
 
 Everything is made here, in a temporary directory, and runs side by side: each round runs every contender once, in
-order, and the best of the rounds is printed, because machines are shared and noisy. The page cache is warm. Peak memory
-is of the process that does the work; ours counts the larger of its two processes.
+order, and the best of the rounds is printed, because machines are shared and noisy; the load and the processors are
+printed too. The page cache is warm. Peak memory is that of one process (ru_maxrss, never less than this script's own);
+ours are two, the larger counts, and both are listed below the table. The last column is processor time beside that of
+the SHA-256 pass, which depends less on who else uses the machine; work that two threads share counts in full.
 
     cp              `cp` of the same file: what the disk allows
     sha256          one single-threaded pass over the file
@@ -17,7 +19,6 @@ is of the process that does the work; ours counts the larger of its two processe
 import argparse
 import json
 import os
-import resource
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,18 @@ path, count, each = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 rows = max(1, each // 2048)
 torch.save({f"model.layers.{i}.weight": torch.randint(0, 1 << 14, (rows, 1024), dtype=torch.int16).view(torch.bfloat16)
             for i in range(count)}, path)
+"""
+
+MAKE_WITHOUT_TORCH = """
+import os, sys
+sys.path.insert(0, "")
+from tests.builders.checkpoints import tensor, torch_zip
+path, count, each = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+rows = max(1, each // 2048)
+data = os.urandom(rows * 2048)
+value = {f"layers.{i}": tensor(str(i), (rows, 1024), dtype="bfloat16") for i in range(count)}
+with open(path, "wb") as file:
+    file.write(torch_zip(value, {str(i): data for i in range(count)}))
 """
 
 TORCH = """
@@ -74,6 +87,30 @@ def run(command: list[str], target: Path) -> dict[str, float] | None:
     return {"wall": wall, "cpu": usage.ru_utime + usage.ru_stime, "rss": usage.ru_maxrss / 1024}
 
 
+PEAKS = """
+import resource, sys
+from modelsign import convert
+convert(sys.argv[1], sys.argv[2], force=True, verify=sys.argv[3] == "verify")
+with open("/proc/self/status") as file:
+    print(next(int(line.split()[1]) for line in file if line.startswith("VmHWM:")) / 1024)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
+"""
+
+
+def peaks(source: Path, target: Path, mode: str) -> tuple[float, float]:
+    """Return the peak memory of the process that copies and of the worker that parses, in MiB."""
+    found = subprocess.run(
+        [sys.executable, "-P", "-c", PEAKS, source, target, mode],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    parent, worker = map(float, found.stdout.split())
+    target.unlink()
+    return parent, worker
+
+
 def contenders(source: Path, target: Path) -> dict[str, list[str]]:
     """Return every command."""
     ours = [sys.executable, "-P", "-m", "modelsign", "convert", "-q", str(source), str(target)]
@@ -98,13 +135,8 @@ def make(source: Path, tensors: int, size: int) -> None:
     if torch.exists():
         subprocess.run([torch, "-c", MAKE, source, str(tensors), str(size // tensors)], check=True)
         return
-    sys.path.insert(0, str(ROOT))
-    from tests.builders.checkpoints import tensor, torch_zip
-
-    rows = max(1, size // tensors // 2048)
-    data = os.urandom(rows * 2048)
-    value = {f"layers.{index}": tensor(str(index), (rows, 1024), dtype="bfloat16") for index in range(tensors)}
-    source.write_bytes(torch_zip(value, {str(index): data for index in range(tensors)}))
+    command = [sys.executable, "-c", MAKE_WITHOUT_TORCH, str(source), str(tensors), str(size // tensors)]
+    subprocess.run(command, check=True, cwd=ROOT)
 
 
 def measure(title: str, tensors: int, size: int, rounds: int, folder: Path) -> dict[str, dict[str, float]]:
@@ -120,13 +152,27 @@ def measure(title: str, tensors: int, size: int, rounds: int, folder: Path) -> d
             if found is not None and (name not in best or found["wall"] < best[name]["wall"]):
                 best[name] = found
     base = max(best["cp"]["wall"], best["sha256"]["wall"])
-    print(f"\n{title}: {source.stat().st_size} bytes, {tensors} tensors, best of {rounds}")
-    print(f"  {'':14} {'wall s':>8} {'x cp':>7} {'x max(cp, sha256)':>18} {'CPU s':>8} {'peak MiB':>9}")
+    print(
+        f"\n{title}: {source.stat().st_size} bytes, {tensors} tensors, best of {rounds}; load {os.getloadavg()[0]:.1f}"
+    )
+    columns = ("wall s", "x cp", "x max(cp, sha256)", "CPU s", "peak MiB", "CPU x sha256")
+    print("  " + " " * 14 + "".join(f"  {column:>7}" for column in columns))
     for name, row in best.items():
-        print(
-            f"  {name:14} {row['wall']:8.2f} {row['wall'] / best['cp']['wall']:7.2f} {row['wall'] / base:18.2f} "
-            f"{row['cpu']:8.2f} {row['rss']:9.0f}"
+        values = (
+            row["wall"],
+            row["wall"] / best["cp"]["wall"],
+            row["wall"] / base,
+            row["cpu"],
+            row["rss"],
+            row["cpu"] / best["sha256"]["cpu"],
         )
+        print(
+            f"  {name:14}"
+            + "".join(f"  {value:{max(7, len(column))}.2f}" for column, value in zip(columns, values, strict=True))
+        )
+    for mode in ("copy", "verify"):
+        parent, worker = peaks(source, target, mode)
+        print(f"  peak MiB of {mode}: {parent:.0f} where it copies, {worker:.0f} where it parses")
     source.unlink()
     return best
 
@@ -139,6 +185,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None, help="also write the figures here")
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(dir=options.folder))
+    print(f"Python {sys.version.split()[0]}, {len(os.sched_getaffinity(0))} processors, load {os.getloadavg()[0]:.1f}")
     try:
         figures = {
             "small": measure("small", 300, 200_000_000, options.rounds, folder),
@@ -147,9 +194,6 @@ def main() -> None:
         }
     finally:
         shutil.rmtree(folder)
-    print(
-        f"\npeak memory of this script's children: {resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss >> 10} MiB"
-    )
     if options.json is not None:
         options.json.write_text(json.dumps(figures, indent=1, sort_keys=True) + "\n")
 

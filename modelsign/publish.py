@@ -114,7 +114,8 @@ def replacing_file(target: Path, *, force: bool, mode: int = 0o666, durable: boo
             temporary.replace(target)
         else:
             _link_new(temporary, target)
-        _flush_directory(directory)
+        if durable:
+            _flush_directory(directory)
     finally:
         temporary.unlink(missing_ok=True)
         os.close(descriptor)

@@ -64,6 +64,16 @@ def test_a_file_that_appears_meanwhile_is_kept_without_force(tmp_path: Path) -> 
     assert leftovers(tmp_path) == []
 
 
+@pytest.mark.parametrize("durable", [True, False])
+def test_only_what_shall_be_durable_is_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, durable: bool) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(os, "fsync", flushed.append)
+    with replacing_file(tmp_path / "a", force=False, durable=durable) as file:
+        file.write(b"new")
+    assert (tmp_path / "a").read_bytes() == b"new"
+    assert len(flushed) == 2 * durable  # the file and its directory
+
+
 def test_a_missing_directory_is_a_source_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="No such file"), replacing_file(tmp_path / "x" / "a", force=False):
         pass
