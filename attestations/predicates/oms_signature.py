@@ -177,7 +177,8 @@ def _check_names(manifest: Manifest) -> None:
         problem = None if name == SINGLE_FILE else name_problem(name)
         if problem:
             raise EnvelopeError(f"the signed file name {name!r} {problem}")
-    if len({entry.resource for entry in manifest.entries}) < len(manifest.entries):
+    named = files if manifest.shard_size is None else {entry.resource for entry in manifest.entries}
+    if len(named) < len(manifest.entries):
         _refuse_second(manifest)
     if SINGLE_FILE in files and len(files) > 1:
         raise EnvelopeError("the signature names '.', a model that is one file, beside other files")
