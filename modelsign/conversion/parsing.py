@@ -75,7 +75,9 @@ def _parse(reader: Reader, request: Request) -> Plan:
             return compressed.parse(reader, request, encoding)
     if raw_pickle.is_pickle(reader):
         return raw_pickle.parse(reader, request)
-    raise UnknownFormatError("this is no checkpoint that can be converted; docs/converting.md lists what can")
+    from modelsign.conversion.inputs import unknown  # what it is called is asked for only here
+
+    raise UnknownFormatError(unknown.named(reader))
 
 
 @contextmanager

@@ -54,7 +54,7 @@ def test_a_bug_is_a_refusal(source: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_refusal_keeps_its_words(source: Path) -> None:
     source.write_bytes(b"nothing of the kind")
-    refuse(source, "this is no checkpoint that can be converted")
+    refuse(source, "this is no checkpoint that is known")
 
 
 def test_a_plan_beyond_the_file_is_not_followed(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
