@@ -103,6 +103,33 @@ def test_wrong_arguments_are_a_type_error(maker: Callable[..., Any], arguments: 
         frozen(maker)(1)
 
 
+def test_classes_of_one_shape_keep_their_names() -> None:
+    @records.dataclass(slots=True, kw_only=True)
+    class Point:
+        a1: int
+        a0: int = 0
+
+    @records.dataclass(slots=True, kw_only=True)
+    class Size:
+        width: int
+        height: int = 1
+
+    assert repr(Point(a1=2)).endswith("Point(a1=2, a0=0)")
+    assert repr(Size(width=2)).endswith("Size(width=2, height=1)")
+    with pytest.raises(TypeError, match=r"Size\.__init__\(\).* 'width'"):
+        Size()  # type: ignore[call-arg]  # that is the point
+    assert list(inspect.signature(Point).parameters) == ["a1", "a0"]
+
+
+def test_a_default_before_a_field_without_one_is_refused() -> None:
+    with pytest.raises(TypeError, match="'second' without a default"):
+
+        @records.dataclass(slots=True)
+        class _Mixed:
+            first: int = 0
+            second: int  # type: ignore[misc]  # the mistake that is refused
+
+
 def test_values_survive_pickling() -> None:
     value = Import(location=Location(offset=3), module="os", name="system")
     assert pickle.loads(pickle.dumps(value)) == value
