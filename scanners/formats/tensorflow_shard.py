@@ -3,7 +3,7 @@
 Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc (`WriteStringTensor`: length, masked CRC-32C of the length,
 bytes) and core/protobuf/trackable_object_graph.proto. A shard has no header; its index says where what lies, and a scan
 of one file does not see the other. TensorFlow writes the object graph last, and its checksum tells it from weights, so
-it is found from the end of the shard (or anywhere in a small one). Where the index places it elsewhere, a rule over
+it is found from the end of the shard (or near its beginning, or anywhere in a small one). Where the index places it elsewhere, a rule over
 neighbours says that it was not read.
 
 Restoring looks objects up by these names and imports nothing. A registered saver is a function the program must have
@@ -25,6 +25,7 @@ NAME = "tensorflow-shard"
 _NAMED = re.compile(r".\.data-\d{5}-of-\d{5}$")
 _TAIL = 8 << 20
 """bytes at the end in which the object graph is looked for; those of large models have some megabytes"""
+_HEAD = 1 << 20
 MAXIMUM_OBJECTS = 1_000_000
 _TEXT = 1024
 _PARTS = 64
@@ -63,19 +64,28 @@ def read(blob: Blob, reading: Reading) -> None:
 
 
 def _found(blob: Blob) -> tuple[int, int, int] | None:
-    """Return (start of the tensor, start of the message, end) of a string tensor that holds a message, last first."""
+    """Return (start of the tensor, start of the message, end) of a string tensor that holds a message."""
     size = blob.reader.size
     low = max(0, size - _TAIL)
     data = blob.reader.read_at(low, size - low)
+    found = _searched(data, low, size, last=low > 0)
+    if found is None and low:
+        # TensorFlow 1 wrote the tensors in the order of their names, where the object graph's comes early.
+        found = _searched(blob.reader.read_at(0, min(_HEAD, low)), 0, size, last=False)
+    return found
+
+
+def _searched(data: bytes, low: int, size: int, *, last: bool) -> tuple[int, int, int] | None:
+    """Look for the tensor in ``data``, which lies at ``low``; if it is the ``last``, it ends with the shard."""
     place = len(data)
-    whole = low == 0
     while (place := data.rfind(b"\n", 0, place)) >= 0:
+        left = size - low - place
         for width in range(1, 6):
             begin = place - 4 - width
             if begin < 0:
                 break
             length = _length(data[begin : begin + width])
-            if length is None or length > len(data) - place or (not whole and length != len(data) - place):
+            if length is None or length > left or (last and length != left):
                 continue
             if data[place - 4 : place] == _checksum(length):
                 return low + begin, low + place, low + place + length

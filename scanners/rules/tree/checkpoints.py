@@ -31,7 +31,7 @@ def judge(files: Sequence[FileFacts]) -> Iterator[Finding]:
                 continue
             else:
                 message = (
-                    f"the checkpoint's object graph at {fact.target} of {path} was not read: TensorFlow puts it last"
+                    f"the checkpoint's object graph at {fact.target} of {path} was not read: TensorFlow does not put it there"
                 )
             yield found(UNSUPPORTED_CONSTRUCT, file, fact.location, message)
 

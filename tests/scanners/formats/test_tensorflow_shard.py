@@ -63,6 +63,13 @@ def test_a_small_shard_is_searched_to_its_beginning() -> None:
     assert references(reading)[-1] == ("object-graph", f"0+{len(tensor)}", "found")
 
 
+def test_in_a_large_shard_the_object_graph_is_found_near_the_beginning() -> None:
+    tensor = string_tensor(b"".join(OBJECTS))
+    reading = read_with(tensorflow_shard, bytes(4096) + tensor + bytes(20 << 20), name=NAME)
+    assert references(reading)[-1] == ("object-graph", f"4096+{len(tensor)}", "found")
+    assert uncovered(reading) == 0
+
+
 def test_only_what_is_named_as_a_shard_is_taken() -> None:
     assert tensorflow_shard.matches(blob_of(b"", NAME))
     assert not tensorflow_shard.matches(blob_of(b"", "variables.index"))
