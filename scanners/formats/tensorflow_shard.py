@@ -3,8 +3,8 @@
 Source: tensorflow/core/util/tensor_bundle/tensor_bundle.cc (`WriteStringTensor`: length, masked CRC-32C of the length,
 bytes) and core/protobuf/trackable_object_graph.proto. A shard has no header; its index says where what lies, and a scan
 of one file does not see the other. TensorFlow writes the object graph last, and its checksum tells it from weights, so
-it is found from the end of the shard (or near its beginning, or anywhere in a small one). Where the index places it elsewhere, a rule over
-neighbours says that it was not read.
+it is found from the end of the shard (or near its beginning, or anywhere in a small one). Where the index places it
+elsewhere, a rule over neighbours says that it was not read.
 
 Restoring looks objects up by these names and imports nothing. A registered saver is a function the program must have
 registered under that name before.
