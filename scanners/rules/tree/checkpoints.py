@@ -30,9 +30,7 @@ def judge(files: Sequence[FileFacts]) -> Iterator[Finding]:
             elif any(one.target == fact.target for one in _graphs(shard)):
                 continue
             else:
-                message = (
-                    f"the checkpoint's object graph at {fact.target} of {path} was not read: TensorFlow does not put it there"
-                )
+                message = f"the object graph at {fact.target} of {path} was not read: TensorFlow puts it elsewhere"
             yield found(UNSUPPORTED_CONSTRUCT, file, fact.location, message)
 
 
