@@ -17,6 +17,33 @@ def test_a_hydra_target_is_a_reference() -> None:
     assert [fact.target for fact in reading.facts if isinstance(fact, Reference)] == ["os.system"]
 
 
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ('[project]\ndependencies = ["x @ http://198.51.100.7/x.whl"]', "http://198.51.100.7/x.whl"),
+        ('[project.optional-dependencies]\na = ["x @ git+https://h/r"]', "git+https://h/r"),
+        ('[build-system]\nrequires = ["x @ http://h/x.whl"]', "http://h/x.whl"),
+        ('[tool.poetry.dependencies]\nx = {git = "https://h/r.git"}', "https://h/r.git"),
+        ('[tool.uv.sources]\nx = {url = "http://h/x.whl"}', "http://h/x.whl"),
+    ],
+)
+def test_requirements_from_elsewhere_are_references(text: str, url: str) -> None:
+    facts = read_with(toml_config, text.encode(), name="pyproject.toml").facts
+    assert [fact.target for fact in facts if isinstance(fact, Reference)] == [url]
+    assert not [
+        fact for fact in read_with(toml_config, text.encode(), name="x.toml").facts if isinstance(fact, Reference)
+    ]
+
+
+def test_ordinary_requirements_are_none() -> None:
+    text = (
+        b'[project]\ndependencies = ["torch>=2"]\nurls = {Home = "https://h"}\n[build-system]\nrequires = ["hatchling"]'
+    )
+    assert not [
+        fact for fact in read_with(toml_config, text, name="pyproject.toml").facts if isinstance(fact, Reference)
+    ]
+
+
 def test_the_name_decides() -> None:
     assert toml_config.matches(blob_of(b"", "a.toml"))
     assert not toml_config.matches(blob_of(b"a = 1", "a.txt"))
