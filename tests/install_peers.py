@@ -44,6 +44,7 @@ LARGE_PEERS: dict[str, tuple[str, ...]] = {
         "hdbscan==0.8.44", "umap-learn==0.5.12", "gensim==4.4.0", "feature-engine==1.9.4", "mlxtend==0.25.0",
         "optuna==5.0.0", "cloudpickle", "farama-notifications", "pyyaml", "safetensors", "matplotlib", "pillow", "tqdm",
         "requests", "psutil", "xxhash", "pyparsing", "aiohttp", "beartype", "fastprogress", "rich", "huggingface_hub",
+        "sktime==1.2.0", "prophet==1.5.0", "river==0.26.1", "scikit-surprise==1.1.5",
     ),
     "ordinary-ultralytics": (
         "torch==2.13.0", "numpy==2.4.6", "opencv-python-headless", "matplotlib", "pillow", "pyyaml", "requests",
@@ -56,6 +57,9 @@ BARE: dict[str, tuple[str, ...]] = {
     "ordinary-wide": (
         "torchvision==0.28.0", "timm==1.0.31", "fastai==2.8.12", "fastcore", "fasttransform", "fastdownload",
         "plum-dispatch", "torch-geometric==2.8.1", "torchao==0.18.0", "stable-baselines3==2.9.2", "gymnasium==1.4.0",
+        "pyod==3.6.7", "lifelines==0.30.3", "tslearn==0.10.0", "ngboost==0.6.0", "interpret-core==0.7.8", "autograd",
+        "autograd-gamma", "torchmetrics==1.9.0", "lightning-utilities", "gpytorch==1.15.2", "linear_operator",
+        "jaxtyping", "wadler-lindig",
     ),
     "ordinary-ultralytics": ("torchvision==0.28.0", "ultralytics==8.4.190", "ultralytics-thop"),
 }  # fmt: skip

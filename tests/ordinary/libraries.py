@@ -38,6 +38,9 @@ _AROUND = tuple(
     "imbalanced-learn category-encoders feature-engine mlxtend hdbscan umap-learn gensim optuna timm torchvision"
     " torch-geometric torchao stable-baselines3 fastai torch".split()
 )
+_FURTHER = tuple(
+    "pyod lifelines tslearn ngboost interpret-core scikit-surprise torchmetrics gpytorch sktime river prophet".split()
+)
 
 LIBRARIES: tuple[Library, ...] = (
     Library(name="scikit-learn", peer="ordinary-core", maker="sklearn_maker.py", versions=("scikit-learn", "joblib")),
@@ -116,6 +119,13 @@ LIBRARIES: tuple[Library, ...] = (
                 why="several archives in a row; which of them a loader opens says another file",
             ),
         ),
+    ),
+    Library(
+        name="outliers, survival, series, recommenders",
+        peer="ordinary-wide",
+        maker="further_maker.py",
+        versions=_FURTHER,
+        expected=(Expectation(pattern="code-prophet*", verdicts=CODE, why="names the program that a fit starts"),),
     ),
     Library(name="PMML", peer="ordinary-pmml", maker="pmml_maker.py", versions=("nyoka", "scikit-learn")),
     Library(name="R", peer=R, maker="r_maker.R", versions=()),

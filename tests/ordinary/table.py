@@ -20,8 +20,10 @@ is written by `python -m tests.ordinary.table`; the makers are in `tests/ordinar
 |---|---|---|---|---|
 """
 TAIL = """
-`suspicious` stands where code really travels in the file (a function pickled by value with dill or cloudpickle), and
-the report says so. *other* counts files no loader reads (`unsupported`) and files that could not be read to the end.
+`suspicious` stands where code really travels in the file (a function by value with dill, cloudpickle or numba, a Lambda
+layer, the source of a traced module), where restoring the object runs source made of its state (graph layers of
+torch_geometric) or a later call would start a program that the file names (Stan), and where another file says which of
+several archives is loaded (`.distcp`). The report says which. *other* counts files no loader reads (`unsupported`) and files that could not be read to the end.
 """
 
 
@@ -40,7 +42,9 @@ def main() -> None:
         counts = Counter(file.verdict.value for file in report.files)
         clean, suspicious = counts.pop("clean", 0), counts.pop("suspicious", 0)
         other = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items())) or "-"
-        rows.append(f"| {versions(library)} | {len(report.files)} | {clean} | {suspicious} | {other} |\n")
+        row = f"| {versions(library)} | {len(report.files)} | {clean} | {suspicious} | {other} |\n"
+        print(row, end="", flush=True)
+        rows.append(row)
     PAGE.write_text(HEAD + "".join(rows) + TAIL, encoding="utf-8")
 
 

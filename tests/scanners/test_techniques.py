@@ -464,6 +464,9 @@ SUSPICIOUS = {
     "a graph layer, which is restored through generated source": dump(
         new("torch_geometric.nn.sequential", "Sequential", state={"_caller_module": "os"})
     ),
+    "a forecast that names the program of its next fit": dump(
+        new("cmdstanpy.model", "CmdStanModel", state={"_exe_file": "/tmp/x"})
+    ),
     "trials in a database": dump(new("optuna.storages._rdb.storage", "RDBStorage", state={"url": "sqlite:///x"})),
     "a function compiled by numba": dump(new("numba.core.registry", "CPUDispatcher")),
     "an index of transformers, by address": dump(
@@ -532,6 +535,14 @@ HARMLESS = {
                 "memory": new("joblib.memory", "Memory", state={"store_backend": None}),
                 "metric": call("hdbscan.dist_metrics", "newObj", Global("hdbscan.dist_metrics", "EuclideanDistance")),
             },
+        )
+    ),
+    "an outlier detector": dump(new("pyod.models.knn", "KNN", state={"metric": "minkowski"})),
+    "a survival model": dump(
+        new(
+            "lifelines.fitters.coxph_fitter",
+            "CoxPHFitter",
+            state={"kind": call("lifelines.utils", "CensoringType", "right")},
         )
     ),
     "a finished search for settings": dump(
