@@ -23,7 +23,8 @@ TAIL = """
 `suspicious` stands where code really travels in the file (a function by value with dill, cloudpickle or numba, a Lambda
 layer, the source of a traced module), where restoring the object runs source made of its state (graph layers of
 torch_geometric) or a later call would start a program that the file names (Stan), and where another file says which of
-several archives is loaded (`.distcp`). The report says which. *other* counts files no loader reads (`unsupported`) and files that could not be read to the end.
+several archives is loaded (`.distcp`). The report says which. *other* counts files no loader reads (`unsupported`) and
+files that could not be read to the end.
 """
 
 
