@@ -6,7 +6,6 @@ itself), hash and checksum. All of these release the interpreter's lock but the 
 another; only a tensor that is larger than a thread's share of the file is done by two, the second behind the first.
 """
 
-import contextlib
 import errno
 import hashlib
 import os
@@ -148,14 +147,20 @@ class Copier:
     # -- the flushing thread -------------------------------------------------------------------------------------
 
     def _flush(self) -> None:
-        """Bring finished parts to the disk while others are copied: the flush before the rename then finds little."""
+        """Bring finished parts to the disk while others are copied: the flush before the rename then finds little.
+
+        The system reports that data could not be written to the first who asks, and to nobody after that: so what is
+        reported here ends the conversion.
+        """
         flush = getattr(os, "fdatasync", os.fsync)
         flushed = 0
-        while not self._stop.wait(0.02):
-            if self._done - flushed >= _FLUSH_STEP:
-                flushed = self._done
-                with contextlib.suppress(OSError):  # the flush that counts comes at the end, and reports
+        try:
+            while not self._stop.wait(0.02):
+                if self._done - flushed >= _FLUSH_STEP:
+                    flushed = self._done
                     flush(self._target)
+        except OSError as error:
+            self._fail(error)
 
     # -- the working threads -------------------------------------------------------------------------------------
 
@@ -169,10 +174,13 @@ class Copier:
                     break
                 job(buffers)
         except BaseException as error:  # noqa: BLE001 - carried to the thread that waits, which raises it
-            with self._lock:
-                if self._error is None:
-                    self._error = error
-            self._stop.set()
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        with self._lock:
+            if self._error is None:
+                self._error = error
+        self._stop.set()
 
     def _count(self, size: int) -> None:
         with self._lock:

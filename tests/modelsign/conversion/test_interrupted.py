@@ -55,6 +55,26 @@ def test_a_full_disk_leaves_nothing(source: Path, monkeypatch: pytest.MonkeyPatc
     assert only_the_source_is_there(source)
 
 
+def test_what_fails_on_its_way_to_the_disk_is_reported(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = threading.Event()
+    pwrite = os.pwrite
+
+    def flush(_: int) -> NoReturn:
+        asked.set()
+        failing(errno.EIO)()
+
+    def write(descriptor: int, data: memoryview, offset: int) -> int:
+        assert not offset or asked.wait(60)
+        return pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr(copying, "_FLUSH_STEP", 1)
+    monkeypatch.setattr(os, "fdatasync", flush)
+    monkeypatch.setattr(os, "pwrite", write)
+    with pytest.raises(SourceError, match="Input/output error"):
+        convert(source)
+    assert only_the_source_is_there(source)
+
+
 @pytest.mark.usefixtures("sharing")
 def test_what_the_kernel_copies_arrives(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []
