@@ -1,3 +1,4 @@
+import base64
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -386,8 +387,9 @@ def test_a_keyless_bundle_that_was_changed_is_refused(
         elif part == "tlogEntries":
             document["verificationMaterial"]["tlogEntries"] = []
         else:
-            raw = document["verificationMaterial"]["certificate"]["rawBytes"]
-            document["verificationMaterial"]["certificate"]["rawBytes"] = raw[:-12] + "AAAAAAAAAAA="
+            certificate = document["verificationMaterial"]["certificate"]
+            der = base64.b64decode(certificate["rawBytes"])  # its end is Fulcio's signature
+            certificate["rawBytes"] = base64.b64encode(der[:-1] + bytes((der[-1] ^ 1,))).decode()
 
     rewrite(keyless / "model.sig", change)
     trust = believe(sigstore_stack, "--identity", IDENTITY, "--issuer", sigstore_stack.issuer)
