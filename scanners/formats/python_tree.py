@@ -97,6 +97,8 @@ _DECODERS = frozenset(
 _ACTING = _PROCESS | _NETWORK | _NATIVE | _CHANGE | _UNPICKLE | _EXECUTE | _DECODERS
 _IMPORTERS = frozenset({"__import__", "importlib.import_module", "builtins.__import__", "importlib.__import__"})
 _GUARDED = frozenset({"os", "subprocess", "builtins", "sys", "ctypes", "pty", "socket", "importlib", "posix", "nt"})
+_PRELOADS = frozenset({"LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONSTARTUP", "BASH_ENV", "PYTHONINSPECT"})
+"""environment variables that make other programs run code"""
 _LOOK_UPS = frozenset({"getattr", "builtins.getattr", "object.__getattribute__", "inspect.getattr_static"})
 _BUILTIN_NAMES = frozenset({"exec", "eval", "compile", "execfile", "__import__", "open", "getattr"})
 _BUILDING_NAMES = frozenset({"chr", "bytes", "bytearray", "map", "str", "base64", "codecs", "binascii"})
@@ -216,6 +218,7 @@ class _Module:
 
     def __init__(self, tree: ast.Module, texts: int = 0) -> None:
         self._names: dict[str, str] = {}
+        self._attributes: dict[str, str] = {}
         self._stars: list[str] = []
         self._bound: set[str] = set()
         self._constants: dict[str, Value] = {}
@@ -355,6 +358,10 @@ class _Module:
             self._bound.add(node.id)
         elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             self._assign(node.targets[0].id, node.value)
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Attribute):
+            dotted = self._dotted(node.value)
+            if dotted in _PARTS:
+                self._attributes[node.targets[0].attr] = dotted  # self.o = os
         elif isinstance(node, (ast.AnnAssign, ast.NamedExpr)) and isinstance(node.target, ast.Name) and node.value:
             self._assign(node.target.id, node.value)
 
@@ -426,6 +433,9 @@ class _Module:
 
     def actions(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield (action, text, moment, line)."""
+        self._imports_os = "os" in self._names.values() or any(
+            self._dotted(call.func) in _IMPORTERS for call, _ in self._calls
+        )
         self._talking = {function for call, function in self._calls if self._name_of(call) in _NETWORK}
         for call, function in self._calls:
             moment = self._moment(function)
@@ -445,6 +455,8 @@ class _Module:
         for node, function in self._others:
             if isinstance(node, ast.Constant):
                 text = node.value if isinstance(node.value, str) else ""
+                if text in _PRELOADS:
+                    yield "exec", repr(text), self._moment(function), node.lineno
                 if len(text) < 300 and _SENSITIVE.search(text):  # longer ones are documentation
                     yield "sensitive-path", repr(text), self._moment(function), node.lineno
             elif isinstance(node, ast.Subscript):
@@ -493,13 +505,13 @@ class _Module:
             name = name.split(".", 1)[1]
         return name
 
-    @staticmethod
-    def _plain(name: str) -> str:
-        """Return `os.system` for `shutil.os.system` and `random._os.system`."""
+    def _plain(self, name: str) -> str:
+        """Return `os.system` for `shutil.os.system`, `random._os.system`, and `self.o.system` after `self.o = os`."""
         parts = name.removesuffix(".__call__").split(".")
         for place in range(len(parts) - 2, 0, -1):
-            if parts[place] in _PARTS:
-                return ".".join([parts[place].lstrip("_"), *parts[place + 1 :]])
+            module = self._attributes.get(parts[place]) or self._names.get(parts[place], parts[place])
+            if module in _PARTS:
+                return ".".join([module.lstrip("_"), *parts[place + 1 :]])
         return ".".join(parts)
 
     def _actions_of(self, call: ast.Call) -> Iterator[str]:
@@ -537,7 +549,13 @@ class _Module:
             method = self._fold(function.args[0]) if made and function.args else None
             owner = self._dotted(call.args[0]) if call.args else None
             return isinstance(method, str) and f"{owner}.{method}" in _PROCESS
-        if not isinstance(function, ast.Attribute) or name:
+        if not isinstance(function, ast.Attribute):
+            return False
+        if function.attr == "system" and call.args and self._imports_os:
+            # What it hangs on may be os: an argument, the value of a loop, what a function returned.
+            root = name.split(".", 1)[0]
+            return not name or (name == f"{root}.system" and root in self._bound and root not in self._names)
+        if name:
             return False
         if function.attr in _STARTERS:
             return True
@@ -589,14 +607,21 @@ class _Module:
                 isinstance(mode, str) and bool(_OPEN_MODE.fullmatch(mode)) and bool(_WRITING.search(mode))
                 for mode in modes
             )
-        return isinstance(call.func, ast.Attribute) and call.func.attr in {"write_text", "write_bytes"}
+        return isinstance(call.func, ast.Attribute) and call.func.attr in {
+            "write_text",
+            "write_bytes",
+            "unlink",
+            "rmdir",
+        }
 
     def _hides_attribute(self, call: ast.Call) -> bool:
         """Return whether `getattr` reaches into a dangerous module by a name that is not written out."""
         if self._dotted(call.func) != "getattr" or len(call.args) < 2:
             return False
         owner = self._dotted(call.args[0]) or ""
-        return owner.split(".")[0] in _GUARDED and self._fold(call.args[1]) is None
+        root = owner.split(".", 1)[0]
+        imported = root not in self._bound or root in self._names.values()  # `nt` is a named tuple's usual name
+        return root in _GUARDED and imported and self._fold(call.args[1]) is None
 
     def _hides_name(self, node: ast.Subscript) -> bool:
         owner = node.value

@@ -135,4 +135,33 @@ HOSTILE = {
     "exec-doc": "'''import os;os.system(\"id\")'''\nexec(__doc__)",
     "xor": "exec(''.join(chr(ord(c)^3) for c in 'jnslqw#lp'))",
     "decode-utf7": "exec('+AGkAbQBwAG8AcgB0-'.encode().decode('utf-7'))",
+    "type-params-again": "import os\nx=[os][0].system('id')",
+    "dict-again": "import os\n{'o':os}['o'].system('id')",
+    "attr-of-obj-again": "import os\nclass N: o=os\nN.o.system('id')",
+    "self-os-again": "import os\nclass N:\n  def __init__(self): self.o=os; self.o.system('id')",
+    "subscript-mod-again": "mods=[__import__('os')]\nmods[0].system('id')",
+    "for-mod-again": "import os\nfor m in [os]: m.system('id')",
+    "fn-returns-mod-again": "def g():\n  import os\n  return os\ng().system('id')",
+    "fn-param-mod-again": "import os\ndef g(o): o.system('id')\ng(os)",
+    "env-again": "import os\nos.environ['LD_PRELOAD']='/tmp/x.so'",
+    "glob-rm-again": "import pathlib\n[p.unlink() for p in pathlib.Path('/').glob('*')]",
+    "import-hook-again": (
+        "import builtins,os\n"
+        "_i=builtins.__import__\n"
+        "def h(*a,**k):\n"
+        "  os.system('id'); return _i(*a,**k)\n"
+        "builtins.__import__=h"
+    ),
+    "gc-callback-again": "import gc,os\ngc.callbacks.append(lambda *a: os.system('id'))",
+    "default-factory-again": (
+        "import os\n"
+        "from dataclasses import dataclass,field\n"
+        "@dataclass\n"
+        "class C:\n"
+        "  x:int=field(default_factory=lambda: os.system('id'))\n"
+        "C()"
+    ),
+    "fernet-again": "from cryptography.fernet import Fernet\nexec(Fernet(b'x').decrypt(b'y'))",
+    "hex-split-again": "exec(bytes(int(x,16) for x in '69 6d'.split()))",
+    "dir-idx-again": "import os\ngetattr(os,dir(os)[42])('id')",
 }
