@@ -8,11 +8,9 @@ import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import product
-from math import prod
 from typing import assert_never
 
-from modelsign.conversion.plan import Encoding, Filter, Grid, Plan, Store
+from modelsign.conversion.plan import Encoding, Grid, Plan, Store
 from modelsign.errors import ConversionError
 from scanners.errors import ScanError
 
@@ -128,67 +126,13 @@ def _unpack(store: Store, pieces: Iterator[bytes], scratch: int, at: int) -> int
 
 
 def _assemble(store: Store, grid: Grid, source: int, origins: list[Origin], scratch: int, at: int) -> None:
-    """Put the blocks of an array where they belong; one block is in memory at a time."""
+    from modelsign.conversion import blocks  # few sources have any
+
     base = None if store.base is None else origins[store.base]
     descriptor, shift = (source, 0) if base is None else (base.descriptor, base.offset)
-    corners = product(
-        *(range(0, length, width) for length, width in zip(grid.shape, grid.chunk, strict=True))
-    )  # row by row, as the segments are
-    for index, (corner, (offset, length)) in enumerate(zip(corners, store.segments, strict=True)):
-        data = read_exactly(descriptor, shift + offset, length, store.name)
-        for position in reversed(range(len(grid.filters))):
-            if not grid.skips(index, position):
-                data = _unfiltered(store.name, grid, index, position, data)
-        _place(grid, corner, memoryview(data), scratch, at)
-
-
-def _unfiltered(name: str, grid: Grid, block: int, position: int, data: bytes) -> bytes:
-    """Undo one filter of a block."""
-    from scanners.formats import hdf5_filters  # few sources have blocks
-
-    match grid.filters[position]:
-        case Filter.DEFLATE:
-            size = grid.size_after(block, position)
-            inflater = zlib.decompressobj()
-            try:
-                data = inflater.decompress(data, size + 1)
-            except zlib.error as error:
-                raise ConversionError(f"{name}: its compressed data is damaged ({error})") from error
-            if not inflater.eof or len(data) != size:
-                raise ConversionError(f"{name}: a block does not unpack to the {size} bytes it should have")
-            return data
-        case Filter.SHUFFLE:
-            return hdf5_filters.unshuffled(data, grid.itemsize)
-        case Filter.FLETCHER32:
-            try:
-                return hdf5_filters.checked(data)
-            except ScanError as error:
-                raise ConversionError(f"{name}: {error}; the file is damaged or was changed") from error
-        case _:
-            assert_never(grid.filters[position])
-
-
-def _place(grid: Grid, corner: tuple[int, ...], block: memoryview, scratch: int, at: int) -> None:
-    """Write what of a block lies inside the array, in runs as long as both allow."""
-    rank = len(grid.shape)
-    inside = [min(width, length - low) for low, width, length in zip(corner, grid.chunk, grid.shape, strict=True)]
-    # Dimensions that the block spans as a whole are one run in both.
-    split = rank
-    while split and grid.chunk[split - 1] == grid.shape[split - 1]:
-        split -= 1
-    split = max(0, split - 1)
-    run = prod(inside[split:]) * grid.itemsize
-    for place in product(*(range(length) for length in inside[:split])):
-        there = here = 0
-        for axis in range(rank):
-            step = place[axis] if axis < split else 0
-            there = there * grid.shape[axis] + corner[axis] + step
-            here = here * grid.chunk[axis] + step
-        view = block[here * grid.itemsize : here * grid.itemsize + run]
-        position = at + there * grid.itemsize
-        while view:
-            done = os.pwrite(scratch, view, position)
-            view, position = view[done:], position + done
+    blocks.assemble(
+        store, grid, lambda offset, length: read_exactly(descriptor, shift + offset, length, store.name), scratch, at
+    )
 
 
 def crc_differs(name: str, stated: int, found: int) -> ConversionError:

@@ -30,8 +30,8 @@ MAX_RANK = 64
 _FREE_OUTPUT = 1 << 30
 _OUTPUT_RATIO = 16
 _NAME_LIMIT = 1 << 16
-BLOCK_LIMIT = 256 << 20
-"""bytes of one block of a chunked store, which is unpacked in memory"""
+BLOCK_LIMIT = (1 << 32) - 1
+"""bytes of one block of a chunked store: what HDF5 allowed before release 2"""
 
 
 class Encoding(Enum):

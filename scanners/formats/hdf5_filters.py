@@ -102,19 +102,38 @@ def checked(data: bytes) -> bytes:
     Raises:
         FormatError: the checksum is wrong.
     """
-    stated, found = data[-4:], fletcher32(data[:-4]).to_bytes(4, "little")
-    # Releases before 1.6.3 wrote each half the wrong way round on some machines; readers take both.
-    if stated not in {found, bytes((found[1], found[0], found[3], found[2]))}:
-        raise FormatError("a block does not match its checksum (fletcher32)")
+    sums = Fletcher32()
+    sums.add(data[:-4])
+    sums.compare(data[-4:])
     return data[:-4]
 
 
-def fletcher32(data: bytes) -> int:
-    """Return the checksum of bytes: two sums over big-endian 16-bit words, modulo 65535."""
-    words = array("H", data + bytes(len(data) % 2))
-    if sys.byteorder == "little":
-        words.byteswap()
-    return _folded(sum(accumulate(words))) << 16 | _folded(sum(words))
+class Fletcher32:
+    """A checksum: two sums over big-endian 16-bit words, modulo 65535."""
+
+    __slots__ = ("_first", "_second")
+
+    def __init__(self) -> None:
+        self._first = self._second = 0
+
+    def add(self, data: bytes) -> None:
+        """Go on with the next bytes, of which there is an even number but for the last ones."""
+        words = array("H", data + bytes(len(data) % 2))
+        if sys.byteorder == "little":
+            words.byteswap()
+        self._second += len(words) * self._first + sum(accumulate(words))
+        self._first += sum(words)
+
+    def compare(self, stated: bytes) -> None:
+        """Compare with what follows a block.
+
+        Raises:
+            FormatError: it differs.
+        """
+        found = (_folded(self._second) << 16 | _folded(self._first)).to_bytes(4, "little")
+        # Releases before 1.6.3 wrote each half the wrong way round on some machines; readers take both.
+        if stated not in {found, bytes((found[1], found[0], found[3], found[2]))}:
+            raise FormatError("a block does not match its checksum (fletcher32)")
 
 
 def _folded(total: int) -> int:

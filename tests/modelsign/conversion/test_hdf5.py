@@ -6,6 +6,7 @@ import zlib
 
 import pytest
 
+from modelsign.conversion import blocks
 from modelsign.errors import ConversionError
 from tests.builders import hdf5 as build
 from tests.builders.checkpoints import floats
@@ -142,7 +143,9 @@ HOSTILE = hostile()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_misleads_is_refused(name: str) -> None:
+@pytest.mark.parametrize("limit", [0, blocks.IN_MEMORY])
+def test_what_misleads_is_refused(name: str, limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "IN_MEMORY", limit)
     data, words = HOSTILE[name]
     with pytest.raises(ConversionError, match=words):
         in_memory(data)

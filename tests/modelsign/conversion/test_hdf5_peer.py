@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from modelsign import convert
+from modelsign.conversion import blocks
 from modelsign.errors import ConversionError
 from tests.modelsign.conversion.reading import read
 from tests.peers import run_peer
@@ -81,6 +82,23 @@ def test_scalars_empty_arrays_cubes_and_large_groups_arrive_and_text_is_named(fo
         ("nothing", "dataset without a shape"),
         ("words", "text"),
     ]
+
+
+@pytest.mark.parametrize("name", ["indexes", "earliest-growing-packed", "latest-all-filters", "v110-longer-packed"])
+def test_large_blocks_arrive_by_way_of_the_scratch_file(
+    folder: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "IN_MEMORY", 0)
+    monkeypatch.setattr(blocks, "_PIECE", 10)
+    convert(folder / f"{name}.h5", tmp_path / "out.safetensors")
+    assert read(tmp_path / "out.safetensors").tensors == expected(folder / f"{name}.json")
+
+
+def test_a_damaged_large_block_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blocks, "IN_MEMORY", 0)
+    with pytest.raises(ConversionError, match="does not match its checksum"):
+        convert(folder / "refused-damaged.h5", tmp_path / "out.safetensors")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", REFUSED)
