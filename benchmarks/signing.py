@@ -2,13 +2,16 @@
 
     python benchmarks/signing.py [--gib 4] [--rounds 5] [CASE…]
 
-Machines are shared and noisy, so the contenders take turns and the best round of each counts. Every contender is a
-process of its own that reports seconds (start-up aside) and peak memory. model-signing runs where `make peers` put it.
+Machines are shared and noisy, so the contenders take turns and the best round of each counts: of wall seconds, which
+say little on a machine with other work to do, and of CPU seconds. Every contender is a process of its own that reports
+them (start-up aside) and its peak memory. model-signing runs where `make peers` put it.
 
     eight       GiB in 8 files: the same hash over the same files in a bare loop, with as many threads
     one         GiB in one file
     blake3      GiB in 8 files with blake3 (needs the extra)
     small       20 000 files of 4 KiB, CPU seconds: scandir, read, SHA-256, and nothing else
+    verbs       the same files by `modelsign sign` and `modelsign verify --no-scan`, CPU seconds of the whole command
+                less those for a model of one small file
     start       `modelsign verify --key` of a small model, CPU seconds, start of the interpreter included
 """
 
@@ -109,7 +112,7 @@ def measured(python: Path, program: str, directory: Path, kind: str) -> dict[str
     return used
 
 
-def compare(name: str, directory: Path, kind: str, unit: str, rounds: int) -> None:
+def compare(name: str, directory: Path, kind: str, rounds: int) -> None:
     """Let the contenders take turns and print the best round of each, and ratios to the bare loop."""
     ours = Path(sys.executable)
     contenders = {
@@ -121,12 +124,15 @@ def compare(name: str, directory: Path, kind: str, unit: str, rounds: int) -> No
     for _ in range(rounds):
         for contender, (python, program) in contenders.items():
             used = measured(python, program, directory, kind)
-            if used is not None and (contender not in best or used[unit] < best[contender][unit]):
-                best[contender] = used
-    base = best["bare loop"][unit]
+            if used is not None:
+                so_far = best.get(contender, used)
+                best[contender] = {unit: min(used[unit], so_far[unit]) for unit in used}
+    base = best["bare loop"]
     for contender, used in best.items():
-        ratio = f"{used[unit] / base:6.2f} x bare"
-        print(f"{name:8}  {contender:14} {used[unit]:8.3f} s {unit:4} {ratio}  {used['mib']:6.0f} MiB")
+        times = "  ".join(
+            f"{used[unit]:7.3f} s {unit} {used[unit] / base[unit]:5.2f} x bare" for unit in ("wall", "cpu")
+        )
+        print(f"{name:8}  {contender:14} {times}  {used['mib']:5.0f} MiB")
 
 
 def write_large(directory: Path, gib: float, count: int) -> None:
@@ -140,29 +146,58 @@ def write_large(directory: Path, gib: float, count: int) -> None:
 def write_small(directory: Path) -> None:
     for number in range(20_000):
         path = directory / f"{number % 100:02}" / f"file-{number}.txt"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(exist_ok=True, parents=True)
         path.write_bytes(os.urandom(4096))
 
 
-def run(*arguments: str) -> float:
-    """Run modelsign and return its CPU seconds."""
-    before = os.times()
+def run(*arguments: str) -> tuple[float, float]:
+    """Run modelsign and return its CPU seconds, workers included, and its own peak memory in MiB."""
+    command = [sys.executable, "-m", "modelsign", *arguments]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, "-m", "modelsign", *arguments], env=environment, check=True, capture_output=True)
-    after = os.times()
-    return after.children_user + after.children_system - before.children_user - before.children_system
+    quiet = [(os.POSIX_SPAWN_OPEN, number, os.devnull, os.O_WRONLY, 0) for number in (1, 2)]
+    _, status, used = os.wait4(os.posix_spawn(command[0], command, environment, file_actions=quiet), 0)
+    if status:
+        raise SystemExit(f"{' '.join(command)} failed")
+    return used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def start(directory: Path, rounds: int) -> None:
-    """Print the CPU seconds of a whole `modelsign verify`."""
-    model = directory / "model"
+def small_model(directory: Path) -> tuple[Path, str, str]:
+    """Return a signed model of one small file, and the paths of a private and a public key."""
+    model = directory / "small"
     model.mkdir()
     (model / "config.json").write_text("{}")
     run("keys", "generate", "--no-passphrase", "-o", str(directory), "--name", "bench")
     run("sign", str(model), "--key", str(directory / "bench.key"))
+    return model, str(directory / "bench.key"), str(directory / "bench.pub")
+
+
+def verbs(directory: Path, rounds: int) -> None:
+    """Print what whole commands take for many small files, beside the bare loop."""
+    little, private, public = small_model(directory)
+    model = directory / "model"
+    write_small(model)
+    commands = {"sign": ["--key", private, "--force"], "verify": ["--key", public, "--no-scan"]}
+    best: dict[str, tuple[float, float]] = {}
+    for _ in range(rounds):
+        bare = measured(Path(sys.executable), BARE, model, "small")
+        assert bare is not None
+        taken = {"bare loop": (bare["cpu"], bare["mib"])}
+        for verb, options in commands.items():
+            taken[f"start of {verb}"] = run(verb, str(little), *options)
+            taken[verb] = run(verb, str(model), *options)
+        best = {name: min(used, best.get(name, used)) for name, used in taken.items()}
+    for verb in commands:
+        seconds, mib = best[verb]
+        seconds -= best[f"start of {verb}"][0]
+        print(f"verbs     {verb:14} {seconds:8.3f} s cpu  {seconds / best['bare loop'][0]:6.2f} x bare  {mib:6.0f} MiB")
+
+
+def start(directory: Path, rounds: int) -> None:
+    """Print the CPU seconds of a whole `modelsign verify`."""
+    model, _, public = small_model(directory)
     for label, more in (("without scan", ["--no-scan"]), ("with scan", [])):
-        best = min(run("verify", str(model), "--key", str(directory / "bench.pub"), *more) for _ in range(rounds))
-        print(f"start     {label:14} {best:8.3f} s cpu")
+        seconds, mib = min(run("verify", str(model), "--key", public, *more) for _ in range(rounds))
+        print(f"start     {label:14} {seconds:8.3f} s cpu {'':13}  {mib:6.0f} MiB")
 
 
 def main() -> None:
@@ -172,16 +207,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     large: dict[str, tuple[int, str]] = {"eight": (8, "sha256"), "one": (1, "sha256"), "blake3": (8, "blake3")}
-    for name in options.cases or [*large, "small", "start"]:
+    for name in options.cases or [*large, "small", "verbs", "start"]:
         with tempfile.TemporaryDirectory() as temporary:
             directory = Path(temporary)
             if name in large:
                 count, kind = large[name]
                 write_large(directory, options.gib, count)
-                compare(name, directory, kind, "wall", options.rounds)
+                compare(name, directory, kind, options.rounds)
             elif name == "small":
                 write_small(directory)
-                compare(name, directory, name, "cpu", options.rounds)
+                compare(name, directory, name, options.rounds)
+            elif name == "verbs":
+                verbs(directory, options.rounds)
             elif name == "start":
                 start(directory, options.rounds)
             else:
