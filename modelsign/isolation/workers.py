@@ -534,10 +534,9 @@ def _answered(work: Work[T, R], task: T) -> tuple[bytes, bool]:
 
 
 def _write(pipe: int, payload: bytes) -> None:
-    for part in (_LENGTH.pack(len(payload)), payload):
-        view = memoryview(part)
-        while view:
-            view = view[os.write(pipe, view) :]
+    view = memoryview(_LENGTH.pack(len(payload)) + payload)  # at once: each write wakes the parent
+    while view:
+        view = view[os.write(pipe, view) :]
 
 
 def _keep_only(descriptors: set[int]) -> None:
