@@ -102,6 +102,8 @@ class _Sorted:
 
     groups: list[_Group] = field(default_factory=list)
     copied: list[str] = field(default_factory=list)
+    copied_too: list[str] = field(default_factory=list)
+    """beside their conversion"""
     left_out: list[LeftOut] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     outputs: set[str] = field(default_factory=set)
@@ -332,8 +334,8 @@ def _sort(root: Path, name: str, kind: "_Kind", options: Options, stack: ExitSta
     if kind is _Kind.ZIP and not found.pickled:
         work.copied.append(name)  # arrays in an archive of some other format, which needs them there
         return
-    if not found.pickled and found.plan.left_out:
-        work.copied.append(name)
+    if not found.pickled and found.plan.left_out and not found.plan.notes:  # notes tell of code in a configuration
+        work.copied_too.append(name)
         held = ", ".join(sorted({item.kind for item in found.plan.left_out}))
         work.notes.append(f"{name}: copied as well, because it holds more than weights ({held})")
     work.outputs.add((pure.parent / output).as_posix())
@@ -422,7 +424,7 @@ def _fill(root: Path, building: Path, work: _Sorted, options: Options, max_shard
         folder = building / group.folder
         folder.mkdir(parents=True, exist_ok=True)
         _write_group(group, folder, options, max_shard_size, done)
-    for name in work.copied:
+    for name in (*work.copied, *work.copied_too):
         path = building / name
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, status = _open_inside(root, name)

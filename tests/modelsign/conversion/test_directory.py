@@ -21,7 +21,7 @@ from tests.builders.checkpoints import (
     tensor,
     torch_zip,
 )
-from tests.builders.keras import DENSE, keras_file, sequential
+from tests.builders.keras import DENSE, keras_file, layer, sequential
 from tests.builders.zips import archive
 from tests.modelsign.conversion.reading import read
 from tests.peers import run_peer
@@ -199,6 +199,14 @@ def test_a_keras_model_is_copied_as_well_because_it_holds_its_layers(tmp_path: P
     done = convert(directory(tmp_path, {"m.keras": keras}), tmp_path / "out")
     assert listing(tmp_path / "out") == ["m.keras", "m.safetensors"]
     assert done.notes[0].startswith("m.keras: copied as well, because it holds more than weights (Keras configuration")
+
+
+def test_a_keras_model_with_code_in_it_leaves_its_weights_only(tmp_path: Path) -> None:
+    config = sequential(DENSE, layer("Lambda", {"function": "evil"}))
+    files = {"m.keras": keras_file(config, weights=build.weights()), "o.h5": build.weights({"model_config": config})}
+    done = convert(directory(tmp_path, files), tmp_path / "out")
+    assert listing(tmp_path / "out") == ["m.safetensors", "o.safetensors"]
+    assert ["carries code" in note for note in done.notes] == [True, True]
 
 
 @pytest.mark.parametrize(
