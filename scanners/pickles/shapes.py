@@ -30,7 +30,7 @@ SHAPES: Final = frozenset(
         "torch-file",
         "range-text",
         "argument-template",
-        "no-formula",
+        "plain-formula",
         "never",
         "paddle-tensor",
     }
@@ -89,8 +89,11 @@ class Shapes:
             return len(arguments) == 1 and isinstance(arguments[0], str) and _RANGE.match(arguments[0]) is not None
         if shape == "argument-template":
             return all(_scipy_template(text) for text in self._state_values(called.origin, "_parse_arg_template"))
-        if shape == "no-formula":
-            return not any(self._state_values(called.origin, key) for key in ("restore_design_info", "formula"))
+        if shape == "plain-formula":
+            keys = ("restore_design_info", "restore_model_spec")
+            restored = any(self._state_values(called.origin, key) for key in keys)
+            formulas = self._state_values(called.origin, "formula")
+            return all(map(_plain_formula, formulas)) and (bool(formulas) or not restored)
         if shape == "names-only":
             return all(isinstance(argument, (str, int, type(None))) for argument in arguments)
         return False
@@ -143,6 +146,49 @@ _TEMPLATE: Final = re.compile(
     r"\s*def _parse_args_stats\(self,[\w\s,=.*'+-]*\):\s*return \([\w\s,]*\),[\w\s,.-]*\Z"
 )
 """the source text that scipy.stats makes for each distribution: names, numbers and commas in three fixed functions"""
+_FORMULA_TOKENS: Final = re.compile(
+    r"\s*(?:(?P<text>'[\w .:%/-]*'|\"[\w .:%/-]*\")|(?P<name>(?!_)\w+(?:\.\w+)*)(?P<call>\s*\()?|(?P<open>\()"
+    r"|(?P<close>\))|(?P<sign>\*\*|[~+\-*:/^|,=%]))\s*"
+)
+_FORMULA_FUNCTIONS: Final = frozenset(
+    "C I Q center standardize scale bs cr cc te poly hashed Treatment Sum Helmert Poly Diff log exp sqrt abs".split()
+) | frozenset(
+    f"np.{name}"
+    for name in "log log1p log2 log10 exp expm1 sqrt abs power square sin cos tan sign minimum maximum where".split()
+)
+"""what a formula calls that patsy and formulaic bring, or that numpy computes"""
+
+
+def _plain_formula(value: Value) -> bool:
+    """Whether a formula holds but names, numbers, signs and calls of functions of numbers.
+
+    Its terms are Python that is evaluated: an attribute, an index or another function could do anything.
+    """
+    if not isinstance(value, str) or len(value) > _LONG_FORMULA:
+        return False
+    place, before = 0, ""
+    while place < len(value):
+        token = _FORMULA_TOKENS.match(value, place)
+        if token is None:
+            return False
+        kind, name = token.lastgroup or "", token["name"]
+        if name is not None:
+            called = token["call"] is not None
+            if (called and name not in _FORMULA_FUNCTIONS) or (
+                not called and "." in name and not _NUMBER.fullmatch(name)
+            ):
+                return False
+            if name in _PYTHON_WORDS:
+                return False
+        elif kind == "open" and before in {"close", "text"}:
+            return False  # a call of what a term gives
+        place, before = token.end(), kind
+    return True
+
+
+_LONG_FORMULA: Final = 20_000
+_NUMBER: Final = re.compile(r"[0-9]+\.[0-9]*")
+_PYTHON_WORDS: Final = frozenset({"lambda", "for", "await", "yield", "import", "eval", "exec", "if", "else"})
 
 
 def _paddle_tensor(arguments: tuple[Value, ...]) -> bool:

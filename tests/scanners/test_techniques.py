@@ -314,6 +314,32 @@ TAXONOMY: dict[str, bytes] = {
     "statsmodels formula": dump(
         new("statsmodels.base.data", "ModelData", state={"restore_design_info": True, "formula": CODE, "frame": 1})
     ),
+    **{
+        f"statsmodels formula, {formula}": dump(
+            new("statsmodels.base.data", "PandasData", state={"restore_model_spec": True, "formula": formula})
+        )
+        for formula in (
+            "y ~ system('id')",
+            "y ~ x.mean()",
+            "y ~ np.fromfile('x')",
+            "y ~ (C)(x)",
+            "y ~ C (x)(y)",
+            "y ~ x[0]",
+            "y ~ {x}",
+            "y ~ __import__('os')",
+            "y ~ C(x, lambda: 1)",
+            "y ~ np.log.__class__",
+        )
+    },
+    "statsmodels formula that is computed": dump(
+        new(
+            "statsmodels.base.data",
+            "PandasData",
+            state={"restore_model_spec": True, "formula": call("builtins", "str", 1)},
+        )
+    ),
+    "a function for every element": dump(new("numpy", "vectorize", state={"pyfunc": Global("os", "system")})),
+    "a function for every element, constructed": dump(call("numpy", "vectorize", Global("numpy", "log"))),
     "dill eval of a repr": dump(call("dill._dill", "_eval_repr", CODE)),
     "eval that is almost Paddle's": dump(call("builtins", "eval", "data()", {"data": 1})),
     "eval with more names than Paddle's": dump(call("builtins", "eval", "data", {"data": 1, "x": 2})),
@@ -537,6 +563,29 @@ HARMLESS = {
             },
         )
     ),
+    "a distribution of whole numbers": dump(
+        new(
+            "numpy",
+            "vectorize",
+            state={
+                "pyfunc": call("builtins", "getattr", new("scipy.stats._discrete_distns", "randint_gen"), "_entropy")
+            },
+        )
+    ),
+    "columns by their types": dump(
+        new("sklearn.compose._column_transformer", "make_column_selector", state={"pattern": None})
+    ),
+    **{
+        f"a fitted formula, {formula}": dump(
+            new("statsmodels.base.data", "PandasData", state={"restore_model_spec": True, "formula": formula})
+        )
+        for formula in (
+            "y ~ x",
+            "np.log(price) ~ C(region, Treatment('north')) + I(age ** 2) + a:b - 1",
+            "y ~ bs(x, df=4) * group + 0.5 + Q('two words')",
+            "Lottery ~ Literacy + Wealth + C(Region) + np.log1p(Pop1831)",
+        )
+    },
     "an outlier detector": dump(new("pyod.models.knn", "KNN", state={"metric": "minkowski"})),
     "a survival model": dump(
         new(
