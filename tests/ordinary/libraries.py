@@ -59,6 +59,12 @@ LIBRARIES: tuple[Library, ...] = (
         versions=("pandas", "scipy", "statsmodels", "xgboost-cpu", "lightgbm"),
     ),
     Library(
+        name="searches, stacks, formulas",
+        peer="ordinary-core",
+        maker="combinations_maker.py",
+        versions=("scikit-learn", "scipy", "statsmodels", "xgboost-cpu", "lightgbm", "joblib"),
+    ),
+    Library(
         name="dill, cloudpickle, skops",
         peer="ordinary-core",
         maker="closures_maker.py",
