@@ -37,8 +37,6 @@ _FLUSH_STEP = 128 << 20
 _BATCH = 4 << 20
 _THREADS = 4
 """more would wait for each other: the system lets one at a time write to a file"""
-_COPYING_THREADS = 2
-"""one reads while the other writes"""
 _BLOCK = 4096
 """file systems share whole blocks: of ranges that begin differently within one, they share nothing"""
 _NO_RANGE_COPY = frozenset({errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM, errno.ETXTBSY})
@@ -103,7 +101,7 @@ class Copier:
             ConversionError: the source is damaged, changed underneath, or the output differs from it.
             OSError: the output cannot be written.
         """
-        count = min(_threads(), _THREADS if verify else _COPYING_THREADS)
+        count = min(_threads(), _THREADS) if verify else 1
         if self._source is not None:
             self._jobs.append(self._digest_source)
         for batch in batches(self._layout, _BATCH, threads=count):
