@@ -23,7 +23,10 @@ UNKNOWN_CALL = Rule(
     name="pickle-unknown-call",
     severity=Severity.MEDIUM,
     summary="Loading the file calls something nobody has judged",
-    fix="Look at what the callable does; waive the finding for this file if it is harmless, or propose a judgement.",
+    fix=(
+        "Look at what the callable does; waive the finding for this file if it is harmless, or propose a judgement. "
+        "Where only the weights are wanted, `modelsign convert` takes them and calls nothing."
+    ),
     cwe="CWE-502",
 )
 UNKNOWN_STORED = Rule(
