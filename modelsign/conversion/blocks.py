@@ -1,7 +1,7 @@
 """An array in blocks (HDF5) becomes one run of bytes: each block is unpacked and put where it belongs.
 
-Small blocks are unpacked in memory. Large ones go through the scratch file, a piece at a time, so that memory does not
-depend on what a file says of its blocks.
+Small blocks are unpacked in memory, and so are those that h5py's lzf packed, which are never large. Large ones go
+through the scratch file, a piece at a time, so that memory does not depend on what a file says of its blocks.
 """
 
 import os
@@ -54,7 +54,7 @@ def assemble(store: Store, grid: Grid, read: Read, scratch: int, at: int) -> Non
         *(range(0, length, width) for length, width in zip(grid.shape, grid.chunk, strict=True))
     )  # row by row, as the segments are
     for index, (corner, (offset, length)) in enumerate(zip(corners, store.segments, strict=True)):
-        if grid.block_size <= IN_MEMORY:
+        if grid.block_size <= IN_MEMORY or Filter.LZF in grid.filters:
             data = read(offset, length)
             for position in _applied(grid, index):
                 data = _unfiltered(store.name, grid, index, position, data)
@@ -99,6 +99,15 @@ def _unfiltered(name: str, grid: Grid, block: int, position: int, data: bytes) -
             return data
         case Filter.SHUFFLE:
             return hdf5_filters.unshuffled(data, grid.itemsize)
+        case Filter.LZF:
+            size = grid.size_after(block, position)
+            try:
+                data = hdf5_filters.unpacked_lzf(data, size)
+            except ScanError as error:
+                raise ConversionError(f"{name}: {error}") from error
+            if len(data) != size:
+                raise _size_differs(name, size)
+            return data
         case Filter.FLETCHER32:
             try:
                 return hdf5_filters.checked(data)
@@ -133,6 +142,8 @@ def _unfiltered_by_pieces(name: str, grid: Grid, block: int, position: int, run:
             return _unshuffled(run, room, grid.itemsize)
         case Filter.FLETCHER32:
             return _summed(name, run)
+        case Filter.LZF:
+            raise ConversionError(f"{name}: has large blocks packed with lzf")  # the plan has none
         case _:
             assert_never(grid.filters[position])
 

@@ -69,8 +69,14 @@ class Filter(Enum):
     """first bytes of all items, then second bytes …"""
     DEFLATE = "deflate"
     """a zlib stream"""
+    LZF = "lzf"
+    """h5py's own compression"""
     FLETCHER32 = "fletcher32"
     """a checksum of four bytes behind the block"""
+
+
+COMPRESSING = frozenset({Filter.DEFLATE, Filter.LZF})
+"""filters after which a block is as long as it happens to be"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -335,9 +341,9 @@ def _fills(store: Store, grid: Grid) -> bool:
         and len(store.segments) == grid.blocks
         and len(grid.skipped) in {0, len(store.segments)}
         and all(
-            length == grid.size_after(index, len(grid.filters))
-            if Filter.DEFLATE not in grid.filters or grid.skips(index, grid.filters.index(Filter.DEFLATE))
-            else length <= 2 * block + 4096
+            length <= 2 * block + 4096
+            if any(one in COMPRESSING and not grid.skips(index, place) for place, one in enumerate(grid.filters))
+            else length == grid.size_after(index, len(grid.filters))
             for index, (_, length) in enumerate(store.segments)
         )
     )

@@ -15,7 +15,7 @@ from scanners import native
 from scanners.cursor import Cursor
 from scanners.errors import FormatError, LimitExceeded
 
-DEFLATE, SHUFFLE, FLETCHER32 = 1, 2, 3
+DEFLATE, SHUFFLE, FLETCHER32, LZF = 1, 2, 3, 32000
 _NAMES = {1: "gzip", 2: "shuffle", 3: "fletcher32", 4: "szip", 5: "nbit", 6: "scaleoffset", 32000: "lzf",
           32001: "blosc", 32004: "lz4", 32008: "bitshuffle", 32013: "zfp", 32015: "zstd", 32026: "blosc2"}  # fmt: skip
 _MAXIMUM_BLOCK = 64 << 20
@@ -78,6 +78,8 @@ def unpack(data: bytes, steps: Sequence[Step], mask: int, size: int) -> bytes:
             data = unshuffled(data, step.values[0] if step.values else 1)
         elif step.number == FLETCHER32:
             data = checked(data)
+        elif step.number == LZF:
+            data = unpacked_lzf(data, _MAXIMUM_BLOCK)
         else:
             raise LimitExceeded("structure", f"a block packed with the filter {step.name} is not read")
     if len(data) != size:
@@ -94,6 +96,43 @@ def unshuffled(data: bytes, itemsize: int) -> bytes:
     for byte in range(itemsize):
         plain[byte : items * itemsize : itemsize] = data[byte * items : (byte + 1) * items]
     return bytes(plain)
+
+
+def unpacked_lzf(data: bytes, limit: int) -> bytes:
+    """Unpack h5py's own compression: runs of literal bytes, and copies of what came up to 8192 bytes before.
+
+    Source: the description of the format in LibLZF (lzf_d.c).
+
+    Raises:
+        FormatError: it is damaged, or unpacks to more than ``limit`` bytes.
+    """
+    plain = bytearray()
+    at, end = 0, len(data)
+    try:
+        while at < end:
+            control = data[at]
+            at += 1
+            if control < 32:
+                plain += data[at : at + control + 1]
+                at += control + 1
+                continue
+            length = control >> 5
+            if length == 7:
+                length += data[at]
+                at += 1
+            start = len(plain) - ((control & 31) << 8 | data[at]) - 1
+            at += 1
+            length += 2
+            if start < 0 or len(plain) > limit:
+                break
+            copied = plain[start : start + length]
+            plain += (copied * -(-length // len(copied)))[:length]  # it may run into what it writes
+        else:
+            if at == end and len(plain) <= limit:
+                return bytes(plain)
+    except IndexError:
+        pass
+    raise FormatError("a block's compressed data is damaged (lzf)")
 
 
 def checked(data: bytes) -> bytes:

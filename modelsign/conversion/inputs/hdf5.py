@@ -25,7 +25,7 @@ from modelsign.conversion.tree import WHOLE
 from modelsign.errors import ConversionError
 from scanners.cursor import Cursor
 from scanners.formats.hdf5 import superblock
-from scanners.formats.hdf5_filters import DEFLATE, FLETCHER32, SHUFFLE, pipeline
+from scanners.formats.hdf5_filters import DEFLATE, FLETCHER32, LZF, SHUFFLE, pipeline
 from scanners.formats.hdf5_structure import MAXIMUM_OBJECTS, Attribute, Link, Message, Shape, Structure
 from scanners.limits import Budget
 from scanners.reader import Reader, Window
@@ -36,7 +36,14 @@ _CONFIGURATIONS = ("model_config", "training_config")
 _DATASPACE, _DATATYPE, _LINK, _EXTERNAL, _LAYOUT, _FILTERS, _SYMBOLS = 0x01, 0x03, 0x06, 0x07, 0x08, 0x0B, 0x11
 _MAXIMUM_DEPTH = 256
 _MAXIMUM_BLOCKS = 1 << 20
-_KNOWN_FILTERS = {DEFLATE: Filter.DEFLATE, SHUFFLE: Filter.SHUFFLE, FLETCHER32: Filter.FLETCHER32}
+_LZF_LIMIT = 16 << 20
+"""bytes of a block that lzf packed: it is unpacked in memory; h5py's own guess is a megabyte at most"""
+_KNOWN_FILTERS = {
+    DEFLATE: Filter.DEFLATE,
+    SHUFFLE: Filter.SHUFFLE,
+    FLETCHER32: Filter.FLETCHER32,
+    LZF: Filter.LZF,
+}
 _KINDS = {2: "dates", 4: "bit fields", 5: "opaque bytes", 6: "records", 7: "references", 8: "an enumeration",
           9: "sequences of variable length", 10: "arrays in arrays", 11: "complex numbers"}  # fmt: skip
 # (sign, exponent place, exponent bits, mantissa place, mantissa bits, bias) -> type
@@ -424,6 +431,10 @@ class _Maker:
         if grid.block_size > BLOCK_LIMIT:
             raise ConversionError(
                 f"{where}: has blocks of {grid.block_size} bytes, more than {BLOCK_LIMIT}; save it in smaller ones"
+            )
+        if Filter.LZF in filters and grid.block_size > _LZF_LIMIT:
+            raise ConversionError(
+                f"{where}: has blocks of {grid.block_size} bytes packed with lzf; save it with gzip, or in smaller ones"
             )
         if grid.blocks > _MAXIMUM_BLOCKS:
             raise ConversionError(f"{where}: has {grid.blocks} blocks, more than {_MAXIMUM_BLOCKS}")

@@ -15,14 +15,13 @@ SCRIPT = Path(__file__).with_name("hdf5_peer.py")
 pytestmark = pytest.mark.interop
 
 LAYOUTS = ["contiguous", "chunked", "rows", "columns", "gzip", "shuffled", "shuffle-only", "growing", "growing-packed"]
-LAYOUTS += ["longer", "longer-packed", "wider", "roomier", "whole", "whole-packed", "summed", "all-filters"]
+LAYOUTS += ["longer", "longer-packed", "wider", "roomier", "whole", "whole-packed", "summed", "lzf", "all-filters"]
 FILES = [f"{version}-{layout}" for version in ("earliest", "v108", "v110", "latest") for layout in LAYOUTS]
 NUMPY = {"float": "F", "int": "I", "uint": "U"}
 REFUSED = {
     "external-link": "link to another file, '/etc/x.h5'",
     "dangling": "soft link to '/absent', which is no dataset",
     "external": "keeps its data in another file",
-    "lzf": "the filter lzf, which is not read",
     "scaleoffset": "the filter scaleoffset, which is not read",
     "records": "holds records",
     "complex": "holds records",
