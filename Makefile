@@ -87,6 +87,7 @@ wheel: | $(BIN)/python
 
 fuzz-pickle: $(VENV)/.installed-test
 	$(BIN)/python -m tests.fuzz.pickle_differential --cases 3000000
+	$(BIN)/python -m tests.fuzz.pickle_stepwise --cases 1000000
 
 bench-scan bench-convert bench-signing: bench-%: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/$*.py

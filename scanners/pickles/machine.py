@@ -17,18 +17,20 @@ import gc
 import re
 import struct
 from dataclasses import dataclass
-from enum import Enum
 from typing import Final
 
 from scanners.errors import LimitExceeded, ScanError
 from scanners.limits import Budget
 from scanners.pickles import opcodes
+from scanners.pickles.entries import Entries
 from scanners.pickles.inline_arrays import array_at, is_wrapper
+from scanners.pickles.opcodes import ENCODED
 from scanners.pickles.tensors import fold, rebuild_kind
 from scanners.pickles.values import (
     Attribute,
     Collection,
     Global,
+    Hole,
     Made,
     Mapping,
     OutOfBand,
@@ -70,7 +72,6 @@ _SIMPLE_ESCAPES: Final = {
     b"v": b"\v",
     b"a": b"\a",
 }
-_ENCODED_PICKLE: Final = re.compile(r"gA[I-X]|800[2-5]|Y1|KG|Y29z|636f73|4283|63[0-9a-f]{4}")
 
 _PLAIN: Final = frozenset({type(None), bool, int, float, str})
 _UNHASHABLE: Final = frozenset({list, Mapping})
@@ -81,13 +82,7 @@ _SIGNED: Final = struct.Struct("<i")
 _UNSIGNED: Final = struct.Struct("<I")
 
 
-class _Hole(Enum):
-    """An unset entry of the memo's list."""
-
-    HOLE = 0
-
-
-_HOLE: Final = _Hole.HOLE
+_HOLE: Final = Hole.HOLE
 
 
 class _Malformed(Exception):  # noqa: N818 - never leaves this module
@@ -183,7 +178,18 @@ class Machine:
         extensions: dict[int, tuple[str, str]],
         *,
         inline_arrays: bool,
+        stepwise: bool = False,
     ) -> None:
+        """Begin a run.
+
+        Args:
+            reader: as in `run`, as are the next three and ``inline_arrays``.
+            start: where the pickle begins.
+            budget: the account of the scan.
+            extensions: names registered for EXT opcodes.
+            inline_arrays: whether joblib's inline arrays follow their wrapper objects.
+            stepwise: run each opcode by itself, also those that `Entries` would take together.
+        """
         self.reader = reader
         self.size = reader.size
         self.start = start
@@ -202,7 +208,7 @@ class Machine:
         self.inner: list[PickleRun] = []
         self.arrays: list[tuple[int, int]] = []
         self.frame_crossings: list[tuple[int, int]] = []
-        self.memo: list[Value | _Hole] = []
+        self.memo: list[Value | Hole] = []
         self.holes = 0
         self.far: dict[int, Value] = {}
         self.calls: list[Made] = []
@@ -211,6 +217,8 @@ class Machine:
         self.tensors: list[TensorValue] = []
         self.persistent: list[Persistent] = []
         self.blobs: list[Span] = []
+        self.entries = Entries(self.memo, self.calls, self.persistent, self.tensors)
+        self.stepwise = stepwise
         self.protocol = 0
         self.highest = 0
         self.opcodes = 0
@@ -275,6 +283,8 @@ class Machine:
         memo = self.memo
         far = self.far
         names = self.names
+        entries = self.entries
+        stepwise = self.stepwise
         unsigned = _UNSIGNED.unpack_from
         data = self.data
         base = self.base
@@ -282,10 +292,12 @@ class Machine:
         pos = 0
         at = 0
         done = 0
+        begin = 1
         try:
             while True:
-                self._check(stack, marks)
-                for done in range(1, _BATCH + 1):  # noqa: B007 - counts what was done when an opcode ends the loop
+                if begin == 1:
+                    self._check(stack, marks)
+                for done in range(begin, _BATCH + 1):
                     if pos > safe:
                         pos = self._fill(base + pos, base + at)
                         data = self.data
@@ -323,6 +335,13 @@ class Machine:
                             else:
                                 self._put(index, stack[-1])
                         elif op == 0x28:  # MARK
+                            if data[pos] == 0x28 and not far and not stepwise:
+                                end = entries.take(data, at, safe + 1, base, _BATCH + 1 - done, stack)
+                                if end:
+                                    pos = end
+                                    at = entries.last
+                                    begin = done + entries.opcodes
+                                    break
                             marks.append(stack)
                             stack = []
                         elif op == 0x74:  # TUPLE
@@ -336,7 +355,7 @@ class Machine:
                             pos += 4
                             if pos + length <= safe and length <= INLINE:
                                 text = data[pos : pos + length].decode("utf-8", "surrogatepass")
-                                if length > 30 and _ENCODED_PICKLE.match(text) is not None:
+                                if length > 30 and ENCODED.match(text) is not None:
                                     self.blobs.append(Span("str", base + pos, length))
                                 stack.append(text)
                             else:
@@ -502,7 +521,7 @@ class Machine:
                         pos += 1
                         if pos + length <= safe:
                             text = data[pos : pos + length].decode("utf-8", "surrogatepass")
-                            if length > 30 and _ENCODED_PICKLE.match(text) is not None:
+                            if length > 30 and ENCODED.match(text) is not None:
                                 self.blobs.append(Span("str", base + pos, length))
                             stack.append(text)
                         else:
@@ -596,9 +615,11 @@ class Machine:
                         self._read_only(stack[-1], base + at)
                     else:
                         raise _Malformed(f"invalid load key, '\\x{op:02x}'")
-                self.opcodes += _BATCH
-                done = 0
-                self.budget.spend_opcodes(_BATCH)
+                else:
+                    self.opcodes += _BATCH
+                    done = 0
+                    begin = 1
+                    self.budget.spend_opcodes(_BATCH)
         except UnicodeDecodeError as undecodable:
             raise _Malformed(f"text that is not UTF-8: {undecodable.reason}") from undecodable
         finally:
@@ -698,7 +719,7 @@ class Machine:
                 stack.append(self._span("str", offset, length))
             else:
                 text = self._decoded(self._bytes(offset, length), "raw-unicode-escape")
-                if length > 30 and _ENCODED_PICKLE.match(text) is not None:
+                if length > 30 and ENCODED.match(text) is not None:
                     self.blobs.append(Span("str", offset, length))
                 stack.append(text)
         elif op == 0x53:  # STRING
@@ -884,7 +905,7 @@ class Machine:
         content = self._bytes(offset, length)
         if kind == "str":
             text = content.decode("utf-8", "surrogatepass")
-            if length > 30 and _ENCODED_PICKLE.match(text) is not None:
+            if length > 30 and ENCODED.match(text) is not None:
                 self.blobs.append(Span("str", offset, length))
             return text
         if kind == "int":
@@ -909,6 +930,7 @@ class Machine:
             if memo[index] is _HOLE:
                 self.holes -= 1
             memo[index] = value
+            self.entries.forget()
             return
         if index - len(memo) + self.holes > _HOLES:
             far[index] = value

@@ -3,9 +3,13 @@
 Source: CPython's Lib/pickle.py and Modules/_pickle.c; PEP 3154 (protocol 4), PEP 574 (protocol 5).
 """
 
+import re
 from typing import Final
 
 HIGHEST_PROTOCOL: Final = 5
+
+ENCODED: Final = re.compile(r"gA[I-X]|800[2-5]|Y1|KG|Y29z|636f73|4283|63[0-9a-f]{4}")
+"""How the text of a pickle in base64 or hexadecimal begins."""
 
 NAMES: Final[dict[int, str]] = {
     0x28: "MARK",

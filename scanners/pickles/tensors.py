@@ -85,7 +85,8 @@ REFUSED: Final[dict[str, str]] = {
 """Rebuild functions that no safetensors tensor corresponds to, and what they rebuild."""
 
 _PLAIN: Final = 1
-_V2: Final = 2
+V2: Final = 2
+"""`rebuild_kind` of what torch rebuilds nearly every tensor with"""
 _V3: Final = 3
 _PARAMETER: Final = 4
 _FROM_TYPE: Final = 5
@@ -93,7 +94,7 @@ _DEVICE: Final = 6
 
 _REBUILD: Final[dict[tuple[str, str], int]] = {
     ("torch._utils", "_rebuild_tensor"): _PLAIN,
-    ("torch._utils", "_rebuild_tensor_v2"): _V2,
+    ("torch._utils", "_rebuild_tensor_v2"): V2,
     ("torch._utils", "_rebuild_tensor_v3"): _V3,
     ("torch._utils", "_rebuild_parameter"): _PARAMETER,
     ("torch._utils", "_rebuild_parameter_with_state"): _PARAMETER,
@@ -143,7 +144,7 @@ def fold(function: Value, arguments: Value, offset: int) -> TensorValue | None:
         return None
     kind = function.rebuilds or _REBUILD.get((function.module, function.name), 0)
     count = len(arguments)
-    if kind == _V2 and 6 <= count <= 7:
+    if kind == V2 and 6 <= count <= 7:
         return _from_storage(
             function.name,
             arguments,
@@ -200,10 +201,8 @@ def storage_of(value: Value) -> Storage | None:
         return None if dtype is None else Storage(printed["key"], dtype, int(printed["numel"]), None)
     if not isinstance(parts, tuple) or not 5 <= len(parts) <= 6 or _text(parts[0]) != "storage":
         return None
-    kind, key, numel = parts[1], _text(parts[2]), parts[4]
-    if not isinstance(kind, Global) or kind.name not in STORAGE_DTYPES or key is None or not _count(numel):
-        return None
-    if kind.module not in {"torch", "torch.cuda", "torch.storage"}:
+    dtype, key, numel = storage_dtype(parts[1]), _text(parts[2]), parts[4]
+    if dtype is None or key is None or not _count(numel):
         return None
     assert isinstance(numel, int)
     view: tuple[str, int, int] | None = None
@@ -211,7 +210,14 @@ def storage_of(value: Value) -> Storage | None:
         view = _view(parts[5])
         if view is None:
             return None
-    return Storage(key, STORAGE_DTYPES[kind.name], numel, view)
+    return Storage(key, dtype, numel, view)
+
+
+def storage_dtype(value: object) -> str | None:
+    """Return torch's name for the elements of a storage class; None where a value is none."""
+    if not isinstance(value, Global) or value.module not in {"torch", "torch.cuda", "torch.storage"}:
+        return None
+    return STORAGE_DTYPES.get(value.name)
 
 
 def refusal(made: Made) -> str | None:

@@ -9,7 +9,14 @@ recursion.
 """
 
 from collections.abc import Sequence  # noqa: TC003 - mypyc reads it at run time
+from enum import Enum
 from typing import TypeAlias
+
+
+class Hole(Enum):
+    """What is no value: an unset entry of the machine's memo."""
+
+    HOLE = 0
 
 
 class Span:
@@ -163,7 +170,6 @@ class TensorValue:
 
     def __init__(
         self,
-        *,
         kind: str,
         dtype: str,
         shape: tuple[int, ...],
@@ -173,6 +179,7 @@ class TensorValue:
         storage_numel: int,
         storage_offset: int,
         offset: int,
+        *,
         requires_grad: bool = False,
         view: tuple[str, int, int] | None = None,
         metadata: "Value" = None,

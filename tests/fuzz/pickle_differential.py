@@ -23,6 +23,7 @@ from scanners.limits import Budget
 from scanners.pickles import opcodes
 from scanners.pickles.machine import PickleRun, run
 from scanners.reader import BytesReader
+from tests.fuzz.tensor_entries import near_miss
 
 CHILD = Path(__file__).with_name("unpicklers.py")
 BATCH = 2000
@@ -148,7 +149,8 @@ def cases(seed: int, count: int) -> Iterator[bytes]:
     source = random.Random(seed)
     seeds = seed_pickles()
     for _ in range(count):
-        made = sequence(source) if source.random() < 0.6 else mutation(source, seeds)
+        kind = source.random()
+        made = sequence(source) if kind < 0.5 else mutation(source, seeds) if kind < 0.8 else near_miss(source)
         if made:
             yield made
 
