@@ -1053,7 +1053,7 @@ class Machine:
             self._must_hash(keys)
             entries = list(zip(keys, items[1::2], strict=True))
             if len(target.entries) > KEPT:
-                entries = [entry for entry in entries if not _plain(entry)]
+                entries = _kept(target, entries)
             target.entries.extend(entries)
         elif isinstance(target, list):
             self._set_elements(target, items)
@@ -1253,8 +1253,35 @@ def _empty(value: Value) -> bool:
     return isinstance(value, (str, bytes, int, float, list, tuple)) and not value
 
 
-def _plain(entry: tuple[Value, Value]) -> bool:
-    return type(entry[0]) in _PLAIN and type(entry[1]) in _PLAIN
+def _kept(target: Mapping, entries: list[tuple[Value, Value]]) -> list[tuple[Value, Value]]:
+    """Leave out plain entries, but not one that replaces a value that was kept: a tensor, which is then not there."""
+    held = target.held
+    if held is None:
+        held = target.held = {_same(key) for key, value in target.entries if _plain(key) and not _plain(value)}
+    kept: list[tuple[Value, Value]] = []
+    for key, value in entries:
+        if not _plain(key):
+            kept.append((key, value))
+        elif not _plain(value):
+            held.add(_same(key))
+            kept.append((key, value))
+        elif _same(key) in held:
+            held.discard(_same(key))  # plain from here on, so that there are never more of these than of the others
+            kept.append((key, value))
+    return kept
+
+
+def _plain(value: Value) -> bool:
+    return type(value) in _PLAIN
+
+
+def _same(key: Value) -> object:
+    """Return the same for keys that are equal, with a hash that nobody can choose: those of numbers are known."""
+    if isinstance(key, float) and key.is_integer():
+        key = int(key)
+    if isinstance(key, int):
+        return (f"{key:x}",)
+    return (repr(key),) if isinstance(key, float) else key
 
 
 def _has_unhashable(values: tuple[Value, ...]) -> bool:

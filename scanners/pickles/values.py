@@ -99,10 +99,12 @@ class Made:
 class Mapping:
     """A dict. Keys may be anything, so the entries are kept in order, later ones win."""
 
-    __slots__ = ("entries",)
+    __slots__ = ("entries", "held")
 
     def __init__(self) -> None:
         self.entries: list[tuple[Value, Value]] = []
+        self.held: set[object] | None = None
+        """the machine's own: keys of what is not plain, once the mapping is so long that plain entries are dropped"""
 
 
 class Collection:

@@ -316,3 +316,31 @@ def test_constants_that_look_like_files_are_noted(constant: bytes) -> None:
 
 def test_constants_that_look_like_nothing_are_not_noted() -> None:
     assert ran(p.dump([b"weights", b"\x80", b"N.", "text"])).blobs == []
+
+
+@pytest.mark.parametrize(
+    ("key", "again"), [("w", "w"), (7, 7), (7, 7.0), (1, True), (2.5, 2.5), (None, None), (2**70, 2**70)]
+)
+def test_a_plain_value_that_replaces_a_kept_one_is_seen_in_a_very_long_mapping(key: object, again: object) -> None:
+    held = p.value(key) + p.value([])
+    filling = b"".join(p.value(f"x{index}") + p.NONE for index in range(KEPT + 1))
+    dropped = b"".join(p.value(f"y{index}") + p.NONE for index in range(1000))
+    replaced = b"".join(p.value(again) + p.NONE for _ in range(1000))
+
+    code = p.EMPTY_DICT + b"".join(p.MARK + part + p.SETITEMS for part in (held + filling, dropped, replaced))
+
+    root = ran(code + p.STOP).root
+    assert isinstance(root, Mapping)
+    assert len(root.entries) == KEPT + 3
+    assert root.entries[-1] == (again, None)
+
+
+def test_a_value_kept_late_is_seen_to_be_replaced() -> None:
+    filling = b"".join(p.value(index) + p.NONE for index in range(KEPT + 1))
+    late = p.value("w") + p.value([])
+
+    parts = (filling, late, p.value("w") + p.value(1), late, p.value("w") + p.value(2))
+    root = ran(p.EMPTY_DICT + b"".join(p.MARK + part + p.SETITEMS for part in parts) + p.STOP).root
+
+    assert isinstance(root, Mapping)
+    assert root.entries[-4:] == [("w", []), ("w", 1), ("w", []), ("w", 2)]
