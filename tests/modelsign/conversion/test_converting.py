@@ -424,7 +424,7 @@ def test_a_file_without_tensors_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
-    assert "no checkpoint" in refusal(tmp_path, b"GGUF" + bytes(100))
+    assert "this is GGUF" in refusal(tmp_path, b"GGUF" + bytes(100))
 
 
 def test_an_empty_file_is_refused(tmp_path: Path) -> None:
