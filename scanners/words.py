@@ -43,10 +43,14 @@ class Words:
             begin = 0
         return self._block[begin : begin + length]
 
+    def peek(self) -> bytes:
+        """Return what lies here, up to a block, without moving."""
+        return self._at_hand(min(_BLOCK, self.left))
+
     def skip_space(self) -> None:
         """Move to the next byte that is no white space."""
         while self.left:
-            block = self._at_hand(min(64, self.left))
+            block = self._at_hand(min(4096, self.left))
             rest = block.lstrip(_SPACE)
             self.offset += len(block) - len(rest)
             if rest or not block:

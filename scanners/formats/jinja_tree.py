@@ -53,6 +53,7 @@ _HUGE_POWER = 10_000
 _LONG_TEXT = 10_000_000
 _MOST_SOURCES = 64
 _MOST_PIECES = 4096
+_ALL_PIECES = 3_000_000
 _PUTS = frozenset("append extend insert update setdefault add".split())
 _GLOBALS = frozenset("lipsum cycler joiner namespace self range dict".split())
 """what Jinja itself gives to every template, to be called and not to be printed"""
@@ -132,6 +133,7 @@ class _Walk:
         self._sources: dict[str, list[nodes.Node]] = {}
         self._macros: dict[str, nodes.Macro] = {}
         self._sizes: dict[str, int] = {}
+        self._pieces = 0
         self._bombs: dict[int, int] = {}
         self._loops: dict[int, int] = {}
         stack: list[tuple[nodes.Node, int]] = [(tree, 1)]
@@ -435,6 +437,9 @@ class _Walk:
         for piece in pending:
             if len(pending) > _MOST_PIECES:
                 return True
+            self._pieces += 1
+            if self._pieces > _ALL_PIECES:
+                raise LimitExceeded("nodes", "the names that a template looks up are too intricate to follow")
             name = _name_of(piece, nodes)
             if isinstance(piece, nodes.Call) and isinstance(piece.node, nodes.Name):
                 name = f"{piece.node.name}()" if f"{piece.node.name}()" in self._sources else piece.node.name

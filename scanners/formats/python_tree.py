@@ -238,6 +238,10 @@ class _Module:
             for one in tree.body[:20]
         )
         self._walk(tree)
+        self._modules = frozenset(self._names.values())
+        self._ends: dict[str, list[str]] = {}
+        for caller in self._callers:
+            self._ends.setdefault(caller.rsplit(".", 1)[-1], []).append(caller)
         self._spread()
 
     def _walk(self, tree: ast.Module) -> None:
@@ -378,26 +382,24 @@ class _Module:
     def _spread(self) -> None:
         """Find which functions run at import or at load, through the calls between them."""
         self._reached: dict[str, str] = {}
-        ends: dict[str, list[str]] = {}
-        for caller in self._callers:
-            ends.setdefault(caller.rsplit(".", 1)[-1], []).append(caller)
         made: set[str] = set()
         for moment in ("import", "load"):
             pending = [*self._importing()] if moment == "import" else [*self._entries(made)]
+            followed: set[str] = set()
             while pending:
                 function = pending.pop()
                 if function in self._reached:
                     continue
                 self._reached[function] = moment
-                for name in self._callers.get(function, ()):
-                    for definition in self._functions.get(name, ()):
-                        if isinstance(definition, ast.ClassDef):
-                            pending += [f"{name}.__init__", f"{name}.__new__", f"{name}.__post_init__"]
-                            made.add(name)
-                    pending += ends.get(name, ())
+                names = self._callers.get(function, set())
                 if moment == "load":
-                    for name in self._mentions.get(function, ()):
-                        pending += ends.get(name, ())
+                    names = names | self._mentions.get(function, set())
+                for name in names - followed:
+                    followed.add(name)
+                    if any(isinstance(one, ast.ClassDef) for one in self._functions.get(name, ())):
+                        pending += [f"{name}.__init__", f"{name}.__new__", f"{name}.__post_init__"]
+                        made.add(name)
+                    pending += self._ends.get(name, ())
 
     def _importing(self) -> list[str]:
         """Return what runs at import: the module, and what `pip install` runs of a setup script."""
@@ -413,7 +415,7 @@ class _Module:
         )
         found.update(name for name in self._callers if name.split(".", 1)[0] in made)
         for name in self._mentions.get("", ()):
-            found.update(one for one in self._callers if one.rsplit(".", 1)[-1] == name)
+            found.update(self._ends.get(name, ()))
         return sorted(found)
 
     def _moment(self, function: str | None) -> str:
@@ -433,7 +435,7 @@ class _Module:
 
     def actions(self) -> Iterator[tuple[str, str, str, int]]:
         """Yield (action, text, moment, line)."""
-        self._imports_os = "os" in self._names.values() or any(
+        self._imports_os = "os" in self._modules or any(
             self._dotted(call.func) in _IMPORTERS for call, _ in self._calls
         )
         self._talking = {function for call, function in self._calls if self._name_of(call) in _NETWORK}
@@ -620,7 +622,7 @@ class _Module:
             return False
         owner = self._dotted(call.args[0]) or ""
         root = owner.split(".", 1)[0]
-        imported = root not in self._bound or root in self._names.values()  # `nt` is a named tuple's usual name
+        imported = root not in self._bound or root in self._modules  # `nt` is a named tuple's usual name
         return root in _GUARDED and imported and self._fold(call.args[1]) is None
 
     def _hides_name(self, node: ast.Subscript) -> bool:

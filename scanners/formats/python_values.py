@@ -13,11 +13,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import TypeAlias
 
+from scanners.errors import LimitExceeded
 from scanners.records import dataclass
 
 Value: TypeAlias = "str | bytes | int | list[Value] | None"
 
 _DEPTH = 40
+MAXIMUM_STEPS = 1_500_000
 _LONGEST = 4096
 """characters, bytes or items of a value; longer ones are data, not names"""
 _METHODS = frozenset(
@@ -49,15 +51,25 @@ class Folder:
     local: Mapping[str, Value] = field(default_factory=dict)
     """names bound by the comprehension around the expression"""
 
+    steps: list[int] = field(default_factory=lambda: [MAXIMUM_STEPS])
+    """expressions that may still be looked at; one account for the module"""
+
     def text(self, node: ast.AST) -> str | bytes | None:
         """Return a text or bytes constant, None where the expression is neither or not known."""
         value = self.fold(node)
         return value if isinstance(value, (str, bytes)) else None
 
     def fold(self, node: ast.AST, depth: int = 0) -> Value:
-        """Return the value of an expression, None where it is not known."""
+        """Return the value of an expression, None where it is not known.
+
+        Raises:
+            LimitExceeded: the module has too many of them.
+        """
         if depth > _DEPTH:
             return None
+        self.steps[0] -= 1
+        if self.steps[0] < 0:
+            raise LimitExceeded("nodes", f"more than {MAXIMUM_STEPS} constant expressions in Python source")
         try:
             return _capped(self._value(node, depth + 1))
         except (ValueError, TypeError, LookupError, ArithmeticError):
@@ -119,7 +131,9 @@ class Folder:
             return None
         made: list[Value] = []
         for item in items:
-            inner = Folder(constants=self.constants, dotted=self.dotted, local={**self.local, target.id: item})
+            inner = Folder(
+                constants=self.constants, dotted=self.dotted, local={**self.local, target.id: item}, steps=self.steps
+            )
             made.append(inner.fold(node.elt, depth))
             if made[-1] is None:
                 return None

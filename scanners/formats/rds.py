@@ -6,6 +6,7 @@ as somebody looks at the object (CVE-2024-27322, R < 4.4.0 did so while reading)
 functions it names; so are functions, other expressions, and classes of alternative representations (ALTREP).
 """
 
+import re
 from dataclasses import field
 from typing import Protocol
 
@@ -15,13 +16,15 @@ from scanners.facts import Identified, Operator
 from scanners.patterns import late
 from scanners.reading import Blob, Reading
 from scanners.records import dataclass
-from scanners.words import Words
+from scanners.words import MAXIMUM_TAKE, Words
 
 NAME = "r-serialization"
 
 MAXIMUM_ITEMS = 5_000_000
 _MAGIC = late(rb"(?:RD[XAB][23]\n)?([XAB])\n")
 _OLD = late(rb"RD[XAB]1\n")
+_NESTED = 32
+"""expressions inside expressions, from the outermost and from the innermost, that are told the names in them"""
 _MISSING = -(1 << 31)
 _SYMBOL, _PAIRS, _CLOSURE, _ENVIRONMENT, _PROMISE, _LANGUAGE = 1, 2, 3, 4, 5, 6
 _SPECIAL, _BUILTIN, _TEXT, _LOGICAL, _INTEGER, _REAL, _COMPLEX = 7, 8, 9, 10, 13, 14, 15
@@ -161,31 +164,31 @@ class _Ascii:
         return value
 
     def text(self, length: int) -> str:
-        self._words.skip_space()
+        words = self._words
+        words.skip_space()
+        if length > MAXIMUM_TAKE:
+            raise LimitExceeded("text", f"a text of {length} characters is longer than {MAXIMUM_TAKE}")
         plain = bytearray()
         while len(plain) < length:
-            piece = self._words.take(min(length - len(plain), 1 << 20, max(1, self._words.left)))
-            if b"\\" not in piece:
-                plain += piece
-                continue
-            before, _, after = piece.partition(b"\\")
-            plain += before
-            self._words.offset -= len(after)
-            plain += self._escaped()
+            block = words.peek()
+            used = 0
+            for match in _PIECE.finditer(block):
+                run, digits, sign = match.groups()
+                if run is None and match.end() + 3 > len(block) and len(block) < words.left:
+                    break  # an escape that may go on in the next block
+                if run is not None:
+                    run = run[: length - len(plain)]
+                    plain += run
+                    used = match.start() + len(run)
+                else:
+                    plain += bytes([int(digits, 8) & 0xFF]) if digits else _ESCAPES.get(sign, sign)
+                    used = match.end()
+                if len(plain) >= length:
+                    break
+            if not used:
+                raise FormatError(f"a text of {length} characters ends early", offset=words.offset)
+            words.offset += used
         return plain.decode("utf-8", "replace")
-
-    def _escaped(self) -> bytes:
-        sign = self._words.take(1)
-        if sign not in _OCTAL:
-            return _ESCAPES.get(sign, sign)
-        digits = sign
-        while len(digits) < 3 and self._words.left:
-            sign = self._words.take(1)
-            if sign not in _OCTAL:
-                self._words.offset -= 1
-                break
-            digits += sign
-        return bytes([int(digits, 8) & 0xFF])
 
     def values(self, kind: int, count: int) -> None:
         self._words.skip_words(2 * count if kind == _COMPLEX else count)
@@ -196,7 +199,7 @@ class _Ascii:
 
 
 _ESCAPES = {b"n": b"\n", b"t": b"\t", b"v": b"\v", b"b": b"\b", b"r": b"\r", b"f": b"\f", b"a": b"\a"}
-_OCTAL = frozenset(bytes([digit]) for digit in b"01234567")
+_PIECE = late(rb"([^\\]+)|\\(?:([0-7]{1,3})|(.))", re.DOTALL)
 
 
 class _Walk:
@@ -264,7 +267,9 @@ class _Walk:
 
     def _named(self, name: str | None) -> None:
         if name:
-            for expression in self._open:
+            for expression in (
+                self._open if len(self._open) <= _NESTED else self._open[:_NESTED] + self._open[-_NESTED:]
+            ):
                 if len(expression.names) < 500:
                     expression.names[name] = None
 

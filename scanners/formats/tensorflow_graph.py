@@ -20,6 +20,8 @@ MAXIMUM_STATED = 2000
 MAXIMUM_INPUTS = 2000
 """inputs of one operator that are followed; calls of large functions have some hundreds"""
 _STEPS = 400
+_QUEUED = 20
+"""values of one queue operation that are followed"""
 _TEXT = 400
 
 # Operator: the inputs that name files or addresses.
@@ -148,6 +150,7 @@ class _Resolver:
         self._arguments = {
             id(graph): {name: place for place, name in enumerate(graph.arguments)} for graph in program.graphs
         }
+        self._queues: dict[int, tuple[tuple[str, str], ...]] = {}
         self._callers: dict[str, list[tuple[Graph, Node]]] = {}
         for graph in program.graphs:
             for node in graph.nodes:
@@ -182,10 +185,12 @@ class _Resolver:
 
     def _queued(self, graph: Graph) -> Iterator[tuple[str, str]]:
         """Yield what is put into the queues of a graph: readers take the names of their files from one."""
-        queued = [node for node in graph.nodes if node.op.startswith("QueueEnqueue")]
-        for node in queued[:_STEPS]:
-            for reference in _data(node)[1:]:
-                yield from self._texts(graph, reference)
+        known = self._queues.get(id(graph))
+        if known is None:
+            queued = [node for node in graph.nodes if node.op.startswith("QueueEnqueue")]
+            texts = (self._texts(graph, one) for node in queued[:_STEPS] for one in _data(node)[1:_QUEUED])
+            known = self._queues[id(graph)] = tuple(dict.fromkeys(text for found in texts for text in found))[:_STEPS]
+        yield from known
 
     def _saves(self, graph: Graph, node: Node) -> bool:
         """Return whether a node stands where TensorFlow itself saves and restores variables."""

@@ -26,6 +26,8 @@ _NAMED = re.compile(r".\.data-\d{5}-of-\d{5}$")
 _TAIL = 8 << 20
 """bytes at the end in which the object graph is looked for; those of large models have some megabytes"""
 _HEAD = 1 << 20
+_LOOKS = 200_000
+"""places that are looked at; weights have 32 768 in the tail on average"""
 MAXIMUM_OBJECTS = 1_000_000
 _TEXT = 1024
 _PARTS = 64
@@ -78,7 +80,9 @@ def _found(blob: Blob) -> tuple[int, int, int] | None:
 def _searched(data: bytes, low: int, size: int, *, last: bool) -> tuple[int, int, int] | None:
     """Look for the tensor in ``data``, which lies at ``low``; if it is the ``last``, it ends with the shard."""
     place = len(data)
-    while (place := data.rfind(b"\n", 0, place)) >= 0:
+    looks = 0
+    while (place := data.rfind(b"\n", 0, place)) >= 0 and looks < _LOOKS:
+        looks += 1
         left = size - low - place
         for width in range(1, 6):
             begin = place - 4 - width

@@ -18,6 +18,8 @@ MAXIMUM_TEXT = 16 << 20
 _STANDARD = "tag:yaml.org,2002:"
 _TAG = late(r"(?:^|(?<=[\s\[{,(?:-]))(!<[^>\s]{1,400}>|!\S{0,400})")
 _ANCHOR = late(r"(?:^|(?<=[\s\[{,:-]))([&*])([\w-]{1,100})")
+_OPEN = 64
+"""anchors inside anchors that are counted; each alias is added to all of them"""
 EXPANSION_LIMIT = 1 << 40
 _ANCHORED = late(r"&([\w-]{1,100}) (.+)")
 _ESCAPED = late(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
@@ -110,6 +112,7 @@ def expansion(text: str) -> int:
             if match[1] == "&":
                 sizes[match[2]] = 1
                 still_open.append((indent, match[2]))
+                del still_open[:-_OPEN]
             elif match[2] in sizes:
                 size = sizes[match[2]]
                 total = min(total + size, EXPANSION_LIMIT)

@@ -111,3 +111,9 @@ def test_mutations_end_in_a_verdict() -> None:
         cut = bytes(data[: chance.randint(0, len(data))])
         with contextlib.suppress(ScanError):
             read(cut)
+
+
+def test_names_that_lead_to_names_without_end_are_a_limit() -> None:
+    names = "".join(f"{{% set a{n} = a{(n + 1) % 60} ~ a{(n * 7) % 60} %}}" for n in range(60))
+    with pytest.raises(LimitExceeded):
+        read(names + "{{ x[a1 ~ a2] }}" * 25_000)

@@ -232,3 +232,8 @@ def test_deep_or_broken_text_ends_in_our_errors(source: bytes) -> None:
 
 def test_truncations_and_mutations_end_in_a_verdict() -> None:
     survive_mutations(python_source, [ORDINARY], name="x.py")
+
+
+def test_constants_that_cost_without_end_are_a_limit() -> None:
+    with pytest.raises(LimitExceeded):
+        read_with(python_source, b"s = 'a' * 4000\n" + b"x = [[ord(a) for a in s] for b in s]\n" * 3, name="x.py")
