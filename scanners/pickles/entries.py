@@ -62,6 +62,7 @@ _UNCOUNTED: Final = 3
 """A tuple of more values begins with a MARK."""
 _NEWTRUE: Final = 0x88
 _PAGE: Final = 256
+_PUTS: Final = (0, 3, 5, 7, 9, 11, 13, 15)
 _VIEW: Final = 6
 _HOOKS: Final = 10
 """Which pieces these are."""
@@ -221,6 +222,7 @@ class Entries:
             if (
                 end > limit
                 or opcodes > room
+                or len(put_tensor) != self.width  # the last one is whole, then, and so are the others
                 or not self.puts.startswith(puts, index % _PAGE * self.width)
                 or not key.isdigit()
                 or (name is not None and not put_name)
@@ -288,6 +290,9 @@ class Entries:
         _, head, key, _, location, _, view, put_sizes, strides, put_strides, hooks, _, tuple_, _, reduce, _ = pieces
         if len(key) != head[-4] or bool(put_sizes) != bool(put_strides):
             return False
+        # PUTs of one length only: cut otherwise, other bytes could pass for a row of PUTs that they are not.
+        if len({len(pieces[piece]) for piece in _PUTS} - {0}) != 1:
+            return False
         layout = self._look_up(head, location, view, strides, hooks)
         if layout is None:
             return False
@@ -346,7 +351,8 @@ class Entries:
     def _turn(self, page: int) -> None:
         self.page = page
         self.width = 5 if page else 2
-        self.puts = _puts(page) + _puts(page + 1)
+        # An entry at whose end PUTs become longer is not taken: its last one would begin like what is cut off of it.
+        self.puts = _puts(page) + _puts(page + 1) if page else _puts(page)
 
 
 def _fits(data: bytes, at: int, hooks: bytes, key_at: int) -> int:

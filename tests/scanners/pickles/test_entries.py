@@ -7,6 +7,7 @@ import pytest
 
 from scanners.limits import Budget
 from scanners.pickles import machine
+from scanners.pickles.entries import _PUTS
 from scanners.pickles.machine import Machine, run
 from scanners.reader import BytesReader
 from tests.fuzz.pickle_stepwise import differences, left_behind
@@ -58,6 +59,30 @@ def test_nearly_all_opcodes_of_a_state_dict_are_taken_together(index: int) -> No
     data = tensors(100, index=index)
 
     assert taken(data) > 0.97 * run(BytesReader(data), budget=Budget()).opcodes
+    assert left_behind(data, stepwise=True) == left_behind(data, stepwise=False)
+
+
+@pytest.mark.parametrize("index", [*range(190, 260), *range(440, 520)])
+def test_an_entry_at_whose_end_memo_indices_become_longer(index: int) -> None:
+    data = tensors(12, index=index)
+
+    assert left_behind(data, stepwise=True) == left_behind(data, stepwise=False)
+
+
+def test_an_entry_with_long_and_short_memo_indices_serves_no_other() -> None:
+    # Cut like it, other bytes could pass for a row of short ones.
+    def lengthen(entry: list[bytes], _writer: Writer) -> None:
+        place = [place for place, code in enumerate(entry) if code[0] == 0x71][2]
+        entry[place] = b"r" + entry[place][1:] + bytes(3)
+
+    data = tensors(8, lengthen)
+    ran = Machine(BytesReader(data), 0, Budget(), {}, inline_arrays=False)
+
+    ran.execute()
+
+    templates = ran.entries.templates.values()
+    assert templates
+    assert all({template.lengths[piece] for piece in _PUTS} <= {0, 2} for template in templates)
     assert left_behind(data, stepwise=True) == left_behind(data, stepwise=False)
 
 
