@@ -5,6 +5,7 @@
     │   ├── ContentChanged       a file changed while it was being hashed
     │   ├── NoFiles              there is nothing to hash
     │   └── NotRegular           a symbolic link, a pipe or a device lies where only regular files may
+    │       └── LinkRefused      a symbolic link, and the caller did not say that links may be followed
     ├── EnvelopeError            a statement, envelope or bundle is malformed
     ├── SigningError             a signature could not be made
     ├── TrustError               trusted roots cannot be read, are expired or cannot be refreshed
@@ -39,6 +40,10 @@ class NoFiles(ManifestError):  # noqa: N818
 
 class NotRegular(ManifestError):  # noqa: N818
     """A symbolic link, a pipe, a socket or a device lies where only regular files may."""
+
+
+class LinkRefused(NotRegular):
+    """A symbolic link, and the caller did not say that links inside the model may be followed."""
 
 
 class EnvelopeError(AttestationError):

@@ -17,7 +17,7 @@ from threading import Lock, local
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from attestations.digest import hasher_of
-from attestations.errors import ContentChanged, ManifestError, NotRegular
+from attestations.errors import ContentChanged, LinkRefused, ManifestError, NotRegular
 from attestations.records import dataclass
 
 _Result = TypeVar("_Result")
@@ -209,7 +209,7 @@ class _Walker:
 
     def _follow(self, path: str, name: str, above: tuple[str, ...]) -> tuple[str, ...] | None:
         if not self._allow_symlinks:
-            raise NotRegular(
+            raise LinkRefused(
                 f"{path}: a symbolic link, which could lead elsewhere tomorrow; put the file itself there "
                 "(a copy of a Hugging Face cache: `hf download --local-dir`)"
             )

@@ -85,6 +85,7 @@ def verify(
     scan: bool = True,
     allow_incomplete: bool = False,
     allow_unsigned: bool = False,
+    allow_symlinks: bool = False,
     signed_after: datetime | None = None,
     signed_before: datetime | None = None,
     legacy: bool = False,
@@ -123,6 +124,7 @@ def verify(
         scan: scan the model as well.
         allow_incomplete: let pass what the scan could not analyse.
         allow_unsigned: let pass files that nobody signed (a policy has its own rule for that).
+        allow_symlinks: follow links that stay inside the model, where its signer did (a policy has its own rule too).
         signed_after: let a signature count only when somebody trusted says that it was made after this.
         signed_before: the same for before.
         legacy: read signatures of model-signing v0.2.0, which are weaker than today's.
@@ -184,6 +186,7 @@ def verify(
         legacy=legacy,
         allow_incomplete=allow_incomplete,
         allow_unsigned=allow_unsigned,
+        allow_symlinks=allow_symlinks,
         claimed=None if claimed_digests is None else _claimed(Path(claimed_digests), model.name or "model", ignored),
         accept_claimed=accept_claimed_digests,
         policy=loaded,

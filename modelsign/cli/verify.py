@@ -63,6 +63,7 @@ from scanners.records import dataclass
 @click.option("--allow-incomplete", is_flag=True, help="Let pass what the scan could not analyse (otherwise code 3).")
 @click.option("--legacy", is_flag=True, help="Also judge signatures of model-signing v0.2.0 (weaker; see the docs).")
 @click.option("--ignore-unsigned-files", is_flag=True, help="Warn about files that nobody signed, do not deny.")
+@click.option("--allow-symlinks", is_flag=True, help="Follow links that stay inside the model, where its signer did.")
 @click.option(
     "--insecure-ignore-tlog",
     is_flag=True,
@@ -134,6 +135,7 @@ def verify(
     vsa_key: Path | None,
     resource_uri: str | None,
     ignore_unsigned_files: bool,
+    allow_symlinks: bool,
     sandbox: str,
     output: Output,
 ) -> int:
@@ -161,6 +163,7 @@ def verify(
             scan=not no_scan,
             allow_incomplete=allow_incomplete,
             allow_unsigned=ignore_unsigned_files,
+            allow_symlinks=allow_symlinks,
             legacy=legacy,
             insecure_ignore_log=insecure_ignore_tlog,
             insecure_ignore_time=insecure_ignore_time,

@@ -1,5 +1,6 @@
 """The model as it lies here, or as others say it does, held against what was signed."""
 
+import functools
 import unicodedata
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -7,7 +8,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 
 from attestations.bundle import Bundle
-from attestations.errors import AttestationError, ContentChanged, ManifestError, NotRegular
+from attestations.errors import AttestationError, ContentChanged, LinkRefused, ManifestError, NotRegular
 from attestations.manifest import (
     CLAIMS_NAME,
     FILES,
@@ -75,15 +76,13 @@ def look(request: Request, signed: Manifest) -> Content | Reason:
         exempt |= {*may_be_unsigned, *_own_files(request), *_other_signatures(request, signed)}
         ignored = (*request.ignored, *sorted(exempt))
     try:
-        comparison = measure_against(
-            signed,
-            request.model,
-            ignored=ignored,
-            unsigned_allowed=request.rules.unsigned_files is Level.WARN,
-            partial=request.partial,
-            every=request.every,
-            progress=request.progress,
-        )
+        comparison = _measured(request, signed, ignored)
+    except LinkRefused as error:
+        if not signed.allow_symlinks:
+            return reason_of(error)
+        how = "--allow-symlinks follows" if request.policy is None else 'symlinks = "warn" in the policy follows'
+        message = f"{error}. It was signed that way; {how} links that stay inside of the model"
+        return Reason(code=Code.SYMLINKS, message=message, passed=False)
     except (ContentChanged, NotRegular) as error:
         return reason_of(error)
     if request.partial and len(comparison.left) == len(signed.files()):
@@ -98,6 +97,30 @@ def look(request: Request, signed: Manifest) -> Content | Reason:
         comparison=comparison,
         allowed_unsigned=tuple(name for name in may_be_unsigned if name in left_out),
     )
+
+
+def _measured(request: Request, signed: Manifest, ignored: tuple[str, ...]) -> Comparison:
+    """Hold the model against ``signed``, through links only where both its signer and the reader let them be there.
+
+    Raises:
+        LinkRefused: a link, and one of the two did not; neither is one followed that leads out of the model.
+    """
+    against = functools.partial(
+        measure_against,
+        signed,
+        request.model,
+        ignored=ignored,
+        unsigned_allowed=request.rules.unsigned_files is Level.WARN,
+        partial=request.partial,
+        every=request.every,
+        progress=request.progress,
+    )
+    try:
+        return against()
+    except LinkRefused:
+        if not signed.allow_symlinks or request.rules.symlinks is Level.DENY:
+            raise
+    return against(allow_symlinks=True)
 
 
 def held(signed: Manifest, rules: ModelRules) -> Manifest:

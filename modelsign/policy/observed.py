@@ -52,8 +52,14 @@ def scan_here(
     ignore = parse_ignore([f"/{_literal(name)}" for name in skipped]) if skipped and model.is_dir() else None
     report = scan(os.fspath(model), ignore=ignore, sandbox=sandbox, opened=_same_as(model, opened), progress=progress)
     looked_at = [file for file in report.files if file.path in wanted]
-    # Whatever keeps the scanner from a file that was measured, it must not pass for clean.
-    missed = [_not_scanned(name) for name in wanted.difference(file.path for file in looked_at)]
+    # Whatever keeps the scanner from a file that was measured, it must not pass for clean. Behind a link to a directory
+    # of the model lies a file that was scanned under its own name: it is the same where all of its fingerprint is.
+    seen = {opened[file.path] for file in looked_at if file.path in opened}
+    missed = [
+        _not_scanned(name)
+        for name in wanted.difference(file.path for file in looked_at)
+        if opened.get(name) not in seen
+    ]
     return replace(report, files=tuple(sorted((*looked_at, *missed), key=lambda file: file.path)))
 
 

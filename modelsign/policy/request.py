@@ -33,6 +33,7 @@ class Request:
     """whether signatures of model-signing v0.2.0 are read"""
     allow_incomplete: bool
     allow_unsigned: bool
+    allow_symlinks: bool
     claimed: Manifest | None
     """digests claimed by others, to use instead of measuring"""
     accept_claimed: bool
@@ -51,4 +52,7 @@ class Request:
         """What may lie in the model: as the policy says, or as the caller does where there is no policy."""
         if self.policy is not None:
             return self.policy.model
-        return ModelRules(unsigned_files=Level.WARN if self.allow_unsigned else Level.DENY, symlinks=Level.WARN)
+        return ModelRules(
+            unsigned_files=Level.WARN if self.allow_unsigned else Level.DENY,
+            symlinks=Level.WARN if self.allow_symlinks else Level.DENY,
+        )

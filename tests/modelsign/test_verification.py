@@ -822,3 +822,77 @@ def test_a_directory_that_is_another_while_it_is_scanned_denies(
 
     monkeypatch.setattr(observed, "scan", swapped)
     assert denied(verify(target, keys=[public])) == [Code.CONTENT_STABLE]
+
+
+# Symbolic links
+
+
+def linked(directory: Path) -> tuple[Path, Path]:
+    """Write a model with a link to a file and one to a directory, signed through them, and return it with its key."""
+    private, public = write_key(directory)
+    place = model(directory / "model")
+    (place / "a.json").symlink_to("config.json")
+    (place / "same").symlink_to("weights")
+    sign(place, key=private, allow_symlinks=True)
+    return place, public
+
+
+LINKS = (
+    SCANNED.partition("[require.scan]")[0]
+    + """[model]
+symlinks = "warn"
+"""
+)
+
+
+def test_links_are_followed_where_signer_and_policy_let_them_be(tmp_path: Path) -> None:
+    place, public = linked(tmp_path)
+    decision = verify(place, policy=policy(tmp_path, LINKS))
+    assert decision.allowed
+    assert decision.covered is not None
+    assert decision.covered.files == 5
+    assert [reason.code for reason in decision.reasons if not reason.passed] == [Code.SYMLINKS]
+    assert verify(place, keys=[public], allow_symlinks=True).allowed
+
+
+def test_links_are_refused_unless_the_reader_lets_them_be(tmp_path: Path) -> None:
+    place, public = linked(tmp_path)
+    for decision in (
+        verify(place, keys=[public]),
+        verify(place, policy=policy(tmp_path, LINKS.replace("warn", "deny")), allow_symlinks=True),
+    ):
+        assert denied(decision) == [Code.SYMLINKS]
+        assert "follows links that stay inside" in decision.reasons[-1].message
+
+
+def test_link_that_the_signer_did_not_see_differs(signed: tuple[Path, Path, Path]) -> None:
+    place, _, public = signed
+    _link_in_place(place)
+    assert denied(verify(place, keys=[public], allow_symlinks=True)) == [Code.CONTENT]
+
+
+@pytest.mark.parametrize("changed", ["config.json", "weights/model.safetensors", "weights/new.py"])
+def test_what_links_lead_to_is_verified(tmp_path: Path, changed: str) -> None:
+    place, public = linked(tmp_path)
+    with (place / changed).open("ab") as file:
+        file.write(b" ")
+    decision = verify(place, keys=[public], allow_symlinks=True, every=True)
+    assert exit_of_decision(decision) is Exit.CONTENT_DIFFERS
+
+
+@pytest.mark.parametrize("target", ["../config.json", "/etc/passwd", "none", "."])
+def test_links_that_lead_elsewhere_are_refused_all_the_same(tmp_path: Path, target: str) -> None:
+    place, public = linked(tmp_path)
+    (tmp_path / "config.json").write_bytes(CONFIG)
+    (place / "a.json").unlink()
+    (place / "a.json").symlink_to(target)
+    assert denied(verify(place, keys=[public], allow_symlinks=True)) == [Code.CONTENT]
+
+
+def test_model_without_links_whose_signer_would_have_followed_them_needs_no_leave(tmp_path: Path) -> None:
+    private, public = write_key(tmp_path)
+    place = model(tmp_path / "model")
+    sign(place, key=private, allow_symlinks=True)
+    decision = verify(place, keys=[public])
+    assert decision.allowed
+    assert Code.SYMLINKS not in [reason.code for reason in decision.reasons if not reason.passed]

@@ -98,7 +98,11 @@ def test_w3_directory_behind_a_link_is_covered_or_refused(model: Path, keys: tup
     assert shell("sign", model, "--key", keys[0], "--allow-symlinks")[0] == 0
     statement = Statement.parse(Bundle.parse((model / "model.sig").read_bytes()).envelope.payload)
     assert "link/data.txt" in manifest_of(statement).files()
-    assert shell("verify", model, "--key", keys[1])[0] == 13
+    code, said = shell("verify", model, "--key", keys[1])
+    assert (code, "--allow-symlinks" in said) == (1, True)
+    assert shell("verify", model, "--key", keys[1], "--allow-symlinks")[0] == 0
+    (model / "pkg" / "data.txt").write_bytes(b"2")
+    assert shell("verify", model, "--key", keys[1], "--allow-symlinks")[0] == 13
 
 
 def test_w4_file_replaced_during_the_run_denies(model: Path, keys: tuple[str, str]) -> None:
