@@ -168,7 +168,7 @@ class CertificateVerifier:
         stamped = proven_time(bundle.timestamps, signature, self.authorities)
         _check_validity(leaf, stamped, self.now or datetime.now(UTC))
         root = self._chain(leaf, others, stamped or self.now or datetime.now(UTC))
-        _check_usage(leaf)
+        _check_usage(leaf, trusted=leaf == root)
         signed_by = _signed_by(leaf, root, key)
         if not self.accepts(signed_by):
             raise IdentityMismatch(
@@ -255,10 +255,20 @@ def _check_validity(leaf: x509.Certificate, stamped: datetime | None, now: datet
         )
 
 
-def _check_usage(leaf: x509.Certificate) -> None:
-    """Refuse certificates made for something else (RFC 5280 sections 4.2.1.3 and 4.2.1.12, OMS v1.0 section 4.2)."""
+def _check_usage(leaf: x509.Certificate, *, trusted: bool) -> None:
+    """Refuse certificates made for something else.
+
+    RFC 5280 sections 4.2.1.3, 4.2.1.9 and 4.2.1.12, OMS v1.0 section 4.2. An authority below a trusted root certifies
+    others; nobody has said that it speaks for models itself, although its key may be for signatures too (over OCSP
+    answers, for example). It is none where its key usage lets it certify nobody (section 6.1.4 (n); model-signing's own
+    samples are such), and one that is ``trusted`` itself may be (`openssl req -x509` makes nothing else).
+    """
     usage = _extension(leaf, x509.KeyUsage)
     purposes = _extension(leaf, x509.ExtendedKeyUsage)
+    constraints = _extension(leaf, x509.BasicConstraints)
+    certifies = constraints is not None and constraints.ca and (usage is None or usage.key_cert_sign)
+    if certifies and not trusted:
+        raise SignatureInvalid(f"the certificate of {_name(leaf)} is that of an authority, which signs certificates")
     if usage is not None and not usage.digital_signature:
         raise SignatureInvalid(f"the certificate of {_name(leaf)} is not for signatures (key usage)")
     if purposes is not None and ExtendedKeyUsageOID.CODE_SIGNING not in purposes:

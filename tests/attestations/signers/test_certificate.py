@@ -211,9 +211,26 @@ def test_certificate_for_something_else_is_refused(leaf: Holder) -> None:
         judged(signed(leaf))
 
 
-def test_authority_itself_signs_no_models() -> None:
-    with pytest.raises(SignatureInvalid, match="not for signatures"):
+@pytest.mark.parametrize("purposes", [None, CODE_SIGNING], ids=["any", "code"])
+def test_authority_itself_signs_no_models_even_where_its_key_is_for_signatures(purposes: Any) -> None:
+    with pytest.raises(SignatureInvalid, match="that of an authority"):
         judged(signed(MIDDLE, MIDDLE))
+    both = issue("both", MIDDLE, ca=True, purposes=purposes, key_usage=usage(sign=True, certify=True))
+    with pytest.raises(SignatureInvalid, match="that of an authority"):
+        judged(signed(both, MIDDLE))
+
+
+def test_authority_by_name_that_may_certify_nobody_signs_as_a_leaf() -> None:
+    leaf = issue("release", MIDDLE, ca=True, purposes=CODE_SIGNING, key_usage=usage(sign=True))
+    assert judged(signed(leaf)).statement == STATEMENT
+    says_nothing = issue("release", MIDDLE, ca=True, purposes=CODE_SIGNING, with_usage=False)
+    with pytest.raises(SignatureInvalid, match="that of an authority"):
+        judged(signed(says_nothing))
+
+
+def test_authority_that_is_trusted_itself_may_sign() -> None:
+    alone = issue("release", ca=True, key_usage=usage(sign=True, certify=True))  # as `openssl req -x509` makes it
+    assert judged(signed(alone), roots=(alone,)).statement == STATEMENT
 
 
 def test_certificate_for_signatures_without_purposes_is_enough() -> None:
