@@ -34,6 +34,7 @@ from attestations.errors import (
     TrustError,
     Unsupported,
 )
+from attestations.named_files import read_named
 from attestations.signers.certificate_names import fulcio_claims, issuer_of, load_certificate, subject_names
 from attestations.signers.closed import import_without_sockets
 from attestations.signers.unlogged import check_issuer, judge_certificate
@@ -220,6 +221,8 @@ class SigstoreSigner:
             their trusted root names it.
         rekor_version: of the log's API, 1 or 2, for readers who cannot judge entries of the other one; the newest that
             the instance offers where it is None.
+        services: what `signing_services` has said about this instance and this version; asked when it is needed where
+            it is None.
     """
 
     def __init__(
@@ -229,7 +232,9 @@ class SigstoreSigner:
         trust: SigstoreTrust | None = None,
         timestamp_url: str | None = None,
         rekor_version: int | None = None,
+        services: "ClientTrustConfig | None" = None,
     ) -> None:
+        self._services = services
         self._token = token
         self._trust = trust or SigstoreTrust()
         self._timestamp_url = timestamp_url
@@ -267,8 +272,7 @@ class SigstoreSigner:
         from sigstore._internal.timestamp import TimestampAuthorityClient  # it has no public name
         from sigstore.sign import SigningContext
 
-        config = self._trust.client_config()
-        config.force_tlog_version = self._rekor_version
+        config = self._services or signing_services(self._trust, rekor_version=self._rekor_version)
         self._root, services = config.trusted_root, config.signing_config
         authorities = services.get_tsas()
         if self._timestamp_url is not None:
@@ -294,6 +298,20 @@ class SigstoreSigner:
             accepts=lambda signed_by: signed_by.certificate in self._certificates,
             expected=f"the bearer of the token of {token_identity(self._token).identity}",
         )
+
+
+def signing_services(trust: SigstoreTrust, *, rekor_version: int | None = None) -> "ClientTrustConfig":
+    """Return the services of an instance, all that signing needs; nothing is made public yet.
+
+    Raises:
+        TrustError: the instance or the file describes no services, or cannot be read or refreshed.
+        SigningError: one of them is missing.
+    """
+    with _signing_errors():
+        config = trust.client_config()
+        config.force_tlog_version = rekor_version
+        config.signing_config  # noqa: B018 - this attribute raises where a service is missing
+        return config
 
 
 def token_identity(token: str) -> TokenIdentity:
@@ -680,8 +698,7 @@ def _quiet() -> Iterator[None]:
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_TRUST_BYTES + 1)
+        data = read_named(path, _MAX_TRUST_BYTES + 1)
     except OSError as error:
         raise TrustError(f"{path}: cannot be read: {error.strerror}") from error
     if len(data) > _MAX_TRUST_BYTES:

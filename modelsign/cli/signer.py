@@ -161,12 +161,14 @@ class SignerChoice:
             SigstoreTrust,
             ambient_token,
             browser_token,
+            signing_services,
             token_identity,
         )
 
         source = self.trust_config or self.instance or ("staging" if self.staging else "public-good")
         trust = SigstoreTrust(source=source, bootstrap=self.instance_root)
         where = f"the instance of {self.trust_config}" if self.trust_config else f"Sigstore ({trust.source})"
+        version = None if self.rekor_version is None else int(self.rekor_version)
         token = self._given_token() or ambient_token()
         if token is None:
             if not sys.stdin.isatty():
@@ -174,16 +176,19 @@ class SignerChoice:
                     "keyless signing needs an identity: give --identity-token-file FILE (- for standard input) or "
                     f"{TOKEN_VARIABLES[0]}, or run it in a CI job that may ask for one, or at a terminal to log in"
                 )
+            services = signing_services(trust, rekor_version=version)
             self._announce("the identity you log in with", where)
             token = browser_token(trust, without_browser=self.no_browser)
         else:
             identity = token_identity(token)
+            services = signing_services(trust, rekor_version=version)
             self._announce(f"the identity {identity.identity} (issuer {identity.issuer})", where)
         return SigstoreSigner(
             token=token,
             trust=trust,
             timestamp_url=self.timestamp_url,
-            rekor_version=None if self.rekor_version is None else int(self.rekor_version),
+            rekor_version=version,
+            services=services,
         )
 
     def _given_token(self) -> str | None:

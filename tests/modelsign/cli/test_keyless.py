@@ -345,6 +345,28 @@ def test_instance_that_makes_no_sense_is_refused(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["roots only", "no log of this version", "junk", "missing"])
+def test_nothing_is_announced_that_cannot_be_signed(
+    sigstore_stack: "SigstoreStack",
+    model: Path,
+    kind: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "junk.json").write_text("{}")
+    trust = {
+        "roots only": [str(sigstore_stack.trusted_root)],
+        "no log of this version": [str(sigstore_stack.trust_config_v1), "--rekor-version", "2"],
+        "junk": [str(tmp_path / "junk.json")],
+        "missing": [str(tmp_path / "none.json")],
+    }
+    monkeypatch.setenv("MODELSIGN_IDENTITY_TOKEN", sigstore_stack.token())
+    assert invoke(["sign", str(model), "--trust-config", *trust[kind]]) != 0
+    assert "makes public" not in capsys.readouterr().err
+    assert not (model / "model.sig").exists()
+
+
 def test_root_of_an_instance_inside_of_the_model_is_refused(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     inside = model / "root.json"
     inside.write_text("{}")
