@@ -43,3 +43,15 @@ def read_named(path: Path, limit: int) -> bytes:
         if not data and is_pipe(file.fileno()):
             raise OSError(errno.EPIPE, "a pipe that nobody writes to, or that was read before", str(path))
     return data
+
+
+def read_whole(path: Path, limit: int) -> bytes:
+    """Return all of a file, or of a pipe that somebody writes to.
+
+    Raises:
+        OSError: there is none, it cannot be read, or it has more than ``limit`` bytes.
+    """
+    data = read_named(path, limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"larger than {limit} bytes", str(path))
+    return data

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from attestations.causes import cause_of
 from attestations.errors import LogProofInvalid, SigningError, TrustError
+from attestations.named_files import read_named
 from attestations.records import dataclass
 
 if TYPE_CHECKING:
@@ -52,8 +53,7 @@ def load_authority(path: Path) -> TimestampAuthority:
     from attestations.signers.certificate_names import load_pem_certificates
 
     try:
-        with path.open("rb") as file:
-            found = load_pem_certificates(file.read(_MAX_FILE))
+        found = load_pem_certificates(read_named(path, _MAX_FILE))
     except OSError as error:
         raise TrustError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:

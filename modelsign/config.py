@@ -9,10 +9,12 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from attestations.named_files import read_whole
 from modelsign.errors import UsageError
 from scanners.records import dataclass
 
 CONFIG_NAME = "modelsign.toml"
+_MAX_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +123,7 @@ def load(path: Path, *, verbs: Collection[str]) -> Settings:
     import tomllib  # not needed by the many runs without a configuration file
 
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_whole(path, _MAX_BYTES).decode("utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: the configuration cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -7,10 +7,12 @@ makes the report incomplete: not looked at is never clean.
 import re
 from pathlib import Path
 
+from attestations.named_files import read_whole
 from modelsign.errors import UsageError
 from scanners.records import dataclass
 
 IGNORE_NAME = ".modelsignignore"
+_MAX_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ def load(path: Path) -> Ignore:
         UsageError: it cannot be read, or a pattern makes no sense.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_whole(path, _MAX_BYTES).decode("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: the ignore file cannot be read: {error}") from error
     try:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from attestations.errors import TrustError
+from attestations.named_files import read_named
 from attestations.strict_json import parse_object
 from attestations.trust_file import TrustFile
 from modelsign.config import user_directory
@@ -217,8 +218,7 @@ def _file(name: str, *, offline: bool, fetched: datetime, bootstrap: Path | None
 
 def _read(path: Path) -> TrustFile:
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        data = read_named(path, _MAX_BYTES + 1)
     except OSError as error:
         raise TrustError(f"{path}: cannot be read: {error.strerror}") from error
     if len(data) > _MAX_BYTES:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+from attestations.named_files import read_whole
 from modelsign.config import near
 from modelsign.errors import UsageError
 from modelsign.gate import Acceptance, Accepted
 from scanners.findings import FileReport, Finding, Report, Severity
 
 WAIVERS_NAME = "waivers.toml"
+_MAX_BYTES = 16 * 1024 * 1024
 LONGEST = timedelta(days=90)
 
 _KEYS = ("rule", "sha256", "reason", "owner", "expires")
@@ -49,7 +51,7 @@ def load(path: Path, *, today: date) -> tuple[Waiver, ...]:
     import tomllib
 
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_whole(path, _MAX_BYTES).decode("utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: the waivers cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

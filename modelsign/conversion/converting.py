@@ -21,6 +21,7 @@ from modelsign.conversion.tying import Tied, untied
 from modelsign.errors import ConversionError, SourceError, UsageError
 from modelsign.isolation import RefusedError, Sandbox, WorkerError, ask
 from modelsign.publish import refuse_existing, replacing_file, scratch_file
+from modelsign.regular import path_of
 
 SUFFIX = ".safetensors"
 _CHECKPOINT_STEM = "pytorch_model"
@@ -98,8 +99,8 @@ def convert(
         sandbox=sandbox,
         progress=progress,
     )
-    source = Path(source)
-    target = None if target is None else Path(target)
+    source = path_of(source)
+    target = None if target is None else path_of(target)
     limit = size_of(max_shard_size) if isinstance(max_shard_size, str) else max_shard_size
     if source.is_dir() or limit is not None:
         from modelsign.conversion.directory import convert_directory, convert_to_shards

@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attestations.errors import AttestationError
+from attestations.named_files import read_whole
 from modelsign.errors import ModelsignError, NothingToDo, SourceError, UsageError
 from modelsign.policy.decision import Code
 from modelsign.policy.rules import Policy
 
 _KEYS = frozenset({"name", "target", "allowed", "codes"})
+_MAX_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +56,7 @@ def load_cases(path: Path) -> tuple[Case, ...]:
         NothingToDo: it holds no case.
     """
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(read_whole(path, _MAX_BYTES).decode("utf-8"))
     except OSError as error:
         raise SourceError(f"{path}: the cases cannot be read: {error.strerror}") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from attestations.named_files import read_whole
 from modelsign.errors import UsageError
 from modelsign.gate import Acceptance, verdict_over
 from modelsign.report import Result
@@ -26,6 +27,8 @@ from scanners.findings import (
     Severity,
     Verdict,
 )
+
+_MAX_BYTES = 1 << 30
 
 SCHEMA = "modelsign.report/v1"
 SEVERAL = "modelsign.reports/v1"
@@ -173,7 +176,7 @@ def load(path: Path) -> tuple[Report, ...]:
         UsageError: the file cannot be read or is no such report.
     """
     try:
-        data = path.read_bytes()
+        data = read_whole(path, _MAX_BYTES)
     except OSError as error:
         raise UsageError(f"{path}: the report cannot be read: {error.strerror}") from error
     try:
