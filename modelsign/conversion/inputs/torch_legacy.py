@@ -27,8 +27,8 @@ _PICKLES = 5
 
 
 def is_legacy(head: bytes) -> bool:
-    """Return whether a file begins with the pickled magic number, in whatever protocol."""
-    return _MAGIC_PICKLE in head[:16] or str(MAGIC).encode() in head[:40]
+    """Return whether a file begins with the pickled magic number, in whatever protocol: since 4 a frame precedes it."""
+    return _MAGIC_PICKLE in head[:23] or str(MAGIC).encode() in head[:40]
 
 
 def parse(reader: Reader, request: Request) -> Plan:

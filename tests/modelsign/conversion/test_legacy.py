@@ -1,11 +1,13 @@
+import pickle
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from modelsign import convert
+from modelsign.conversion.inputs.torch_legacy import MAGIC
 from modelsign.errors import ConversionError
-from tests.builders.checkpoints import Call, Name, Persistent, floats, tensor, torch_legacy, torch_tar
+from tests.builders.checkpoints import Call, Name, Persistent, floats, pickled, tensor, torch_legacy, torch_tar
 from tests.modelsign.conversion.reading import in_memory, read
 
 
@@ -34,6 +36,13 @@ def test_storages_lie_in_the_order_of_the_list(tmp_path: Path) -> None:
         keys=["7", "12"],
     )
     assert converted(tmp_path, data) == {"a": floats(2), "b": floats(3, 10)}
+
+
+@pytest.mark.parametrize("protocol", range(6))
+def test_the_magic_number_is_known_in_every_protocol(tmp_path: Path, protocol: int) -> None:
+    data = torch_legacy({"a": old("1", (2,))}, {"1": (2, floats(2))})
+    data = pickle.dumps(MAGIC, protocol) + data.removeprefix(pickled(MAGIC))
+    assert converted(tmp_path, data) == {"a": floats(2)}
 
 
 def test_a_storage_that_no_tensor_uses_is_stepped_over(tmp_path: Path) -> None:

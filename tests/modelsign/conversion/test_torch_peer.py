@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name("torch_peer.py")
 pytestmark = pytest.mark.interop
 
 CASES = ["dtypes", "views", "lazy", "tied", "nested", "module", "checkpoint", "many"]
-OPTIONS = ["plain", "deflated", "crc0", "protocol0", "protocol4", "protocol5", "legacy", "big"]
+OPTIONS = ["plain", "deflated", "crc0", "protocol0", "protocol4", "protocol5", "legacy", "legacy5", "big"]
 FILES = [f"{case}-{options}" for case in CASES for options in OPTIONS]
 REFUSED = {"dtypes-big"}
 """torch does not swap untyped storages when it loads, so nobody knows what is meant"""

@@ -14,7 +14,7 @@ DTYPES = """float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool u
 float8_e4m3fn float8_e5m2 float8_e8m0fnu float8_e4m3fnuz float8_e5m2fnuz float4_e2m1fn_x2""".split()
 LEGACY_DTYPES = [*DTYPES[:10], "complex64"]
 CASES = ["dtypes", "views", "lazy", "tied", "nested", "module", "checkpoint", "many"]
-OPTIONS = ["plain", "deflated", "crc0", "protocol0", "protocol4", "protocol5", "legacy", "big"]
+OPTIONS = ["plain", "deflated", "crc0", "protocol0", "protocol4", "protocol5", "legacy", "legacy5", "big"]
 
 
 class Net(torch.nn.Module):  # type: ignore[misc]  # as above
@@ -44,7 +44,7 @@ def content(case: str, options: str) -> tuple[Any, dict[str, torch.Tensor]]:
     torch.manual_seed(0)
     if case == "dtypes":
         flat = {}
-        for name in LEGACY_DTYPES if options == "legacy" else DTYPES:
+        for name in LEGACY_DTYPES if options.startswith("legacy") else DTYPES:
             flat[name] = of_bytes(name, (4, 6))
             flat[f"{name}-empty"] = of_bytes(name, (0, 2))
             if name != "float4_e2m1fn_x2":
@@ -127,8 +127,8 @@ def make(folder: Path) -> None:
 def write(case: str, options: str, path: Path) -> dict[str, torch.Tensor]:
     value, expected = content(case, options)
     torch.serialization.set_crc32_options(options != "crc0")
-    protocol = {"protocol0": 0, "protocol4": 4, "protocol5": 5}.get(options, 2)
-    torch.save(value, path, pickle_protocol=protocol, _use_new_zipfile_serialization=options != "legacy")
+    protocol = {"protocol0": 0, "protocol4": 4, "protocol5": 5, "legacy5": 5}.get(options, 2)
+    torch.save(value, path, pickle_protocol=protocol, _use_new_zipfile_serialization=not options.startswith("legacy"))
     if options in {"deflated", "big"}:
         rewrite(path, deflate=options == "deflated", big=options == "big")
     if options == "big":
