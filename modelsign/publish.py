@@ -81,6 +81,32 @@ def _refuse_irregular(path: Path) -> None:
 
 
 @contextlib.contextmanager
+def making_parents(target: Path) -> Iterator[None]:
+    """Make the directories above ``target`` that are not there; on any error they are gone again.
+
+    Raises:
+        SourceError: they cannot be made.
+    """
+    made: list[Path] = []
+    try:
+        for folder in reversed(target.parents):
+            try:
+                if not folder.exists():
+                    folder.mkdir()
+                    made.append(folder)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise SourceError(f"{target}: cannot be written: {folder}: {error.strerror}") from error
+        yield
+    except BaseException:
+        for folder in reversed(made):
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # only what is empty: somebody else may use it by now
+        raise
+
+
+@contextlib.contextmanager
 def replacing_file(target: Path, *, force: bool, mode: int = 0o666, durable: bool = True) -> Iterator[BinaryIO]:
     """Give a file to write (and read back); on success it becomes ``target``, on any error nothing remains.
 

@@ -12,7 +12,7 @@ import click
 
 from modelsign.cli.options import TARGET, Verb, common, quiet, sandbox_option
 from modelsign.cli.progress import progress_bar
-from modelsign.conversion.converting import Converted, Options, convert_file
+from modelsign.conversion.converting import Converted, Options, convert_file, effective_target, target_in
 from modelsign.conversion.directory import convert_directory, convert_to_shards
 from modelsign.conversion.dtypes import DTYPES
 from modelsign.conversion.output import DEFAULT_ALIGNMENT
@@ -21,15 +21,16 @@ from modelsign.conversion.sharding import size_of
 from modelsign.conversion.tying import Tied
 from modelsign.escape import plain
 from modelsign.isolation import Sandbox
-from modelsign.publish import refuse_existing, replacing_file
+from modelsign.publish import making_parents, refuse_existing, replacing_file
+from modelsign.regular import path_of
 
 _LISTED = 20
 
 
 @click.command(cls=Verb)
 @click.argument("source", type=TARGET, metavar="SRC")
-@click.argument("target", type=click.Path(path_type=Path), metavar="[DST]", required=False)
-@click.option("-o", "--output", "output", type=click.Path(path_type=Path), metavar="DST", help="The same as DST.")
+@click.argument("target", type=click.Path(path_type=str), metavar="[DST]", required=False)
+@click.option("-o", "--output", "output", type=click.Path(path_type=str), metavar="DST", help="The same as DST.")
 @click.option("--force", is_flag=True, help="Replace DST (and the record) if it exists.")
 @click.option(
     "--record",
@@ -79,8 +80,8 @@ _LISTED = 20
 @common
 def convert(
     source: str,
-    target: Path | None,
-    output: Path | None,
+    target: str | None,
+    output: str | None,
     force: bool,
     record: Path | None,
     sidecar: Path | None,
@@ -108,7 +109,13 @@ def convert(
     for extra in (record, sidecar):
         if extra is not None and not dry_run:
             refuse_existing(extra, force=force)
-    path = Path(source)
+    path = path_of(source)
+    given = target or output
+    if given == "-":
+        raise click.UsageError("DST -: a conversion is read again and compared, so it needs a file; name one")
+    destination = None if given is None else target_in(given, path, shards=max_shard_size is not None)
+    if not dry_run:
+        _refuse_overlap(path, destination, record, sidecar, one_file=max_shard_size is None and not path.is_dir())
     options = Options(
         force=force,
         select=select,
@@ -126,7 +133,7 @@ def convert(
     if exclude and not path.is_dir():
         raise click.UsageError("--exclude is for directories")
     with progress_bar("Converting", total=_size(path), quiet=quiet() or dry_run) as progress:
-        done = _run(path, target or output, replace(options, progress=progress), limit, exclude)
+        done = _run(path, destination, replace(options, progress=progress), limit, exclude)
     if not dry_run:
         _write(record, done.conversion.to_json(), force=force)
         _write(sidecar, _sidecar(done), force=force)
@@ -145,6 +152,27 @@ def _run(path: Path, target: Path | None, options: Options, limit: int | None, e
     return convert_file(path, target, options)
 
 
+def _refuse_overlap(
+    source: Path, target: Path | None, record: Path | None, sidecar: Path | None, *, one_file: bool
+) -> None:
+    """Refuse what would replace the source by a description of it, or one output by another."""
+    places = {}
+    if one_file:
+        places["the target"] = effective_target(source, target).resolve()
+    elif target is not None:
+        places["the target"] = target.resolve()
+    for option, file in (("--record", record), ("--sidecar", sidecar)):
+        if file is None:
+            continue
+        place = file.resolve()
+        if place.is_relative_to(source.resolve()) or (file.exists() and source.exists() and file.samefile(source)):
+            raise click.UsageError(f"{option} {file}: is the source, or lies in it; choose another file")
+        for what, other in places.items():
+            if place == other:
+                raise click.UsageError(f"{option} {file}: is {what} as well; choose another file")
+        places[option] = place
+
+
 def _size(path: Path) -> int | None:
     """Return about how many bytes will be written, for the progress bar."""
     if path.is_file():
@@ -154,7 +182,7 @@ def _size(path: Path) -> int | None:
 
 def _write(path: Path | None, data: bytes, *, force: bool) -> None:
     if path is not None:
-        with replacing_file(path, force=force) as file:
+        with making_parents(path), replacing_file(path, force=force) as file:
             file.write(data)
 
 

@@ -20,7 +20,7 @@ from modelsign.conversion.sharding import size_of
 from modelsign.conversion.tying import Tied, untied
 from modelsign.errors import ConversionError, SourceError, UsageError
 from modelsign.isolation import RefusedError, Sandbox, WorkerError, ask
-from modelsign.publish import refuse_existing, replacing_file, scratch_file
+from modelsign.publish import making_parents, refuse_existing, replacing_file, scratch_file
 from modelsign.regular import path_of
 
 SUFFIX = ".safetensors"
@@ -65,7 +65,8 @@ def convert(
     Args:
         source: a checkpoint file, or a directory: then its checkpoints are converted and the rest is copied.
         target: the safetensors file to write; by default beside the source (`m.pt` -> `m.safetensors`,
-            `pytorch_model.bin` -> `model.safetensors`). For a directory or shards, the directory to write.
+            `pytorch_model.bin` -> `model.safetensors`); a directory, or text with a slash at its end, gets a file of
+            that name. For a directory or shards, the directory to write. What is missing above it is made.
         force: replace an existing target.
         select: dotted path of the part of the checkpoint to take, "." for all of it. By default a wrapper
             (`state_dict`, `model_state_dict`, `model`, `module`) is taken where there is one.
@@ -100,7 +101,7 @@ def convert(
         progress=progress,
     )
     source = path_of(source)
-    target = None if target is None else path_of(target)
+    target = None if target is None else target_in(target, source, shards=max_shard_size is not None)
     limit = size_of(max_shard_size) if isinstance(max_shard_size, str) else max_shard_size
     if source.is_dir() or limit is not None:
         from modelsign.conversion.directory import convert_directory, convert_to_shards
@@ -123,9 +124,7 @@ class Converted:
 def convert_file(source: Path, target: Path | None, options: Options) -> Converted:
     """Convert one file. See `convert`."""
     check_alignment(options.align)
-    target = default_target(source) if target is None else target
-    if target.is_dir():
-        target /= default_target(source).name
+    target = effective_target(source, target)
     with ExitStack() as stack:
         descriptor, before = open_source(source)
         stack.callback(os.close, descriptor)
@@ -146,6 +145,7 @@ def convert_file(source: Path, target: Path | None, options: Options) -> Convert
                 options=options,
             )
             return Converted(conversion=conversion, values=dict(plan.values))
+        stack.enter_context(making_parents(target))
         scratch = stack.enter_context(scratch_file(target.parent))
         with named(source), writing(target):
             origins = settle(plan, descriptor, scratch)
@@ -179,6 +179,21 @@ def default_target(source: Path) -> Path:
     if stem == _CHECKPOINT_STEM or stem.startswith((f"{_CHECKPOINT_STEM}-", f"{_CHECKPOINT_STEM}.")):
         stem = "model" + stem.removeprefix(_CHECKPOINT_STEM)
     return source.with_name(stem + SUFFIX)
+
+
+def effective_target(source: Path, target: Path | None) -> Path:
+    """Return the file that a checkpoint becomes: where nothing, or a directory, was given, by its own name."""
+    if target is None:
+        return default_target(source)
+    return target / default_target(source).name if target.is_dir() else target
+
+
+def target_in(target: str | Path, source: Path, *, shards: bool) -> Path:
+    """Return a target as a path: with a slash at its end it is a directory, also where there is none yet."""
+    path = path_of(target)
+    if str(target).endswith(os.sep) and not shards and not source.is_dir():
+        return path / default_target(source).name
+    return path
 
 
 def open_source(source: Path) -> tuple[int, os.stat_result]:

@@ -50,7 +50,7 @@ from modelsign.conversion.sharding import (
 from modelsign.conversion.tree import WHOLE
 from modelsign.conversion.tying import untied
 from modelsign.errors import ConversionError, NothingToDo, SourceError, UsageError
-from modelsign.publish import is_leftover, replacing_directory, replacing_file, scratch_file
+from modelsign.publish import is_leftover, making_parents, replacing_directory, replacing_file, scratch_file
 from modelsign.sources.local import open_below
 from scanners.formats.hdf5 import MAGIC as HDF5
 
@@ -150,6 +150,7 @@ def convert_directory(
     target = root.with_name(f"{root.name}-safetensors") if target is None else target
     if target.resolve().is_relative_to(root):
         raise UsageError(f"{target}: lies in the directory that is converted; choose another place")
+    _refuse_around(target, root)
     with ExitStack() as stack:
         work = _sorted(root, options, exclude, stack)
         if not work.groups:
@@ -159,7 +160,7 @@ def convert_directory(
             for group in work.groups:
                 _write_group(group, None, options, max_shard_size, done)
             return _conversion(work, done, options)
-        with writing(target), replacing_directory(target, force=options.force) as building:
+        with writing(target), making_parents(target), replacing_directory(target, force=options.force) as building:
             done = _fill(root, building, work, options, max_shard_size)
     return _conversion(work, done, options)
 
@@ -168,6 +169,7 @@ def convert_to_shards(source: Path, target: Path | None, options: Options, *, ma
     """Convert one file into a directory of shards with an index. See `convert_directory`."""
     check_alignment(options.align)
     target = source.with_name(default_target(source).name.removesuffix(SUFFIX)) if target is None else target
+    _refuse_around(target, source.resolve())
     with ExitStack() as stack:
         descriptor, status = open_source(source)
         found = _input(source, source.name, descriptor, status, options, stack)
@@ -178,9 +180,15 @@ def convert_to_shards(source: Path, target: Path | None, options: Options, *, ma
         if options.dry_run:
             _write_group(group, None, options, max_shard_size, done)
             return _conversion(work, done, options)
-        with writing(target), replacing_directory(target, force=options.force) as building:
+        with writing(target), making_parents(target), replacing_directory(target, force=options.force) as building:
             _write_group(group, building, options, max_shard_size, done)
     return _conversion(work, done, options)
+
+
+def _refuse_around(target: Path, source: Path) -> None:
+    """Refuse a target that the source lies in: it would be replaced as a whole, and the source with it."""
+    if source.is_relative_to(target.resolve()):
+        raise UsageError(f"{target}: the source lies in it and would be replaced with it; choose another directory")
 
 
 # -- looking ------------------------------------------------------------------------------------------------------

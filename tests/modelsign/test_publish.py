@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from modelsign.errors import SourceError, UsageError
-from modelsign.publish import is_leftover, replacing_directory, replacing_file, sweep
+from modelsign.publish import is_leftover, making_parents, replacing_directory, replacing_file, sweep
 
 
 def leftovers(directory: Path) -> list[str]:
@@ -77,6 +77,21 @@ def test_only_what_shall_be_durable_is_flushed(tmp_path: Path, monkeypatch: pyte
 def test_a_missing_directory_is_a_source_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="No such file"), replacing_file(tmp_path / "x" / "a", force=False):
         pass
+
+
+def test_missing_parents_are_made_and_taken_away_again_after_an_error(tmp_path: Path) -> None:
+    with making_parents(tmp_path / "a" / "b" / "file"):
+        assert (tmp_path / "a" / "b").is_dir()
+    with pytest.raises(RuntimeError), making_parents(tmp_path / "a" / "c" / "d" / "file"):
+        raise RuntimeError
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "a", tmp_path / "a" / "b"]
+
+
+def test_a_parent_that_is_a_file_is_a_source_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"mine")
+    with pytest.raises(SourceError, match="Not a directory"), making_parents(tmp_path / "file" / "a" / "b"):
+        pass
+    assert (tmp_path / "file").read_bytes() == b"mine"
 
 
 def test_the_mode_of_a_secret_is_kept(tmp_path: Path) -> None:

@@ -117,3 +117,46 @@ def test_shards_of_a_size_are_written(source: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("option", [["--sidecar", "s.json", "--max-shard-size", "5GB"], ["--exclude", "x"]])
 def test_options_that_do_not_fit_are_usage_errors(source: Path, option: list[str]) -> None:
     assert invoke(["convert", str(source), *option]) == 2
+
+
+@pytest.mark.parametrize("option", ["--record", "--sidecar"])
+def test_a_description_never_replaces_the_source_or_the_target(source: Path, option: str) -> None:
+    data = source.read_bytes()
+    target = source.with_name("out.safetensors")
+    source.with_name("hard.pt").hardlink_to(source)
+    source.with_name("soft.json").symlink_to(source)
+    for place in (source, source.with_name("hard.pt"), source.with_name("soft.json"), target):
+        assert invoke(["convert", str(source), str(target), option, str(place), "--force"]) == 2
+    assert source.read_bytes() == data
+    assert not target.exists()
+
+
+def test_a_record_and_a_sidecar_are_two_files(source: Path) -> None:
+    place = str(source.with_name("r.json"))
+    assert invoke(["convert", str(source), "--record", place, "--sidecar", place]) == 2
+    assert not source.with_name("m.safetensors").exists()
+
+
+def test_a_record_does_not_lie_in_the_directory_that_is_converted(source: Path, tmp_path: Path) -> None:
+    assert invoke(["convert", str(tmp_path), "-o", str(tmp_path) + "-out", "--record", str(source), "--force"]) == 2
+    assert source.exists()
+
+
+def test_a_target_with_a_slash_at_its_end_is_a_directory(source: Path, tmp_path: Path) -> None:
+    assert invoke(["convert", str(source), f"{tmp_path}/deep/er/"]) == 0
+    assert (tmp_path / "deep" / "er" / "m.safetensors").is_file()
+
+
+def test_the_standard_output_is_no_target(source: Path) -> None:
+    assert invoke(["convert", str(source), "-"]) == 2
+
+
+@pytest.mark.parametrize("extra", [[], ["--max-shard-size", "1MB"]])
+def test_what_is_missing_above_the_target_is_made_but_not_for_a_refusal(tmp_path: Path, extra: list[str]) -> None:
+    path = tmp_path / "m.pt"
+    path.write_bytes(torch_zip({"w": tensor("0", (3,), numel=3)}, {"0": floats(2)}))
+    assert invoke(["convert", str(path), str(tmp_path / "a" / "b" / "c"), *extra]) == 6
+    assert [entry.name for entry in tmp_path.iterdir()] == ["m.pt"]
+    path.write_bytes(torch_zip({"w": tensor("0", (2,))}, {"0": floats(2)}))
+    assert invoke(["convert", str(path), str(tmp_path / "a" / "b" / "c"), *extra]) == 0
+    assert (tmp_path / "a" / "b" / "c").exists()

@@ -358,6 +358,14 @@ def test_a_target_inside_the_source_is_a_usage_error(tmp_path: Path) -> None:
         convert(source, source / "out")
 
 
+def test_a_target_around_the_source_is_a_usage_error_force_or_not(tmp_path: Path) -> None:
+    source = directory(tmp_path, {"pytorch_model.bin": checkpoint(w=1)})
+    for part in (source, source / "pytorch_model.bin"):
+        with pytest.raises(UsageError, match="the source lies in it"):
+            convert(part, tmp_path, force=True, max_shard_size="1MB")
+    assert listing(tmp_path) == ["model/pytorch_model.bin"]
+
+
 def test_a_full_target_is_kept(tmp_path: Path) -> None:
     source = directory(tmp_path, {"pytorch_model.bin": checkpoint(w=1)})
     (tmp_path / "out").mkdir()
