@@ -1,4 +1,4 @@
-"""Models that bring or ask for code of other languages and runtimes: R, Lua, Core ML, ExecuTorch, compiled engines."""
+"""Models that bring or ask for code of other runtimes: R, Lua, Core ML, ExecuTorch, torch.export, engines."""
 
 from collections.abc import Iterator
 
@@ -65,7 +65,16 @@ MSGPACK = Rule(
     cwe="CWE-1286",
 )
 
-RULES: tuple[Rule, ...] = (PROMISE, CLOSURE, LUA, COREML, EXECUTORCH, MACHINE_CODE, MSGPACK)
+EXPORTED = Rule(
+    id="MS577",
+    name="exported-program-evaluates-code",
+    severity=Severity.HIGH,
+    summary="A program of torch.export holds text that loading it evaluates, or operators that are no operators",
+    fix="Do not load the program with torch.export.load; export the model again from its source.",
+    cwe="CWE-95",
+)
+
+RULES: tuple[Rule, ...] = (PROMISE, CLOSURE, LUA, COREML, EXECUTORCH, MACHINE_CODE, MSGPACK, EXPORTED)
 
 _R_ACTS = frozenset(
     "system system2 shell shell.exec pipe eval evalq parse source sys.source download.file url socketConnection"
@@ -100,6 +109,10 @@ def _judged(fact: Fact) -> _Judged | None:
             return COREML, Severity.LOW, f"{fact.name} {name!r} is the application's own code"
         case Operator(framework="executorch", domain="operator") if not _TORCH_OPERATORS.fullmatch(fact.name):
             return EXECUTORCH, Severity.LOW, f"{fact.name} is a custom operator"
+        case Operator(framework="torch-export"):
+            values = dict(fact.arguments)
+            what = "torch.export.load evaluates" if fact.name == "expression" else "the program calls"
+            return EXPORTED, Severity.HIGH, f"{what} {values['text']!r}, which {values['reason']}"
         case Reference(kind="linked-model"):
             severity = Severity.MEDIUM if _OUTSIDE.search(fact.target) else Severity.LOW
             return COREML, severity, f"the model is linked to {fact.target!r}"

@@ -1,3 +1,5 @@
+import json
+
 from scanners.findings import Verdict
 from tests.builders import runtimes as build
 from tests.builders.flatbuffers import Table
@@ -11,6 +13,11 @@ def _twins(name: str, bad: bytes, good: bytes) -> Example:
 
 def _program(operator: str) -> bytes:
     return flatbuffer(Table({0: ("I", 0), 1: [Table({0: "forward", 6: [Table({0: operator})]})]}), b"ET12")
+
+
+def _exported(expression: str) -> bytes:
+    size = {"as_expr": {"expr_str": expression, "hint": None}}
+    return json.dumps({"graph_module": {"graph": {"nodes": [], "sym_int_values": {"s": size}}}}).encode()
 
 
 ACTS = build.r_call("system", build.r_text("id"))
@@ -27,6 +34,7 @@ EXAMPLES = {
     "MS573": _twins("m.mlmodel", build.coreml_custom_layer("Mine"), build.coreml()),
     "MS574": _twins("m.pte", _program("my::op"), _program("aten::add")),
     "MS575": _twins("m.plan", b"ftrt" + bytes(60), b"text"),
+    "MS577": _twins("model.json", _exported("__import__('os').system('id')"), _exported("s77 + 1")),
     "MS576": _twins("m.msgpack", build.packed_map(x=b"\xd4\x2ax"), build.packed_map(x=b"\x01")),
 }
 
