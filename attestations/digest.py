@@ -25,7 +25,7 @@ from attestations.records import dataclass
 _HEX = re.compile(r"[0-9a-f]+\Z")
 
 # Names of in-toto's digest sets (spec/v1/digest_set.md) and of OMS (blake2b has 512 bits), with hexadecimal lengths.
-_LENGTHS = {
+LENGTHS = {
     "sha256": 64,
     "sha384": 96,
     "sha512": 128,
@@ -54,7 +54,7 @@ class Digest:
         Raises:
             EnvelopeError: the text is not a value of that algorithm.
         """
-        length = _LENGTHS.get(algorithm, len(text))
+        length = LENGTHS.get(algorithm, len(text))
         # Nearly all are in lower case already; a copy of each would double what a large manifest takes.
         value = text if _HEX.match(text) else text.lower()
         if len(value) != length or not (value is text or _HEX.match(value)):

@@ -168,6 +168,10 @@ class _Walker:
     def run(self) -> None:
         # Directories still to be read: path on disk, name below the root, whether ignored, links followed (for cycles).
         pending: list[tuple[str, str, bool, tuple[str, ...]]] = [(os.fspath(self._root), "", False, (self._real_root,))]
+        # Bound once: all of this is done for each of a million files.
+        names_only, expected, never = self._names_only, self._expected or {}, self._ignored
+        pack = _pack
+        keep_name, keep_file, keep_left_out = self.names.append, self.files.append, self.left_out.append
         while pending:
             path, prefix, below_ignored, above = pending.pop()
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -178,24 +182,32 @@ class _Walker:
                 with os.scandir(descriptor) as entries:
                     for entry in entries:
                         name = prefix + entry.name
-                        ignored = below_ignored or name in self._ignored
+                        ignored = below_ignored or name in never
                         # The directory itself says of which kind an entry is; only a fingerprint needs a system call.
                         if entry.is_file(follow_symlinks=False):
                             if ignored:
-                                self.left_out.append(name)
-                            elif self._names_only:
-                                self.names.append(name)
-                            elif self._expected is not None and self._expected.get(name) == fingerprint(
-                                entry.stat(follow_symlinks=False)
-                            ):
+                                keep_left_out(name)
+                                continue
+                            if names_only:
+                                keep_name(name)
+                                continue
+                            status = entry.stat(follow_symlinks=False)
+                            found = pack(  # as `fingerprint`, without the call
+                                status.st_dev,
+                                status.st_ino,
+                                status.st_size,
+                                status.st_mtime_ns & _64_BITS,
+                                status.st_ctime_ns & _64_BITS,
+                            )
+                            if expected.get(name) == found:
                                 # Nothing to keep: a million files that are as they were need no memory.
                                 self.as_expected += 1
                             else:
-                                self.files.append((name, fingerprint(entry.stat(follow_symlinks=False))))
+                                keep_file((name, found))
                         elif entry.is_dir(follow_symlinks=False):
                             pending.append((f"{path}/{entry.name}", f"{name}/", ignored, above))
                         elif ignored:
-                            self.left_out.append(name)
+                            keep_left_out(name)
                         elif entry.is_symlink():
                             below = self._follow(f"{path}/{entry.name}", name, above)
                             if below is not None:
@@ -331,8 +343,9 @@ def hash_files(
     hashing = _Hashing(root, hash_type, allow_symlinks=allow_symlinks, progress=progress, known=known)
     count = threads or _processors()
     large: list[str] = []
+    limit = _WORTH_A_THREAD if count > 1 else None
     for name in names:
-        hashed = hashing.small(name) if count > 1 else hashing.whole(name)
+        hashed = hashing.up_to(name, limit)
         if hashed is None:
             large.append(name)
         else:
@@ -431,26 +444,31 @@ class _Hashing:
 
     def whole(self, name: str) -> Hashed:
         """Return a file with its digest."""
-        hashed = self._hashed(name, limit=None)
+        hashed = self.up_to(name, None)
         assert hashed is not None
         return hashed
 
-    def small(self, name: str) -> Hashed | None:
-        """Return a file with its digest; None for one that is worth a thread."""
-        return self._hashed(name, limit=_WORTH_A_THREAD)
-
-    def _hashed(self, name: str, *, limit: int | None) -> Hashed | None:
+    def up_to(self, name: str, limit: int | None) -> Hashed | None:
+        """Return a file with its digest; None for one of ``limit`` bytes or more."""
         path, descriptor = self._open(name)
         try:
             status = os.fstat(descriptor)
-            found = fingerprint(status)
             size = status.st_size
-            known = self._known.get(name)
+            # As `fingerprint`, without the call: this is the path of each of many small files.
+            found = _pack(
+                status.st_dev, status.st_ino, size, status.st_mtime_ns & _64_BITS, status.st_ctime_ns & _64_BITS
+            )
+            known = self._known.get(name) if self._known else None
             if known is not None and known.fingerprint == found:
                 return known
             if size <= _SMALL and stat.S_ISREG(status.st_mode):
                 # One read, no second look: `check_same` will see whether anybody wrote meanwhile.
-                return Hashed(name, found, self._read_at_once(descriptor, size, path))
+                data = os.read(descriptor, size)
+                if len(data) != size:
+                    raise ContentChanged(f"{path}: became shorter while it was being hashed")
+                if self._progress is not None:
+                    self._report(size)
+                return Hashed(name, found, self._new_hasher(data).hexdigest())
             if not stat.S_ISREG(status.st_mode):
                 raise NotRegular(f"{path}: not a regular file any more")
             if limit is not None and size >= limit:
@@ -482,14 +500,6 @@ class _Hashing:
             raise ContentChanged(f"{path}: disappeared while the model was being hashed") from error
         except OSError as error:
             raise _unreadable(error, path) from error
-
-    def _read_at_once(self, descriptor: int, size: int, path: str) -> str:
-        data = os.read(descriptor, size)
-        if len(data) != size:
-            raise ContentChanged(f"{path}: became shorter while it was being hashed")
-        if self._progress is not None:
-            self._report(len(data))
-        return self._new_hasher(data).hexdigest()
 
     def _read(self, descriptor: int, start: int, end: int, path: str, opened: Fingerprint) -> str:
         hasher = self._new_hasher(b"")

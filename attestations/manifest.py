@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import field, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeAlias
 
@@ -263,17 +264,20 @@ def measure(
     names, left_out = list_names(model, ignored=settings.ignored, allow_symlinks=allow_symlinks)
     _check_names(model, names)
     found: dict[str, Fingerprint] = {}
-    values: dict[str, str] = {}
+    entries: dict[str, ManifestEntry] = {}
     for hashed in hash_files(
         model, names, hash_type, threads=threads, allow_symlinks=allow_symlinks, known=known, progress=progress
     ):
         found[hashed.name] = hashed.fingerprint
-        values[hashed.name] = hashed.value
+        entries[hashed.name] = ManifestEntry(
+            name=hashed.name or SINGLE_FILE,
+            digest=Digest(algorithm=hash_type, hex=hashed.value),
+            size=numbers_of(hashed.fingerprint)[2],
+        )
         if record is not None:
             record.append(hashed)
     check_same(model, found, ignored=settings.ignored, allow_symlinks=allow_symlinks)
-    entries = tuple(_whole(name, found[name], values[name], settings) for name in names)
-    return replace(settings, entries=entries, unsigned=_unsigned(left_out))
+    return replace(settings, entries=tuple(map(entries.__getitem__, names)), unsigned=_unsigned(left_out))
 
 
 def _measure_shards(model: Path, settings: Manifest, threads: int | None, progress: Progress | None) -> Manifest:
@@ -390,7 +394,8 @@ def measure_against(
     entries: list[ManifestEntry] = []
     for entry in hashing:
         entries.append(entry)
-        if expected.get(settings.place(entry)) != entry.digest:
+        signed_digest = expected.get(settings.place(entry))
+        if signed_digest is not entry.digest and signed_digest != entry.digest:
             changed.add(settings.file_name(entry))
             if not every:
                 hashing.close()
@@ -402,7 +407,7 @@ def measure_against(
     else:
         for name in sorted(extra):
             opened[names[name]] = fingerprint_of(model, names[name], allow_symlinks=allow_symlinks)
-    entries.sort(key=lambda entry: entry.resource)
+    entries.sort(key=attrgetter("name" if found is None else "resource"))
     return Comparison(
         actual=replace(settings, entries=tuple(entries)),
         differences=_differences(missing, extra, changed),
@@ -432,7 +437,10 @@ def _hash_whole(
         progress=progress,
     ):
         opened[name] = found
-        yield _whole(name, found, value, settings, expected.get(name or settings.name))
+        digest = expected.get(name or settings.name)
+        if digest is None or digest.hex != value:
+            digest = Digest(algorithm=settings.hash_type, hex=value)
+        yield ManifestEntry(name=name or SINGLE_FILE, digest=digest, size=numbers_of(found)[2])
 
 
 def _hash_shards(
@@ -542,12 +550,6 @@ def _pieces(files: Iterable[FoundFile], settings: Manifest) -> list[Piece]:
     return pieces
 
 
-def _whole(
-    name: str, found: Fingerprint, value: str, settings: Manifest, expected: Digest | None = None
-) -> ManifestEntry:
-    return ManifestEntry(name=name or SINGLE_FILE, digest=_digest(value, settings, expected), size=numbers_of(found)[2])
-
-
 def _digest(value: str, settings: Manifest, expected: Digest | None) -> Digest:
     # One object for what is equal: a large model has a million of them.
     if expected is not None and expected.hex == value and expected.algorithm == settings.hash_type:
@@ -571,6 +573,8 @@ def _unsigned(left_out: Iterable[str]) -> tuple[str, ...]:
 
 def _part(signed: Manifest, partial: Sequence[str]) -> tuple[dict[Place, Digest], tuple[str, ...]]:
     """Return the signed digests, as far as the patterns reach, and the names of the files beyond."""
+    if not partial:
+        return {signed.place(entry): entry.digest for entry in signed.entries}, ()
     wanted: dict[Place, Digest] = {}
     left: set[str] = set()
     for entry in signed.entries:

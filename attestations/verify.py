@@ -234,8 +234,7 @@ def bind(verified: VerifiedStatement, manifest: Manifest, *, signed: Manifest | 
     others: dict[Place, list[Digest]] = {}
     if statement.predicate_type == OMS_SIGNATURE_V1:
         signed = manifest_of(statement) if signed is None else signed
-        for entry in signed.entries:
-            said[signed.place(entry)] = entry.digest
+        said = {signed.place(entry): entry.digest for entry in signed.entries}
         comparable = (signed.method, signed.shard_size) == (manifest.method, manifest.shard_size)
     else:
         for subject in statement.subjects:
@@ -243,15 +242,18 @@ def bind(verified: VerifiedStatement, manifest: Manifest, *, signed: Manifest | 
             others.setdefault(name, []).extend(subject.digests)
         # Subjects name whole files; the digests of shards are never compared with them.
         comparable = manifest.shard_size is None
-    names = set(manifest.files()) if comparable else set()
-    for entry in manifest.entries:
+    unnamed: set[str] = set()
+    for entry in manifest.entries if comparable else ():
         place = manifest.place(entry)
-        if entry.digest != said.get(place) and entry.digest not in others.get(place, ()):
-            names.discard(manifest.file_name(entry))
+        digest = said.get(place)
+        # Of a large model nearly all are one object.
+        if digest is not entry.digest and digest != entry.digest and entry.digest not in others.get(place, ()):
+            unnamed.add(manifest.file_name(entry))
+    names = [name for name in manifest.files() if name not in unnamed] if comparable else []
     return BoundStatement(
         verified=verified,
         manifest=manifest,
-        files=tuple(sorted(names)),
+        files=tuple(names),
         names_root=any(root in subject.digests for subject in statement.subjects),
     )
 

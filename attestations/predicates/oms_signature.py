@@ -6,7 +6,10 @@ the root digest must be the one of the resources in the order given (any order: 
 valid are not sorted).
 """
 
-from attestations.digest import HASH_TYPES, Digest
+import re
+from typing import cast
+
+from attestations.digest import HASH_TYPES, LENGTHS, Digest
 from attestations.errors import EnvelopeError, Unsupported
 from attestations.manifest import (
     FILES,
@@ -22,6 +25,8 @@ from attestations.statement import Statement, Subject
 from attestations.strict_json import Json, list_of, object_of, text_of
 from attestations.uris import OMS_SIGNATURE_V1
 
+_AT_ONCE = 1000
+_HEX = re.compile(r"[0-9a-f]*")
 _SMALL = 1024 * 1024
 _MAX_FILE_BYTES = MAX_NAME_BYTES + 512
 _MAX_SHARD_BYTES = 512
@@ -71,13 +76,15 @@ def manifest_of(statement: Statement) -> Manifest:
     if hash_type not in HASH_TYPES:
         raise Unsupported(f"the signature hashes files with {hash_type!r}, which this program does not know")
     shard_size = _shard_size(serialization.get("shard_size"), method)
-    entries = tuple(
-        _entry(item, hash_type, sharded=shard_size is not None)
-        for item in list_of(statement.predicate.get("resources"), "the signature's resources")
-    )
+    sharded = shard_size is not None
+    resources = list_of(statement.predicate.get("resources"), "the signature's resources")
+    entries: list[ManifestEntry] = []
+    for start in range(0, len(resources), _AT_ONCE):
+        part = resources[start : start + _AT_ONCE]
+        entries += (None if sharded else _plain(part, hash_type)) or [_entry(item, hash_type, sharded) for item in part]
     manifest = Manifest(
         name=name,
-        entries=entries,
+        entries=tuple(entries),
         method=method,
         hash_type=hash_type,
         shard_size=shard_size,
@@ -144,9 +151,29 @@ def _ignored(value: Json) -> tuple[str, ...]:
     )
 
 
-def _entry(value: Json, hash_type: str, *, sharded: bool) -> ManifestEntry:
-    resource = object_of(value, "a resource of the signature")
-    name = text_of(resource.get("name"), "a resource's name")
+def _plain(resources: list[Json], hash_type: str) -> list[ManifestEntry] | None:
+    """Return the entries of whole files, looked at together; None where one of them needs a closer look."""
+    expected = cast("list[dict[str, str]]", resources)  # anything else raises below, `join` takes nothing but text
+    try:
+        names = [resource["name"] for resource in expected]
+        values = [resource["digest"] for resource in expected]
+        algorithms = {resource["algorithm"] for resource in expected}
+        good = "".join(names).isascii() and _HEX.fullmatch("".join(values)) is not None
+    except (KeyError, TypeError):  # no object, a field is missing, or is no text
+        return None
+    if not good or algorithms != {hash_type} or set(map(len, values)) != {LENGTHS[hash_type]}:
+        return None
+    return [
+        ManifestEntry(name=name, digest=Digest(algorithm=hash_type, hex=value))
+        for name, value in zip(names, values, strict=True)
+    ]
+
+
+def _entry(value: Json, hash_type: str, sharded: bool) -> ManifestEntry:
+    resource = value if isinstance(value, dict) else object_of(value, "a resource of the signature")
+    name = resource.get("name")
+    if not isinstance(name, str) or not name.isascii():
+        name = text_of(name, "a resource's name")
     if resource.get("algorithm") != hash_type:
         algorithm = text_of(resource.get("algorithm"), f"the algorithm of {name!r}")
         raise EnvelopeError(f"{name!r} is hashed with {algorithm!r}, the signature as a whole with {hash_type!r}")

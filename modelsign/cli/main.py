@@ -44,6 +44,10 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
+_COLLECT = 100_000
+"""objects between two collections: a manifest of many files is no garbage to look through again and again"""
+
+
 class LazyGroup(click.Group):
     """A click group whose commands are imported when they are used, so that `scan` never pays for `sign`."""
 
@@ -58,6 +62,7 @@ class LazyGroup(click.Group):
         command = getattr(importlib.import_module(VERBS[cmd_name][0]), cmd_name)
         if not gc.isenabled():  # see `run`: what is imported stays, and is no garbage to look for
             gc.freeze()
+            gc.set_threshold(_COLLECT)
             gc.enable()
         assert isinstance(command, click.Command)
         return command

@@ -75,6 +75,39 @@ def test_statement_keeps_to_the_published_schemas(tmp_path: Path, options: dict[
     Draft202012Validator(statement_schema, registry=registry).validate(document)
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "w",
+        ["w"],
+        None,
+        {},
+        {"name": "w", "algorithm": "sha256"},
+        {"name": 1, "algorithm": "sha256", "digest": "00" * 32},
+        {"name": "w", "algorithm": ["sha256"], "digest": "00" * 32},
+        {"name": "w", "algorithm": "sha512", "digest": "00" * 64},
+        {"name": "w", "algorithm": "sha256", "digest": "00" * 31},
+        {"name": "w", "algorithm": "sha256", "digest": "0g" * 32},
+        {"name": "w", "algorithm": "sha256", "digest": ["0"] * 64},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("place", [0, 700, 1500])
+def test_one_bad_resource_among_many_is_refused(odd: Any, place: int) -> None:
+    resources: list[Any] = [resource(f"w{number}") for number in range(1500)]
+    resources.insert(place, odd)
+    serialization = {"method": "files", "hash_type": "sha256", "allow_symlinks": False}
+    with pytest.raises(EnvelopeError) as caught:
+        read([resource("w")], predicate={"serialization": serialization, "resources": resources})
+    assert "root digest" not in str(caught.value)  # which is another one, too
+
+
+def test_digest_in_upper_case_among_many_is_read() -> None:
+    resources: list[Any] = [resource(f"w{number}") for number in range(1500)]
+    resources[3]["digest"] = resources[3]["digest"].upper()
+    assert read(resources).entries == read([resource(f"w{number}") for number in range(1500)]).entries
+
+
 def test_any_order_is_read() -> None:
     assert read([resource("b"), resource("a")]).files() == ("a", "b")
 
