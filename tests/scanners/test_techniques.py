@@ -475,6 +475,21 @@ def test_the_report_names_what_an_indirection_comes_to(name: str) -> None:
 
 
 SUSPICIOUS = {
+    "a file reader of pandas, as an attribute of a harmless module": dump(
+        call("pandas.core.frame", "pandas.HDFStore", "/tmp/x", "w")
+    ),
+    "a file of Arrow, through what a module of tables imports": dump(
+        call("pandas.core.arrays.arrow._arrow_utils", "pyarrow.OSFile", "/etc/passwd", "w")
+    ),
+    "a server, through what a module of layers imports under another name": dump(
+        call("torch.nn.modules._functions", "dist.TCPStore", "x.invalid", 1)
+    ),
+    "a class that is only kept, two modules away": dump(
+        [Global("torch.nn.modules", "activation.torch.ScriptFunction")]
+    ),
+    "a parser of other files, as the type of what is built": dump(
+        new("pandas.core.series", "pandas.ExcelFile", state={"io": "http://x.invalid"})
+    ),
     "a harmless name through an unknown module, which is imported": dump(
         call("evilmodule", "collections.OrderedDict"),
     ),

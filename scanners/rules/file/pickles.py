@@ -146,6 +146,20 @@ _LISTED = 20
 """findings of one rule about one callable"""
 
 
+def _steps(fact: Import) -> Iterator[str]:
+    """Yield what a dotted name walks through before it comes to a class: `pandas` in `pandas.core.frame`, say.
+
+    The classes of a module are judged as its own; those of a module that it has imported are not.
+    """
+    *parts, _ = fact.name.split(".")
+    step = fact.module
+    for part in parts:
+        if part.lstrip("_")[:1].isupper():
+            return
+        step = f"{step}.{part}"
+        yield step
+
+
 def _only_called(judgement: Judgement) -> bool:
     """Whether a callable is harmless only in a call with the right arguments."""
     return judgement.standing is Standing.SHAPED and not judgement.kept
@@ -176,6 +190,8 @@ class _Judge:
         for fact in self.facts.facts:
             if isinstance(fact, Import):
                 self.named(fact, fact.dotted, "", fact.dotted)
+                for step in _steps(fact):
+                    self.named(fact, step, "walked through", fact.dotted)
             elif isinstance(fact, Anomaly) and fact.code in _BY_CODE:
                 self.anomaly(fact)
             elif isinstance(fact, Reference) and fact.kind == "file" and fact.context.endswith("NDArrayWrapper"):
