@@ -268,9 +268,10 @@ def _lazy_bits(name: str, tensor: TensorValue) -> tuple[bool, bool]:
     if metadata is not None and not entries:
         raise ConversionError(f"tensor {name!r}: carries metadata that is not understood")
     for key, value in entries:
-        if not isinstance(key, str) or key not in bits or not isinstance(value, bool):
+        # torch writes nothing but True, and sets the bit whatever it reads (torch/csrc/jit/serialization/pickler.h).
+        if not isinstance(key, str) or key not in bits or value is not True:
             raise ConversionError(f"tensor {name!r}: carries metadata {key!r} that is not understood")
-        bits[key] = value
+        bits[key] = True
     return bits["conj"], bits["neg"]
 
 

@@ -354,6 +354,24 @@ def test_tensors_without_a_counterpart_are_refused_by_name(
     assert advice in said
 
 
+def test_a_tensor_of_two_is_refused_for_what_it_is_not_as_dangerous(tmp_path: Path) -> None:
+    kind = Name("torch.testing._internal.two_tensor", "TwoTensor")
+    made = Call(Name("torch._utils", "_rebuild_wrapper_subclass"), (kind, 1))
+    wrapped = Call(Name("torch._tensor", "_rebuild_from_type_v2"), (made.function, kind, made.arguments, {}))
+    said = refusal(tmp_path, torch_zip({"w": tensor("0", (2,)), "odd": wrapped}, {"0": floats(2)}))
+    assert "'odd'" in said
+    assert "wraps others" in said
+
+
+@pytest.mark.parametrize("bit", ["conj", "neg"])
+@pytest.mark.parametrize("value", [False, 1])
+def test_a_lazy_bit_that_is_not_true_is_refused_for_torch_sets_it_all_the_same(
+    tmp_path: Path, bit: str, value: object
+) -> None:
+    odd = tensor("0", (2,), dtype="complex64", metadata={bit: value})
+    assert "not understood" in refusal(tmp_path, torch_zip({"odd": odd}, {"0": floats(4)}))
+
+
 def test_complex128_is_refused_with_a_way_out(tmp_path: Path) -> None:
     value = {"a": tensor("0", (1,), dtype="complex128")}
     assert "complex64" in refusal(tmp_path, torch_zip(value, {"0": bytes(16)}))
