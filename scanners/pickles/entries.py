@@ -10,10 +10,14 @@ This is a second way to run the same opcodes, so it takes only what it knows ent
 - A regular expression reads an entry the first time. Each of its alternatives is a whole opcode that its first byte
   tells from the others, so a match has one reading, which is the machine's. It yields a template: how long the pieces
   are. The pieces are memo indices, the storage's key, and codes: all the rest.
-- From then on, entries are cut with templates that fit. A template knows the codes that the expression has seen in it,
-  and what they come to: every GET fetched the value that belongs there. The same codes at the same places are the same
-  opcodes.
 - The memo indices must be those that follow one another from the end of the memo.
+- From then on, entries are compared with templates that fit. A template knows the codes that the expression has seen in
+  it, and what they come to: every GET fetched the value that belongs there. The same codes at the same places are the
+  same opcodes.
+
+A comparison takes all bytes of an entry as one number. Those of the key are blanked out; the PUTs, which count on from
+the first index, are that index times a number which has a one where each of them lies, and something constant. So one
+subtraction leaves what a template knows entries by, as long as no PUT grows into the next byte.
 
 Nothing is changed before all of that holds; otherwise the machine runs the opcodes one by one. Tests run both ways on
 the same pickles and compare everything.
@@ -23,7 +27,6 @@ with protocol 2 as `torch.save` does.
 """
 
 import re
-import struct
 from typing import Final
 
 from scanners.pickles.opcodes import ENCODED
@@ -61,13 +64,17 @@ _NAMING: Final = 3
 _UNCOUNTED: Final = 3
 """A tuple of more values begins with a MARK."""
 _NEWTRUE: Final = 0x88
-_PAGE: Final = 256
 _PUTS: Final = (0, 3, 5, 7, 9, 11, 13, 15)
+_DIGITS: Final = 2
 _VIEW: Final = 6
+_SIZES: Final = 7
 _HOOKS: Final = 10
 """Which pieces these are."""
-_KNOWN: Final = 4096
-"""How many layouts are remembered."""
+_SHORT: Final = 2
+"""Bytes of a PUT whose index is below the next number."""
+_PAGE: Final = 256
+_KNOWN: Final = 1024
+"""How many layouts are remembered. They are found by numbers, which a file could choose to be slow to tell apart."""
 
 
 class _Layout:
@@ -116,24 +123,60 @@ class _Layout:
 class _Template:
     """Where the pieces of entries are that have all lengths in common."""
 
-    __slots__ = ("cut", "hooks", "last", "layouts", "lengths", "size", "view")
+    __slots__ = (
+        "after",
+        "bound",
+        "hooks",
+        "key",
+        "key_end",
+        "last",
+        "layouts",
+        "lengths",
+        "mask",
+        "named",
+        "size",
+        "sized",
+        "step",
+        "view",
+    )
 
     def __init__(self, lengths: list[int]) -> None:
         self.lengths = lengths
-        self.cut = struct.Struct("".join([f"{length}s" for length in lengths])).unpack_from
         self.size = sum(lengths)
+        self.key = sum(lengths[:_DIGITS])
+        self.key_end = self.key + lengths[_DIGITS]
+        blank = ((1 << 8 * lengths[_DIGITS]) - 1) << 8 * self.key
+        self.mask = ((1 << 8 * self.size) - 1) ^ blank
+        """everything but the key"""
+        puts = [sum(lengths[:piece]) for piece in _PUTS if lengths[piece]]
+        self.step = sum(1 << 8 * (put + 1) for put in puts)
+        """a one where the index of each PUT begins"""
+        width = lengths[_PUTS[-1]]
+        self.bound = (1 << 8 * (width - 1)) - len(puts)
+        """the highest first index with which no PUT grows into the next byte"""
+        self.named = bool(lengths[0])
+        """whether the PUT of the name before it belongs to it"""
+        self.sized = bool(lengths[_SIZES])
+        """whether sizes and strides have PUTs"""
         self.view = sum(lengths[:_VIEW])
         """where BINPERSID is"""
         self.hooks = sum(lengths[: _HOOKS + 1]) - 1
         """where the REDUCE is that makes the hooks"""
         self.last = self.size - lengths[-1]
         """where the PUT of the tensor is; before it is the REDUCE that makes it"""
-        self.layouts: dict[bytes, _Layout] = {}
-        """by the codes"""
+        self.layouts: dict[int, _Layout] = {}
+        """by what identifies the codes"""
+        self.after = self
+        """what came after such an entry the last time"""
+
+    def identity(self, data: bytes, at: int, index: int) -> int:
+        """Return what entries with the same codes have in common whose first PUT has the index ``index``."""
+        return (int.from_bytes(data[at : at + self.size], "little") & self.mask) - index * self.step
 
 
-_EMPTY: Final = _Template([0] * 16)
-"""Fits nothing."""
+def _empty() -> _Template:
+    """Return a template that fits nothing: it has no layouts."""
+    return _Template([0] * 15 + [_SHORT])
 
 
 class Entries:
@@ -159,10 +202,8 @@ class Entries:
         self.known = 0
         self.hooks = b""
         """the code of that call"""
-        self.page = -1
-        self.width = 0
-        self.puts = b""
-        """the PUTs of the indices of a page and the one behind it, as torch writes them"""
+        self.empty = _empty()
+        self.previous = self.empty
 
     def take(self, data: bytes, at: int, limit: int, base: int, room: int, stack: "list[Value]") -> int:
         """Take the entry whose two marks are at ``at`` and those that follow it; return where the last of them ends.
@@ -187,47 +228,35 @@ class Entries:
         learned = -1
         name: str | None = None
         key_at = _KEY
+        previous = self.previous
+        number = int.from_bytes
         while True:
-            template = self.templates.get(_fits(data, at, self.hooks, key_at), _EMPTY)
-            (
-                put_name,
-                head,
-                key,
-                put_key,
-                location,
-                put_id,
-                view,
-                put_sizes,
-                strides,
-                put_strides,
-                hooks,
-                put_hooks,
-                tuple_,
-                put_arguments,
-                reduce,
-                put_tensor,
-            ) = template.cut(data, at)
-            layout = template.layouts.get(b"".join((head, location, view, strides, hooks, tuple_, reduce)))
-            if layout is None:
-                if learned == at or not self._learn(data, at, key_at):
-                    break
-                learned = at
-                continue
             index = len(memo)
-            if index // _PAGE != self.page:
-                self._turn(index // _PAGE)
-            puts = b"".join((put_name, put_key, put_id, put_sizes, put_strides, put_hooks, put_arguments, put_tensor))
+            template = previous.after
             end = at + template.size
+            # `_Template.identity` twice, without the call.
+            layout = template.layouts.get((number(data[at:end], "little") & template.mask) - index * template.step)
+            if layout is None:
+                template = self.templates.get(_fits(data, at, self.hooks, key_at), self.empty)
+                end = at + template.size
+                layout = template.layouts.get((number(data[at:end], "little") & template.mask) - index * template.step)
+                if layout is None:
+                    if learned == at or not self._learn(data, at, key_at):
+                        break
+                    learned = at
+                    continue
+                previous.after = template
+            key = data[at + template.key : at + template.key_end]
             opcodes = count + layout.opcodes
             if (
                 end > limit
                 or opcodes > room
-                or len(put_tensor) != self.width  # the last one is whole, then, and so are the others
-                or not self.puts.startswith(puts, index % _PAGE * self.width)
+                or index > template.bound
                 or not key.isdigit()
-                or (name is not None and not put_name)
+                or (name is not None and not template.named)
             ):
                 break
+            previous = template
             count = opcodes
             taken = end
 
@@ -257,7 +286,7 @@ class Entries:
                 stack.append(name)
                 stack.append(tensor)
             arguments = (persistent, start, shape, stride, layout.requires_grad, made)
-            if put_sizes:
+            if template.sized:
                 memo.extend((storage_key, identity, shape, stride, made, arguments, tensor))
             else:
                 memo.extend((storage_key, identity, made, arguments, tensor))
@@ -274,11 +303,13 @@ class Entries:
                 break
             key_at = _NAMED_KEY
         self.opcodes = count
+        self.previous = previous
         return taken
 
     def forget(self) -> None:
         """Look everything up again: an entry of the memo was replaced."""
         self.templates.clear()
+        self.previous = self.empty = _empty()
         self.known = 0
 
     def _learn(self, data: bytes, at: int, key_at: int) -> bool:
@@ -287,11 +318,15 @@ class Entries:
         if match is None:
             return False
         pieces = match.groups()
-        _, head, key, _, location, _, view, put_sizes, strides, put_strides, hooks, _, tuple_, _, reduce, _ = pieces
+        _, head, key, _, location, _, view, put_sizes, strides, put_strides, hooks, *_ = pieces
         if len(key) != head[-4] or bool(put_sizes) != bool(put_strides):
             return False
-        # PUTs of one length only: cut otherwise, other bytes could pass for a row of PUTs that they are not.
-        if len({len(pieces[piece]) for piece in _PUTS} - {0}) != 1:
+        # PUTs of one length only, so that one bound holds for all; and short ones for all indices that are short.
+        puts = [pieces[piece] for piece in _PUTS if pieces[piece]]
+        index = len(self.memo)
+        if len({len(put) for put in puts}) != 1 or (len(puts[0]) == _SHORT) != (index < _PAGE):
+            return False
+        if [_number(put) for put in puts] != list(range(index, index + len(puts))):
             return False
         layout = self._look_up(head, location, view, strides, hooks)
         if layout is None:
@@ -307,7 +342,7 @@ class Entries:
         lengths = [len(piece) for piece in pieces]
         if template is None or template.lengths != lengths:
             template = self.templates[fits] = _Template(lengths)
-        template.layouts[b"".join((head, location, view, strides, hooks, tuple_, reduce))] = layout
+        template.layouts[template.identity(data, at, index)] = layout
         return True
 
     def _look_up(self, head: bytes, location: bytes, view: bytes, strides: bytes, hooks: bytes) -> _Layout | None:
@@ -348,12 +383,6 @@ class Entries:
         index = _number(code)
         return self.memo[index] if index < len(self.memo) else Hole.HOLE
 
-    def _turn(self, page: int) -> None:
-        self.page = page
-        self.width = 5 if page else 2
-        # An entry at whose end PUTs become longer is not taken: its last one would begin like what is cut off of it.
-        self.puts = _puts(page) + _puts(page + 1) if page else _puts(page)
-
 
 def _fits(data: bytes, at: int, hooks: bytes, key_at: int) -> int:
     """Return what nearly always tells templates apart: the length up to the hooks, and the length of the key."""
@@ -367,14 +396,3 @@ def _number(code: bytes) -> int:
 def _opcodes(values: int) -> int:
     """Return how many opcodes make a tuple of so many numbers."""
     return values + (2 if values > _UNCOUNTED else 1)
-
-
-def _puts(page: int) -> bytes:
-    """Return the PUTs of 256 consecutive indices."""
-    if not page:
-        puts = bytearray(b"q\0" * _PAGE)
-        puts[1::2] = bytes(range(_PAGE))
-        return bytes(puts)
-    puts = bytearray((b"r\0" + page.to_bytes(3, "little")) * _PAGE)
-    puts[1::5] = bytes(range(_PAGE))
-    return bytes(puts)
