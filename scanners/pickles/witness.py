@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from scanners.facts import Call, Stored, Tensor
+from scanners.findings import Location
 from scanners.knowledge.tables import Tables, tables
 from scanners.limits import Budget
 from scanners.pickles.machine import INLINE, PickleRun, looks_nested, run
@@ -88,6 +89,7 @@ class _Witness:
         self.run = stream
         self.reader = reader
         self.reading = reading
+        self.members = reading.blob.members
         self.tables: Tables = tables()
         self.resolver = Resolver(reader, self.tables)
         self.shapes = Shapes(self.resolver)
@@ -228,12 +230,17 @@ class _Witness:
     def entries(
         self, entries: "list[tuple[Value, Value]]", path: str, place: str, pending: list[tuple[Value, str, str]]
     ) -> None:
+        below = f"{path}." if path else ""
         for key, item in entries:
+            # A state dict: a thousand tensors by name, of which no place is ever told.
+            if isinstance(item, TensorValue) and isinstance(key, str):
+                pending.append((item, below + key, ""))
+                continue
             if key is not None and not isinstance(key, (str, int, float, bytes)):
                 pending.append((key, path, "a key of a mapping"))
             if item is not None and not isinstance(item, (int, float, str, bytes)):
                 name = str(key) if isinstance(key, (str, int)) else "?"
-                pending.append((item, f"{path}.{name}" if path else name, place or f"the item {name!r} of a mapping"))
+                pending.append((item, below + name, place or f"the item {name!r} of a mapping"))
 
     def made(self, made: Made, path: str, place: str, pending: list[tuple[Value, str, str]]) -> None:
         owner = self.resolver.name_of(made.function) or "a computed callable"
@@ -297,7 +304,7 @@ class _Witness:
             known = None if width is None else tensor.storage_numel * width
         self.reading.state(
             Tensor(
-                location=self.reading.at(tensor.offset),
+                location=Location(members=self.members, offset=tensor.offset),
                 name=path,
                 dtype=SAFETENSORS_DTYPES.get(tensor.dtype, tensor.dtype),
                 shape=tensor.shape,

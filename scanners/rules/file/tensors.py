@@ -51,9 +51,15 @@ _BYTES: dict[str, int] = {
 def judge(facts: FileFacts) -> Iterator[Finding]:
     """Judge headers and tensor facts."""
     yield from found_anomalies(facts, _BY_CODE)
+    reach: dict[object, int | None] = {}
     for fact in facts.facts:
         if isinstance(fact, Tensor) and fact.stride is not None and fact.storage_bytes is not None:
-            needed = bytes_needed(fact)
+            # Most layers of a model are like others.
+            layout = fact.shape, fact.stride, fact.storage_offset, fact.dtype
+            if layout in reach:
+                needed = reach[layout]
+            else:
+                needed = reach[layout] = bytes_needed(fact)
             if needed is not None and needed > fact.storage_bytes:
                 yield found(
                     TENSOR_OUTSIDE_STORAGE,
