@@ -18,10 +18,20 @@ MAXIMUM_TEXT = 16 << 20
 _STANDARD = "tag:yaml.org,2002:"
 _TAG = late(r"(?:^|(?<=[\s\[{,(?:-]))(!<[^>\s]{1,400}>|!\S{0,400})")
 _ANCHOR = late(r"(?:^|(?<=[\s\[{,:-]))([&*])([\w-]{1,100})")
+_INDICATORS = frozenset("{}[],#&*!|>%@`")
+_BREAK = late("\r\n|[\r\x85\u2028\u2029]")
+"""where a line ends besides at a line feed, in YAML 1.1"""
+_PROPERTY = late(r"(?:[&!]\S{0,400}\s+)+")
+"""the anchor and the tag before a key"""
+_ALIASED_KEY = late(r"(\*[\w-]{1,100})\s+:(?:\s+|$)")
+_LONGEST_QUOTED = 1000
+"""lines that one quoted text may go on for"""
 _OPEN = 64
 """anchors inside anchors that are counted; each alias is added to all of them"""
 EXPANSION_LIMIT = 1 << 40
 _ANCHORED = late(r"&([\w-]{1,100}) (.+)")
+_CLOSED = late(r'"(?:[^"\\]|\\.)*"')
+_PAIR = late(r"\\.")
 _ESCAPED = late(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
 _HANDLE = late(r"^%TAG\s+(!\w*!?)\s+(\S+)")
 _ESCAPE = late(r"%([0-9A-Fa-f]{2})")
@@ -60,6 +70,7 @@ def text_of(data: bytes) -> str:
         raise FormatError("YAML that is not text", offset=error.start) from error
     if "\0" in text:
         raise FormatError("YAML does not allow NUL", offset=data.find(b"\0"))
+    text = _BREAK.sub("\n", text.removeprefix("\ufeff"))
     if text.count("\n") > MAXIMUM_LINES:
         raise LimitExceeded("text", f"YAML of more than {MAXIMUM_LINES} lines")
     return text
@@ -76,7 +87,8 @@ def tags(text: str) -> Iterator[Tag]:
             continue
         if "!" not in raw:
             continue
-        for match in _TAG.finditer(_uncommented(raw)):
+        # Behind a quotation mark, `#` need not begin a comment: the text may have begun lines ago.
+        for match in _TAG.finditer(raw if '"' in raw or "'" in raw else _uncommented(raw)):
             yield Tag(name=_resolved(match[1], handles), line=number)
 
 
@@ -132,7 +144,8 @@ def entries(text: str) -> Iterator[Entry]:
             anchors[anchor[1]] = value
         elif value.startswith("*"):
             value = anchors.get(value[1:].strip(), value)
-        yield Entry(path=entry.path, value=value, line=entry.line)
+        path = tuple(anchors.get(key[1:], key) if key.startswith("*") else key for key in entry.path)
+        yield Entry(path=path, value=value, line=entry.line)
 
 
 def _entries(text: str) -> Iterator[Entry]:
@@ -141,9 +154,17 @@ def _entries(text: str) -> Iterator[Entry]:
     first = False  # whether the next line is the first of a block
     flow: list[str] = []
     flow_line = flow_depth = 0
+    quoted: list[str] = []  # the lines so far of a text in double quotes, its key before it
     for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
         indent = len(line) - len(line.lstrip(" "))
+        if quoted:
+            quoted.append(stripped)
+            if '"' in _PAIR.sub("", stripped) or len(quoted) > _LONGEST_QUOTED:
+                value = _uncommented(_folded(quoted)).strip()
+                yield Entry(path=tuple(name for _, name in stack), value=_unquoted(value), line=number)
+                quoted = []
+            continue
         if flow:
             flow.append(stripped)
             flow_depth += _depth(stripped)
@@ -158,9 +179,16 @@ def _entries(text: str) -> Iterator[Entry]:
                     yield Entry(path=tuple(name for _, name in stack), value=stripped, line=number)
                 continue
             block = None
-        if not stripped or stripped.startswith(("#", "---", "...", "%")):
+        if not stripped or stripped.startswith(("#", "...", "%")):
             continue
         content = line[indent:]
+        if content.startswith("---"):
+            if indent:
+                continue
+            stack.clear()
+            content = content[3:].lstrip()  # a document may begin behind its marker
+            if not content or content.startswith(("#", "-")):
+                continue
         asked = ""
         while content.startswith(("- ", "? ")):
             asked = content[0]
@@ -177,7 +205,11 @@ def _entries(text: str) -> Iterator[Entry]:
         key, value = _split(content)
         if key is not None:
             stack.append((indent, key))
-        value = _uncommented(_plain(value)).strip()
+        value = _plain(value)
+        if value[:1] == '"' and stack and not _CLOSED.match(value):
+            quoted = [value.strip()]
+            continue
+        value = _uncommented(value).strip()
         if value[:1] in {"|", ">"}:
             block = indent if key is not None else indent - 1
             first = key is not None
@@ -194,16 +226,31 @@ def _entries(text: str) -> Iterator[Entry]:
 
 def _split(content: str) -> tuple[str | None, str]:
     """Return (key, value) of a line of a mapping, or (None, line)."""
-    if content[0] in "\"'":
+    if content[:1] in {'"', "'"}:
         quoted = _QUOTED_KEY.match(content)
         if not quoted:
             return None, content
         key = _unquoted(f'"{quoted[1]}"') if quoted[1] else quoted[2] or ""
         return key, content[quoted.end() :]
+    aliased = _ALIASED_KEY.match(content)
+    if aliased:
+        return aliased[1], content[aliased.end() :]
+    before = _PROPERTY.match(content)
+    if before:
+        key, value = _split(content[before.end() :])
+        return (key, value) if key is not None else (None, content)
     colon = _COLON.search(content)
-    if colon is None or colon.start() > 400 or content[0] in "{}[],#&*!|>%@`":
+    if colon is None or colon.start() > 400 or content[:1] in _INDICATORS:
         return None, content
     return content[: colon.start()].strip(), content[colon.end() :]
+
+
+def _folded(lines: list[str]) -> str:
+    """Join the lines of a text in double quotes, as YAML does: with a space, or without at a backslash."""
+    text = lines[0]
+    for line in lines[1:]:
+        text = text[:-1] + line.removeprefix("\\") if text.endswith("\\") else f"{text} {line}"
+    return text
 
 
 def _plain(value: str) -> str:

@@ -108,6 +108,17 @@ def test_truncations_and_mutations_end_in_a_verdict() -> None:
         "_target_: ${x.y}\nx:\n  y: os.system",
         "_target_: !!str os.system",
         "- - _target_: os.system",
+        "--- {_target_: os.system}",
+        "--- _target_: os.system",
+        "a: 1\r_target_: os.system\r",
+        "a: 1\x85_target_: os.system",
+        "a: 1\u2028_target_: os.system",
+        "&k _target_: os.system",
+        "!!str _target_: os.system",
+        "a: &k _target_\n*k : os.system",
+        '_target_: "os\\\n  \\.system"',
+        '_target_: "os\\\n  .system"\nb: 1',
+        'a: "b" # "\n_target_: os.system',
     ],
 )
 def test_a_target_is_found_however_yaml_writes_it(text: str) -> None:
@@ -125,6 +136,26 @@ def test_a_target_is_found_however_yaml_writes_it(text: str) -> None:
 def test_an_mlmodel_in_flow_style_is_read(text: str) -> None:
     facts = read_with(yaml_config, text.encode(), name="MLmodel").facts
     assert [fact.target for fact in facts if isinstance(fact, Reference)] == ["evil"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1 # x\r\nb: !!python/name:os.system",
+        "a: 1 # x\rb: !!python/name:os.system",
+        "a: 1 # x\x85b: !!python/name:os.system",
+        "a: [' #', !!python/name:os.system ]",
+        'a: ["\n # ", !!python/name:os.system ]',
+    ],
+)
+def test_a_tag_is_found_where_no_comment_hides_it(text: str) -> None:
+    assert [tag.name for tag in yaml_text.tags(yaml_text.text_of(text.encode()))] == [
+        "tag:yaml.org,2002:python/name:os.system"
+    ]
+
+
+def test_what_follows_a_list_that_ends_early_is_read() -> None:
+    assert [entry.value for entry in yaml_text.entries("a:\n- b\n-   \n-  ''\n- c: 1\n")] == ["b", "", "1"]
 
 
 def test_aliases_of_aliases_are_counted() -> None:
