@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from scanners import detect
 from scanners.facts import Identified, Operator
-from scanners.formats.json_text import Json, document_of
+from scanners.formats.json_text import Json, document_of, head_of
 from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
@@ -53,7 +53,7 @@ def matches(blob: Blob) -> bool:
         return False
     if blob.name.rsplit("/", 1)[-1] == _FIXED_NAME:
         return True
-    head = blob.reader.read_at(0, _HEAD)
+    head = head_of(blob, _HEAD)
     return b'"graph_module"' in head or b'"expr_str"' in head
 
 

@@ -427,19 +427,22 @@ class Structure(Places):
         size = self.length(cursor)
         end = min(self.base + address + size, self.reader.size)
         known: set[int] = set()
-        while cursor.offset + 8 + self.length_size <= end:
+        padding = -self.length_size % 8  # headers end at multiples of eight, whatever a length takes
+        cursor.skip(min(padding, cursor.left))
+        while cursor.offset + 8 + self.length_size + padding <= end:
             self.spend()
             start = cursor.offset
             number = cursor.u16()
             cursor.skip(6)
             length = self.length(cursor)
+            cursor.skip(padding)
             if number in known:
                 raise FormatError(f"a heap has two objects {number}", offset=start)
             known.add(number)
             if number:
                 yield number, (cursor.offset, length)
                 cursor.skip(min(-(-length // 8) * 8, cursor.left))
-            elif length < 8 + self.length_size:
+            elif length < 8 + self.length_size + padding:
                 break  # what is free, its own header counted
             else:
                 cursor.offset = min(start + length, cursor.end)

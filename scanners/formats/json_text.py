@@ -59,7 +59,7 @@ class _Hooks:
 
 
 def parse(data: bytes) -> Document:
-    """Parse UTF-8 JSON text.
+    """Parse JSON text, in any encoding that `json.loads` tells from its first bytes when it is given bytes.
 
     Raises:
         FormatError: it is no JSON.
@@ -70,20 +70,28 @@ def parse(data: bytes) -> Document:
     if data.count(b",") > _VALUES:
         raise LimitExceeded("text", f"more than {_VALUES} JSON values")
     hooks = _Hooks()
+    encoding = json.detect_encoding(data)
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        raise FormatError("JSON text that is not UTF-8", offset=error.start) from error
+        raise FormatError(f"JSON text that is not {encoding.upper()}", offset=error.start) from error
     try:
         value: Json = json.loads(
             text, object_pairs_hook=hooks.pairs, parse_int=hooks.whole, parse_constant=hooks.constant
         )
     except json.JSONDecodeError as error:
-        offset = len(text[: error.pos].encode("utf-8", "surrogatepass"))
+        offset = len(text[: error.pos].encode(encoding.removesuffix("-sig"), "surrogatepass"))
         raise FormatError(f"no JSON: {error.msg}", offset=offset) from error
     except RecursionError as error:
         raise FormatError("JSON nested too deeply for any parser") from error
     return Document(value=value, duplicates=tuple(sorted(hooks.duplicates)))
+
+
+def head_of(blob: Blob, size: int) -> bytes:
+    """Return the beginning of a JSON text in UTF-8, whatever it is in."""
+    head = blob.reader.read_at(0, size)
+    encoding = json.detect_encoding(head[:4])
+    return head if encoding.startswith("utf-8") else head.decode(encoding, "replace").encode("utf-8", "replace")
 
 
 def document_of(blob: Blob, budget: Budget) -> Document:

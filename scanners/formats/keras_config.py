@@ -16,7 +16,7 @@ from typing import TypeAlias
 from scanners import detect
 from scanners.facts import Identified, Operator
 from scanners.formats.hdf5 import KERAS_CONFIG
-from scanners.formats.json_text import Json, document_of
+from scanners.formats.json_text import Json, document_of, head_of
 from scanners.patterns import late
 from scanners.reader import BytesReader
 from scanners.reading import Blob, Reading
@@ -36,7 +36,7 @@ def matches(blob: Blob) -> bool:
         return True
     if detect.suffix_of(blob.name) not in {"json", "config", ""}:
         return False
-    head = blob.reader.read_at(0, 1 << 20)
+    head = head_of(blob, 1 << 20)
     return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and (b'"class_name"' in head or b"\\u" in head)
 
 

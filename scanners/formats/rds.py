@@ -125,7 +125,9 @@ class _Binary:
         return self._cursor.i32()
 
     def text(self, length: int) -> str:
-        return self._cursor.take(min(length, 1 << 26)).decode("utf-8", "replace")
+        if length > MAXIMUM_TAKE:
+            raise LimitExceeded("text", f"a text of {length} characters is longer than {MAXIMUM_TAKE}")
+        return self._cursor.take(length).decode("utf-8", "replace")
 
     def values(self, kind: int, count: int) -> None:
         self._cursor.skip(count * _WIDTHS[kind])

@@ -219,3 +219,24 @@ def test_truncations_and_mutations_end_in_a_verdict() -> None:
     root = [build.hard_link("d", inner), build.hard_link("v", other), build.variable_attribute(file, "c", CONFIG)]
     seeds = [file.finish(file.add(build.header(root))), build.weights({"model_config": CONFIG}, old=True)]
     survive_mutations(hdf5, seeds, name="m.h5", rounds=1500)
+
+
+_SIZES = """
+import sys
+import h5py
+
+for size in (2, 4, 8):
+    made = h5py.h5p.create(h5py.h5p.FILE_CREATE)
+    made.set_sizes(size, size)
+    name = f"{sys.argv[1]}/{size}.h5".encode()
+    with h5py.File(h5py.h5f.create(name, h5py.h5f.ACC_TRUNC, made)) as file:
+        file.attrs["model_config"] = '{"class_name": "Sequential"}'
+        file.attrs["other"] = "x"
+"""
+
+
+@pytest.mark.interop
+def test_headers_in_a_heap_are_padded_whatever_a_length_takes(tmp_path: Path) -> None:
+    run_peer("ordinary-exports", "-c", _SIZES, tmp_path)
+    for size in (2, 4, 8):
+        assert CONFIG in texts((tmp_path / f"{size}.h5").read_bytes()).values()

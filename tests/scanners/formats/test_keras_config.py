@@ -78,3 +78,12 @@ def test_only_json_that_describes_objects_is_taken() -> None:
 
 def test_truncations_and_mutations_end_in_a_verdict() -> None:
     survive_mutations(keras_config, [sequential(DENSE, layer("Lambda", {"function": "eA=="}))], name="config.json")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig"])
+def test_a_configuration_is_read_in_every_encoding_that_json_loads_takes(encoding: str) -> None:
+    activation = {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}
+    text = json.dumps({"class_name": "Sequential", "config": {"layers": [{"config": {"activation": activation}}]}})
+    data = text.encode(encoding)
+    assert keras_config.matches(blob_of(data, "config.json"))
+    assert [name for name, _ in operators(data)] == ["function"]

@@ -137,6 +137,12 @@ def test_what_r_itself_writes_is_clean_in_every_form(tmp_path: Path) -> None:
     assert set(verdicts.values()) == {Verdict.CLEAN}, verdicts
 
 
+def test_a_text_that_is_too_long_to_take_is_not_stepped_over_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rds, "MAXIMUM_TAKE", 10)
+    with pytest.raises(LimitExceeded):
+        read_with(rds, build.r_file(build.r_list(build.r_text("a" * 11), build.r_promise(ACTS))))
+
+
 def test_lists_nested_without_end_do_not_recurse() -> None:
     content = build.r_file(b"".join(build.r_flags(19) + struct.pack(">i", 1) for _ in range(100_000)) + build.R_NULL)
     assert operators(rds, content) == []
