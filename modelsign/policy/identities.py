@@ -155,11 +155,14 @@ def distinct(signers: Iterable[Signer], patterns: Sequence[Pattern]) -> int:
     Three signatures of one workflow are one principal, and so is one person who fits two patterns: this is the size of
     a largest matching between the two sides.
     """
-    people = {_who(signer): signer for signer in signers}
-    candidates = [[who for who, signer in people.items() if pattern.matches(signer)] for pattern in patterns]
-    holder: dict[tuple[str | None, ...], int] = {}
+    people = _people(signers)
+    candidates = [
+        [who for who, person in enumerate(people) if any(pattern.matches(signer) for signer in person)]
+        for pattern in patterns
+    ]
+    holder: dict[int, int] = {}
 
-    def place(pattern: int, tried: set[tuple[str | None, ...]]) -> bool:
+    def place(pattern: int, tried: set[int]) -> bool:
         for who in candidates[pattern]:
             if who in tried:
                 continue
@@ -172,5 +175,20 @@ def distinct(signers: Iterable[Signer], patterns: Sequence[Pattern]) -> int:
     return sum(place(pattern, set()) for pattern in range(len(patterns)))
 
 
+def _people(signers: Iterable[Signer]) -> list[list[Signer]]:
+    """Return the signers by person: who has one name, or one key under several names (bare and with a certificate)."""
+    people: list[tuple[set[tuple[str | None, ...]], list[Signer]]] = []
+    for signer in {(_who(signer), signer.key): signer for signer in signers}.values():
+        marks, person = {_who(signer), ("key", signer.key)}, [signer]
+        others = []
+        for one in people:
+            if one[0].isdisjoint(marks):
+                others.append(one)
+            else:
+                marks, person = marks | one[0], [*one[1], *person]
+        people = [*others, (marks, person)]
+    return [person for _, person in people]
+
+
 def _who(signer: Signer) -> tuple[str | None, ...]:
-    return (signer.issuer, signer.identity) if signer.identity is not None else (signer.method, signer.key)
+    return (signer.issuer, signer.identity) if signer.identity is not None else ("key", signer.key)

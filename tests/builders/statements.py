@@ -60,7 +60,8 @@ class Says:
             signed_by=SignedBy(
                 method=Method.KEY if keyed else Method.SIGSTORE,
                 name=self.name or self.identity or "key",
-                key_hint=self.key,
+                # A keyless signer has a new key each time, and nobody else's.
+                key_hint=self.key if self.identity is None else sha256_of(self.identity.encode()).hex,
                 identity=self.identity,
                 issuer=None if keyed else self.issuer,
                 certificate=None if keyed else b"certificate",

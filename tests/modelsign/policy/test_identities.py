@@ -14,7 +14,7 @@ def signer(identity: str | None = None, *, issuer: str = ISSUER, key: str = "k",
         name=identity or key,
         identity=identity,
         issuer=issuer if identity else None,
-        key=key,
+        key=key if key != "k" or identity is None else f"of {identity}",
         vouched=() if identity else (f"key {key}",),
         time=None,
         time_source=None,
@@ -83,6 +83,16 @@ def test_one_person_counts_once_however_many_patterns_fit() -> None:
     assert distinct([signer("ann@acme.example")], patterns) == 1
     assert distinct([signer("ann@acme.example"), signer("ann@acme.example")], patterns) == 1
     assert distinct([signer("ann@acme.example"), signer("bob@acme.example")], patterns) == 2
+
+
+def test_one_key_is_one_person_bare_and_with_certificates() -> None:
+    patterns: list[Pattern] = [pattern("ann@acme.example"), pattern("bob@acme.example"), KeyIdentity(key="own")]
+    bare, ann, bob = signer(key="own"), signer("ann@acme.example", key="own"), signer("bob@acme.example", key="own")
+    assert distinct([bare, ann], patterns) == 1
+    assert distinct([ann, bob, bare], patterns) == 1
+    renewed = signer("ann@acme.example", key="renewed")
+    assert distinct([bob, renewed, ann], patterns) == 1
+    assert distinct([bob, renewed, bare], patterns) == 2
 
 
 def test_one_pattern_counts_once_however_many_people_fit() -> None:
