@@ -82,6 +82,9 @@ class Bundle:
             if "messageSignature" in document:
                 raise Unsupported("the bundle signs bare bytes (messageSignature), not a statement (dsseEnvelope)")
             raise EnvelopeError("the bundle has no dsseEnvelope")
+        if document.get("messageSignature") is not None:
+            # A protobuf oneof: of the two, one reader takes this and another one that.
+            raise EnvelopeError("the bundle has two contents, a dsseEnvelope and a messageSignature")
         material = object_of(document.get("verificationMaterial"), "the bundle's verificationMaterial")
         kind, certificates = _certificates(material)
         hint, key_bytes = _public_key(material.get("publicKey"))

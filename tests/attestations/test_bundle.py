@@ -81,6 +81,12 @@ def test_bare_signature_is_unsupported() -> None:
         Bundle.parse(altered(BUNDLE, dsseEnvelope=..., messageSignature={}))
 
 
+def test_statement_beside_a_bare_signature_is_refused() -> None:
+    with pytest.raises(EnvelopeError, match="two contents"):
+        Bundle.parse(altered(BUNDLE, messageSignature={}))
+    assert Bundle.parse(altered(BUNDLE, messageSignature=None)).envelope == BUNDLE.envelope
+
+
 @pytest.mark.parametrize(
     "changes",
     [
