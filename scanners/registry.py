@@ -187,7 +187,7 @@ TREE_RULES: tuple[TreeRule, ...] = (
     checkpoints,
 )  # fmt: skip
 
-TREE_FACTS: tuple[type[Fact], ...] = (Anomaly, Identified, Reference)
+TREE_FACTS: frozenset[type[Fact]] = frozenset({Anomaly, Identified, Reference})
 """The facts that rules about neighbours read: a scan of many files keeps no others."""
 
 _RULE_SETS = (*(module.RULES for module in FILE_RULES), *(module.RULES for module in TREE_RULES))

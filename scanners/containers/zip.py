@@ -174,19 +174,19 @@ def read(blob: Blob, reading: Reading) -> None:
     seen: dict[str, int] = {}
     claims = blob.claims
     end = blob.reader.size
+    inert = reading.inert_ranges.append
     for entry in directory.everything:
         _, raw_name, _, flags, _, compressed, _, header_offset, data_offset, local_name, local_flags, _, _, _ = entry
-        roles = claims.get((header_offset, raw_name), _NO_ROLES)
         behind = data_offset + compressed
         # Weights, and nothing about them that anybody could read differently: what most members of a checkpoint are.
         if (
-            INERT in roles
+            INERT in claims.get((header_offset, raw_name), _NO_ROLES)
             and local_name == raw_name
             and 0 <= data_offset < behind <= end
             and not (flags | local_flags) & ENCRYPTED
             and raw_name[-1:] != b"/"
         ):
-            reading.inert_ranges.append((data_offset, behind))
+            inert((data_offset, behind))
         else:
             _hand_on(blob, reading, entry, seen)
 

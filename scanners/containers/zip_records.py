@@ -17,6 +17,8 @@ UTF8 = 0x800
 LOCAL = struct.Struct("<4s5H3L2H")
 CENTRAL = struct.Struct("<4s4x2H4x3L3H4x2L")
 """without versions, time, disk and internal attributes"""
+LOCAL_FIELDS = struct.Struct("<4s24sH")
+"""the magic number, what the directory's header has in the same order, and the length of the extra field"""
 END = struct.Struct("<4s4H2LH")
 LOCATOR = struct.Struct("<4sLQL")
 END64 = struct.Struct("<4sQ2H2L4Q")

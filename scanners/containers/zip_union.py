@@ -23,6 +23,7 @@ from scanners.containers.zip_records import (
     END_MAGIC,
     FULL32,
     LOCAL,
+    LOCAL_FIELDS,
     LOCAL_MAGIC,
     LOCATOR,
     LOCATOR_MAGIC,
@@ -248,11 +249,12 @@ class Union:
         buffer = b""
         filled = 0
         unpack = CENTRAL.unpack_from
+        local_fields = LOCAL_FIELDS.unpack_from
         make = tuple.__new__  # `ZipEntry(...)` is a function that calls it, and takes twice as long
         end_of_file = self.size
         end, promised, shift = start + place.size, place.promised, place.shift
         central, local = CENTRAL.size, LOCAL.size
-        spent = 0
+        spent = local_extra = 0
         near = Nearby(self.reader)
         while position < end or len(entries) < promised:
             at = position - base
@@ -294,16 +296,20 @@ class Union:
                 size, compressed, offset = wide(buffer[behind : behind + extra_length], size, compressed, offset)
             offset += shift
             begin = offset - near.base
-            block = near.block
-            if (
-                0 <= begin <= near.filled - local - name_length
+            local_end = begin + local + name_length
+            same = False
+            if begin >= 0 and local_end <= near.filled:
                 # Both headers have the same fields in the same order, from the version to the length of the name, so
                 # that comparing one stretch settles the ordinary case.
-                and block[begin + 4 : begin + 28] == buffer[at + 6 : at + 30]
-                and block.startswith(LOCAL_MAGIC, begin)
-                and block.startswith(raw_name, begin + local)
-            ):
-                data_offset = offset + local + name_length + (block[begin + 28] | block[begin + 29] << 8)
+                block = near.block
+                local_magic, fields, local_extra = local_fields(block, begin)
+                same = (
+                    fields == buffer[at + 6 : at + 30]
+                    and local_magic == LOCAL_MAGIC
+                    and block[begin + local : local_end] == raw_name
+                )
+            if same:
+                data_offset = offset + local + name_length + local_extra
                 local_name, local_flags, local_method = raw_name, flags, method
             else:
                 header = near.at(offset, local + name_length)

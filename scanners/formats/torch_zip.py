@@ -50,11 +50,12 @@ def read(blob: Blob, reading: Reading) -> None:
     roots: dict[str, str] = {}
     found: list[ZipEntry] = []
     for entry in everything:
-        root, slash, below = entry.name.partition("/")
+        name = entry[0]
+        root, slash, below = name.partition("/")
         if not slash:
             root = ""
         if root not in roots and not entry.is_directory:
-            roots[root] = entry.name
+            roots[root] = name
         storage = _STORAGE(below)
         if storage is None:
             records.append((entry, below.lower()))
@@ -135,9 +136,10 @@ def _claim_storages(blob: Blob, entries: list[ZipEntry]) -> None:
     for _, raw_name, _, _, _, _, _, header_offset, data_offset, _, _, _, _, _ in entries:
         begin = data_offset - nearby.base
         if 0 <= begin <= nearby.filled - length:
-            array = nearby.block.startswith(_NUMPY, begin)
+            array = nearby.block[begin : begin + length] == _NUMPY
         else:
             array = nearby.at(max(0, data_offset), length) == _NUMPY
         if not array:
             key = header_offset, raw_name
-            claims[key] = claims[key] | _INERT if key in claims else _INERT
+            known = claims.get(key)
+            claims[key] = _INERT if known is None else known | _INERT

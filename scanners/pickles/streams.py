@@ -1,7 +1,7 @@
 """Pickles one after another: what every format with pickles in it does with a stream and with what follows it."""
 
 import re
-from typing import Final
+from typing import Final, cast
 
 from scanners.errors import LimitExceeded
 from scanners.pickles import opcodes
@@ -48,7 +48,7 @@ def state_stream(
 def storages_around(blob: Blob) -> dict[str, int]:
     """Return the bytes of torch's storages by key, where the container found some."""
     around = blob.around.get("torch-storages")
-    return {str(key): int(size) for key, size in around.items()} if isinstance(around, dict) else {}
+    return cast("dict[str, int]", around) if isinstance(around, dict) else {}
 
 
 def state_differences(stream: PickleRun, reading: Reading) -> None:
