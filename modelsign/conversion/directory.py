@@ -68,6 +68,7 @@ _SKIPPED = frozenset({".git", ".cache", "__pycache__"})
 _SEALS = ("model.sig", "claims.jsonl")
 _HEAD = 512
 _LISTED = 4 << 20
+_NAMED = 5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -154,7 +155,7 @@ def convert_directory(
     with ExitStack() as stack:
         work = _sorted(root, options, exclude, stack)
         if not work.groups:
-            raise NothingToDo(f"{source}: holds no checkpoint that could be converted")
+            raise NothingToDo(f"{source}: holds no checkpoint that could be converted{_instead(work.left_out)}")
         if options.dry_run:
             done = _Done()
             for group in work.groups:
@@ -183,6 +184,15 @@ def convert_to_shards(source: Path, target: Path | None, options: Options, *, ma
         with writing(target), making_parents(target), replacing_directory(target, force=options.force) as building:
             _write_group(group, building, options, max_shard_size, done)
     return _conversion(work, done, options)
+
+
+def _instead(left_out: Sequence[LeftOut]) -> str:
+    """Say what pickles there are in a directory of which nothing is to be converted."""
+    pickles = [f"{item.path} ({item.kind})" for item in left_out if item.kind.startswith("pickle")]
+    if not pickles:
+        return ""
+    shown = ", ".join(pickles[:_NAMED]) + (" …" if len(pickles) > _NAMED else "")
+    return f"; use it without its pickles, which are not needed to load weights: {shown}"
 
 
 def _refuse_around(target: Path, source: Path) -> None:
@@ -437,7 +447,8 @@ def _fill(root: Path, building: Path, work: _Sorted, options: Options, max_shard
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, status = _open_inside(root, name)
         try:
-            with replacing_file(path, force=False, durable=options.verify) as file:
+            mode = stat.S_IMODE(status.st_mode) & 0o777  # as cp does: scripts still run, private files stay private
+            with replacing_file(path, force=False, mode=mode, durable=options.verify) as file:
                 copy_file(descriptor, file.fileno(), status.st_size, root / name, options.progress)
         except UsageError as error:
             raise UsageError(f"{name}: a checkpoint of the directory becomes a file of this name") from error

@@ -316,6 +316,26 @@ def test_a_directory_without_checkpoints_is_nothing_to_do(tmp_path: Path) -> Non
     refusal(tmp_path, {"config.json": b"{}"}, NothingToDo)
 
 
+def test_pickles_that_are_not_converted_are_named_where_nothing_is(tmp_path: Path) -> None:
+    files = {
+        "model.safetensors": bytes(8),
+        "pytorch_model.bin": checkpoint(w=1),
+        "training_args.bin": pickled({"lr": 1}),
+    }
+    said = refusal(tmp_path, files, NothingToDo)
+    assert "pytorch_model.bin (pickle beside model.safetensors)" in said
+    assert "training_args.bin (pickle without tensors)" in said
+
+
+def test_copied_files_keep_their_permissions(tmp_path: Path) -> None:
+    source = directory(tmp_path, {"pytorch_model.bin": checkpoint(w=1), "run.sh": b"#!/bin/sh\n", "private": b"x"})
+    (source / "run.sh").chmod(0o755)
+    (source / "private").chmod(0o400)
+    convert(source, tmp_path / "out")
+    assert (tmp_path / "out" / "run.sh").stat().st_mode & 0o777 == 0o755
+    assert (tmp_path / "out" / "private").stat().st_mode & 0o777 == 0o400
+
+
 @pytest.mark.parametrize(
     ("change", "word"),
     [
