@@ -30,6 +30,7 @@ ATTACK = late(
     rb"/dev/(?:tcp|udp)/[\w.$-]|\b(?:nc|ncat|netcat)\b[^\n]{0,80}\s-[a-z]*e[a-z]*\s+\S*(?:sh|cmd)|\bmkfifo\b[^\n]{0,200}\bnc\b"
     rb"|base64\s+(?:-d|-D|--decode)\b[^\n|]{0,80}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b"
     rb"|\b(?:curl|wget)\b[^\n|]{0,200}(?:http://|\d{1,3}(?:\.\d{1,3}){3})[^\n|]{0,200}\|\s*(?:sudo\s+)?(?:(?:ba|z|da)?sh|python3?)\b"
+    rb"|\b(?:curl|wget)\b(?![^\n|]{0,400}https://)[^\n|$]{0,200}\|\s*(?:sudo\s+)?(?:ba|z|da)?sh\b"
     rb"|powershell[^\n]{0,80}\s-e(?:nc|ncodedcommand|c)?\s+[A-Za-z0-9+/=]{16}"
     rb"|(?:IEX|Invoke-Expression)\b[^\n]{0,80}(?:DownloadString|Invoke-WebRequest|iwr|WebClient)"
     rb"|authorized_keys|\bcrontab\s+-(?!l\b|\s*$)|/etc/cron|WScript\.Shell|os\.execute\s*\(|io\.popen\s*\(",

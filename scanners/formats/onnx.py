@@ -150,6 +150,31 @@ class _Model:
                 case _:
                     pass
         self._operators.setdefault((domain, name), node.offset)
+        if name == "EPContext":
+            self._compiled(node)
+
+    def _compiled(self, node: Field) -> None:
+        """State the file that an execution provider of ONNX Runtime loads a compiled part of the graph from."""
+        name, path, embedded = "", "", True
+        for attribute in self._within(node):
+            if attribute.number == 3 and attribute.kind == BYTES:
+                name = self._text(attribute)
+            if attribute.number != 5 or attribute.kind != BYTES:
+                continue
+            key = self._text_in(attribute, 1)
+            if key == "ep_cache_context":
+                path = self._text_in(attribute, 4)
+            elif key == "embed_mode":
+                embedded = any(one.value for one in self._within(attribute) if one.number == 3 and one.kind == VARINT)
+        if path and not embedded:
+            self._reading.state(
+                Reference(
+                    location=self._reading.at(node.offset),
+                    kind="compiled-context",
+                    target=path[:1024],
+                    context=name[:200],
+                )
+            )
 
     def _attribute(self, attribute: Field) -> None:
         for inner in self._within(attribute):

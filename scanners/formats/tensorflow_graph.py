@@ -42,13 +42,15 @@ INTERESTING: dict[str, tuple[int, ...]] = {
     "DecodeProtoV2": (), "EncodeProto": (),
     "ImmutableConst": (), "RestoreV2": (0,), "DTensorRestoreV2": (0,), "Restore": (0,), "RestoreSlice": (0,),
     "InitializeTableFromTextFile": (1,), "InitializeTableFromTextFileV2": (1,), "GenerateVocabRemapping": (0, 1),
-    "LoadAndRemapMatrix": (0,), "SqlDataset": (0, 1, 2), "ExperimentalSqlDataset": (0, 1, 2),
+    "CSVDataset": (0,), "CSVDatasetV2": (0,), "ExperimentalCSVDataset": (0,), "LoadAndRemapMatrix": (0,),
+    "SqlDataset": (0, 1, 2), "ExperimentalSqlDataset": (0, 1, 2),
     # Python
     "PyFunc": (), "PyFuncStateless": (), "EagerPyFunc": (),
     # other machines
     "DebugIdentity": (), "DebugIdentityV2": (), "DebugIdentityV3": (), "DebugNanCount": (), "DebugNumericSummary": (),
     "DataServiceDataset": (2, 3), "DataServiceDatasetV2": (2, 3), "DataServiceDatasetV3": (2, 3),
-    "DataServiceDatasetV4": (2, 3), "RpcClient": (0,), "RpcServer": (0,), "RpcServerStart": (), "RpcCall": (),
+    "DataServiceDatasetV4": (2, 3), "RegisterDataset": (1, 2), "RegisterDatasetV2": (1, 2),
+    "RpcClient": (0,), "RpcServer": (0,), "RpcServerStart": (), "RpcCall": (),
     "RemoteCall": (0,), "FileSystemSetConfiguration": (0, 1, 2),
     # machine code
     "XlaCustomCall": (), "XlaCustomCallV2": (), "TRTEngineOp": (),

@@ -131,6 +131,11 @@ _MOMENTS = {
 _COMPILED = frozenset(
     {"elf", "pe", "mach-o", "webassembly", "llamafile", "python-bytecode", "java-class", "dex", "lua-bytecode"}
 )
+_WEIGHTS = tuple(
+    ".bin .ckpt .gguf .ggml .h5 .joblib .keras .mlmodel .model .msgpack .npy .npz .onnx .pb .pickle .pkl .pt .pte .pth"
+    " .safetensors .tflite".split()
+)
+"""what only weights are called: a script of such a name wants to be taken for them"""
 _LISTED = 3
 _QUESTION = re.compile(
     r"""subprocess\.(?:check_output|run|check_call|call)\(
@@ -176,4 +181,10 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
 
 def _program(facts: FileFacts, fact: Code) -> Iterator[Finding]:
     rule = PROGRAM if fact.language in _COMPILED else SCRIPT
-    yield found(rule, facts, fact.location, f"this is a {fact.language} program, not a model", evidence=fact.text)
+    name = fact.location.members[-1] if fact.location.members else facts.path
+    message = f"this is a {fact.language} program, not a model"
+    if rule is SCRIPT and name.lower().endswith(_WEIGHTS):
+        message = f"{message}, under the name of one"
+        yield found(rule, facts, fact.location, message, severity=Severity.MEDIUM, evidence=fact.text)
+    else:
+        yield found(rule, facts, fact.location, message, evidence=fact.text)

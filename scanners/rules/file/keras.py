@@ -103,6 +103,7 @@ _CALLS_OUT = frozenset(
     " write_file py_function numpy_function write_text write_bytes get_file load_model environ getenv breakpoint"
     " vars __loader__ __spec__ CDLL attrgetter methodcaller http ftplib smtplib".split()
 )
+_STANDARD_LIBRARY = frozenset(sys.stdlib_module_names) - {"__main__"}
 _OUTSIDE = late(r"^(?:/|\\|~|[A-Za-z]:|[a-z][a-z0-9+.-]*://)|(?:^|[/\\])\.\.(?:[/\\]|$)")
 
 _Judged = tuple[Rule, Severity, str]
@@ -202,7 +203,8 @@ def _class(module: str, name: str, registered: str) -> _Judged | None:
         return None
     if module == "builtins" and harmless(f"builtins.{name}"):
         return None
-    if ">" in registered and not dangerous(f"{module}.{name}"):
+    # The registered name is looked up first, the module imported when nobody has registered it.
+    if ">" in registered and root not in _STANDARD_LIBRARY and not dangerous(f"{module}.{name}"):
         return CUSTOM, Severity.LOW, f"the class {registered!r} has to be brought along"
     return _imported(module, name)
 
@@ -212,7 +214,7 @@ def _imported(module: str, name: str) -> _Judged:
     dotted = f"{module}.{name}"
     if dangerous(dotted):
         return FOREIGN, Severity.HIGH, f"loading imports and calls {dotted} (keras < 3.9, CVE-2025-1550)"
-    if root in sys.stdlib_module_names and root != "__main__" and not harmless(dotted):
+    if root in _STANDARD_LIBRARY and not harmless(dotted):
         return FOREIGN, Severity.HIGH, f"loading imports and calls {dotted} (keras < 3.9, CVE-2025-1550)"
     if root in _LIBRARIES or root == "tensorflow":
         return FOREIGN, Severity.MEDIUM, f"loading imports {dotted}, which is no Keras object (keras < 3.9)"

@@ -12,7 +12,7 @@ ESCAPE = Rule(
     id="MS540",
     name="onnx-external-data-outside",
     severity=Severity.HIGH,
-    summary="An ONNX model takes tensors from a file outside its own directory",
+    summary="An ONNX model takes tensors or compiled parts from a file outside its own directory",
     fix="Do not load the model; external data lies beside it, under a plain name.",
     cwe="CWE-22",
 )
@@ -54,6 +54,9 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         match fact:
             case Reference(kind="external-data") if _OUTSIDE.search(fact.target) or not fact.target:
                 message = f"external data of tensor {fact.context!r} is read from {fact.target!r}"
+                yield found(ESCAPE, facts, fact.location, message, severity=Severity.HIGH, evidence=fact.target)
+            case Reference(kind="compiled-context") if _OUTSIDE.search(fact.target):
+                message = f"the compiled part {fact.context!r} is loaded from {fact.target!r}"
                 yield found(ESCAPE, facts, fact.location, message, severity=Severity.HIGH, evidence=fact.target)
             case Anomaly(code="onnx-external-key" | "onnx-external-range"):
                 severity = Severity.MEDIUM if fact.code == "onnx-external-range" else Severity.HIGH

@@ -94,7 +94,7 @@ DEBUG_OPERATORS = frozenset(
 )
 NETWORK_OPERATORS = frozenset(
     "DataServiceDataset DataServiceDatasetV2 DataServiceDatasetV3 DataServiceDatasetV4 RpcClient RpcServer"
-    " RpcServerStart RpcCall RemoteCall FileSystemSetConfiguration".split()
+    " RpcServerStart RpcCall RemoteCall FileSystemSetConfiguration RegisterDataset RegisterDatasetV2".split()
 )
 _DESCRIBED = frozenset({"DecodeProtoV2", "EncodeProto"})
 _INSIDE = ("local://", "bytes://")
@@ -194,4 +194,6 @@ def _reader(fact: Operator, outside: list[str]) -> tuple[Rule, Severity, str] | 
         return READS, Severity.MEDIUM, f"{fact.name} reads a file that the model's caller names"
     if constants and fact.name in BY_CALLER_OPERATORS:
         return READS, Severity.MEDIUM, f"{fact.name} reads {constants[0]}"
+    if not (constants or dynamic or regions):
+        return READS, Severity.MEDIUM, f"{fact.name} reads files, and nothing in the graph says which"
     return READS, Severity.LOW, f"{fact.name} reads files"

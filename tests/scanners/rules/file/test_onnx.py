@@ -1,7 +1,7 @@
 import pytest
 
 from scanners.findings import Verdict
-from tests.builders.protobufs import onnx_model, onnx_node, onnx_tensor
+from tests.builders.protobufs import data, number, onnx_model, onnx_node, onnx_tensor
 from tests.scanners.rules.examples import Example, scan_files
 
 GOOD = onnx_model([onnx_node("MatMul")], [onnx_tensor("w", {"location": "weights.bin", "offset": "0"})])
@@ -60,3 +60,20 @@ def test_external_data_in_the_memory_of_the_process() -> None:
 @pytest.mark.parametrize("offset", ["-1", "0x10", " 1", "1e9", "", "99999999999999999999", str(1 << 63)])
 def test_ranges_that_are_no_numbers_of_64_bits_are_suspicious(offset: str) -> None:
     assert verdict(external(location="w.bin", offset=offset)) is Verdict.SUSPICIOUS
+
+
+def _compiled(path: str, *, embedded: int) -> bytes:
+    context = data(5, data(1, "ep_cache_context") + data(4, path) + number(20, 3))
+    return onnx_model(
+        [onnx_node("EPContext", "com.microsoft", context + data(5, data(1, "embed_mode") + number(3, embedded)))]
+    )
+
+
+@pytest.mark.parametrize("path", ["../../evil.so", "/tmp/evil.engine", "C:\\x.bin"])
+def test_a_compiled_part_outside_the_model_is_malicious(path: str) -> None:
+    assert verdict(_compiled(path, embedded=0)) is Verdict.MALICIOUS
+
+
+def test_a_compiled_part_beside_the_model_or_in_it_is_quiet() -> None:
+    assert scan_files({"m.onnx": _compiled("m_ctx.bin", embedded=0)}).findings == ()
+    assert scan_files({"m.onnx": _compiled("/../binary", embedded=1)}).findings == ()

@@ -103,3 +103,17 @@ def test_savedmodel_printv2_to_a_file() -> None:
 
 def test_savedmodel_savev2_to_a_constant_path() -> None:
     assert verdict(constant("p", "/tmp/x"), node("s", "SaveV2", ["p"])) is Verdict.MALICIOUS
+
+
+@pytest.mark.parametrize("operator", ["ReadFile", "TFRecordDataset", "CSVDatasetV2", "WholeFileReaderV2"])
+def test_a_reader_of_files_that_nothing_in_the_graph_names_is_suspicious(operator: str) -> None:
+    assert verdict(node("r", operator)) is Verdict.SUSPICIOUS
+
+
+def test_a_dataset_over_a_file_outside_the_model_is_malicious() -> None:
+    assert verdict(constant("p", "/etc/passwd"), node("d", "CSVDatasetV2", ["p"])) is Verdict.MALICIOUS
+
+
+def test_registering_at_a_data_service_talks_to_the_network() -> None:
+    nodes = (constant("a", "198.51.100.7:5000"), constant("p", "grpc"), node("r", "RegisterDatasetV2", ["d", "a", "p"]))
+    assert verdict(*nodes) is Verdict.SUSPICIOUS
