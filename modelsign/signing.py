@@ -279,6 +279,17 @@ def ignored_names(model: Path, patterns: Sequence[str]) -> tuple[str, ...]:
         raise UsageError(str(error)) from error
 
 
+def names_left_out(model: Path, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Return the names in ``model`` that signing leaves out besides the usual ones: as patterns say, and signatures.
+
+    Raises:
+        UsageError: a pattern that leads outside, or that matches nothing.
+        SourceError: the model cannot be listed.
+    """
+    names = set(ignored_names(model, patterns))
+    return tuple(sorted(names.union(_other_signatures(model) if model.is_dir() else ())))
+
+
 def _name_below(model: Path, place: Path) -> str | None:
     """Return the name of ``place`` relative to ``model``, None when it lies elsewhere."""
     try:

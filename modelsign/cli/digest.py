@@ -12,7 +12,7 @@ from modelsign.cli.options import TARGET, Verb, common, reporting
 from modelsign.cli.output import Output, Style
 from modelsign.errors import SourceError
 from modelsign.escape import plain
-from modelsign.signing import ignored_names
+from modelsign.signing import names_left_out
 
 
 @click.command(cls=Verb)
@@ -44,7 +44,7 @@ def digest(
     with hashing_bar(model, allow_symlinks=allow_symlinks) as progress:
         manifest = measure(
             model,
-            ignored=ignored_names(model, ignore),
+            ignored=names_left_out(model, ignore),
             hash_type=hash_type,
             method=method,
             shard_size=shard_size,

@@ -6,7 +6,7 @@ import pytest
 
 from attestations.manifest import measure
 from modelsign.cli.main import invoke
-from tests.builders.signatures import FILES, write_model
+from tests.builders.signatures import FILES, write_key, write_model
 
 
 @pytest.fixture
@@ -33,6 +33,24 @@ def test_json_lists_resources(model: Path, capsys: pytest.CaptureFixture[str]) -
     said = json.loads(capsys.readouterr().out)
     assert (said["schema"], said["hash_type"], said["shard_size"]) == ("modelsign.manifest/v1", "blake2b", 10**9)
     assert said["resources"][0]["name"] == "a.txt:0:4"
+
+
+def test_digest_is_the_signed_one_whatever_signatures_lie_there(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    private, public = write_key(tmp_path)
+    assert invoke(["sign", str(model), "--key", str(private)]) == 0
+    assert invoke(["sign", str(model), "--key", str(private), "--signature", str(model / "second.sig")]) == 0
+    claimed = tmp_path / "digests.json"
+    assert invoke(["digest", str(model), "--json", "-o", str(claimed)]) == 0
+    options = ["--manifest", str(claimed), "--accept-claimed-digests"]
+    assert invoke(["verify", str(model), "--key", str(public), *options]) == 0
+    capsys.readouterr()
+    (model / "no.sig").write_bytes(b"data")
+    assert invoke(["digest", str(model)]) == 0
+    said = capsys.readouterr().out
+    assert "no.sig" in said
+    assert "second.sig" not in said
 
 
 def test_missing_target_has_its_code(tmp_path: Path) -> None:
