@@ -171,7 +171,7 @@ def _message(error: Exception) -> str:
 
 
 class _TerminatedError(SystemExit):
-    """SIGTERM, raised where the program is so that unfinished files are cleaned up."""
+    """SIGTERM or SIGHUP, raised where the program is so that unfinished files are cleaned up."""
 
 
 def _end_by_signal() -> None:
@@ -179,3 +179,6 @@ def _end_by_signal() -> None:
         raise _TerminatedError
 
     signal.signal(signal.SIGTERM, terminate)
+    # A terminal that is closed; where nohup has it ignored, it stays ignored.
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, terminate)

@@ -25,6 +25,8 @@ from modelsign.regular import path_of
 
 SUFFIX = ".safetensors"
 _CHECKPOINT_STEM = "pytorch_model"
+_PART = ".distcp"
+"""suffix of parts of distributed checkpoints: archives of lone tensors, one behind the other"""
 CHANGED = "the file changed while it was converted; nothing was kept"
 
 
@@ -215,6 +217,12 @@ def open_source(source: Path) -> tuple[int, os.stat_result]:
 
 def plan_of(descriptor: int, source: Path, options: Options) -> Plan:
     """Parse a source in a worker without rights; its errors name it."""
+    if source.suffix.lower() == _PART:
+        raise ConversionError(
+            f"{source}: is a part of a checkpoint of torch.distributed, whose tensors are named in another file; join "
+            "the parts where they are trusted (torch.distributed.checkpoint.format_utils.dcp_to_torch_save), and "
+            "convert the result"
+        )
     request = Request(select=options.select, with_values=options.with_values)
     size = os.fstat(descriptor).st_size
     with named(source):

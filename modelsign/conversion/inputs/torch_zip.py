@@ -63,6 +63,10 @@ def parse(archive: Archive, request: Request) -> Plan:
     if main_entry is None:
         if any(name.lower().endswith("data.pkl") for name in archive.entries):
             raise ConversionError("the archive has its data.pkl where only some loaders find it; save it again")
+        if records.small("archive_format") == b"pt2":
+            raise UnknownFormatError(
+                "this is a program of torch.export, which is not read yet; save its `state_dict` with torch.save"
+            )
         raise UnknownFormatError("the archive has no data.pkl, so it is no checkpoint of torch.save")
     if any(not name.startswith(f"{records.root}/") for name in archive.entries):
         raise ConversionError(f"the archive holds records outside its root {records.root!r}; save it again")

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -102,18 +103,29 @@ def test_verbs_and_options_are_completed() -> None:
     assert "plain,suspicious" in done.stdout.splitlines()
 
 
-def test_a_terminated_run_says_so() -> None:
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_terminated_run_says_so(name: str) -> None:
     code = (
         "import os, signal\n"
+        f"signal.signal(signal.{name}, signal.SIG_DFL)\n"
         "from modelsign.cli import main\n"
         "main.VERBS.clear()\n"
         "@main.main.command()\n"
-        "def wait(): os.kill(os.getpid(), signal.SIGTERM); signal.pause()\n"
+        f"def wait(): os.kill(os.getpid(), signal.{name}); signal.pause()\n"
         "main.LazyGroup.get_command = lambda self, ctx, name: wait\n"
         "raise SystemExit(main.invoke(['wait']))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (143, "modelsign: terminated\n")
+
+
+def test_a_run_that_shall_outlive_its_terminal_does() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        invoke(["--version"])
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_help_prints_every_option_of_every_verb_once() -> None:

@@ -18,7 +18,7 @@ from tests.builders.checkpoints import (
     tensor_v3,
     torch_zip,
 )
-from tests.builders.zips import Archive, Member
+from tests.builders.zips import Archive, Member, archive
 from tests.modelsign.conversion.reading import read
 
 
@@ -370,6 +370,21 @@ def test_a_lazy_bit_that_is_not_true_is_refused_for_torch_sets_it_all_the_same(
 ) -> None:
     odd = tensor("0", (2,), dtype="complex64", metadata={bit: value})
     assert "not understood" in refusal(tmp_path, torch_zip({"odd": odd}, {"0": floats(4)}))
+
+
+def test_a_part_of_a_distributed_checkpoint_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "__0_0.distcp"
+    path.write_bytes(torch_zip(tensor("0", (2,)), {"0": floats(2)}))
+    with pytest.raises(ConversionError, match="dcp_to_torch_save"):
+        convert(path)
+    with pytest.raises(ConversionError, match="dcp_to_torch_save"):
+        convert(tmp_path, tmp_path.with_name("out"))
+    assert not tmp_path.with_name("out").exists()
+
+
+def test_an_exported_program_is_named(tmp_path: Path) -> None:
+    records = [("m/data/weights/weight_0", floats(2)), ("m/models/model.json", b"{}"), ("m/archive_format", b"pt2")]
+    assert "torch.export" in refusal(tmp_path, archive(*records))
 
 
 def test_complex128_is_refused_with_a_way_out(tmp_path: Path) -> None:
