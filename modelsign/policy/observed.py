@@ -53,14 +53,19 @@ def scan_here(
     report = scan(os.fspath(model), ignore=ignore, sandbox=sandbox, opened=_same_as(model, opened), progress=progress)
     looked_at = [file for file in report.files if file.path in wanted]
     # Whatever keeps the scanner from a file that was measured, it must not pass for clean. Behind a link to a directory
-    # of the model lies a file that was scanned under its own name: it is the same where all of its fingerprint is.
-    seen = {opened[file.path] for file in looked_at if file.path in opened}
+    # of the model lies a file that was scanned under its own path: it is the same where its name (by which loaders and
+    # rules tell files) and all of its fingerprint are.
+    seen = {(_last(file.path), opened[file.path]) for file in looked_at if file.path in opened}
     missed = [
         _not_scanned(name)
         for name in wanted.difference(file.path for file in looked_at)
-        if opened.get(name) not in seen
+        if (_last(name), opened.get(name)) not in seen
     ]
     return replace(report, files=tuple(sorted((*looked_at, *missed), key=lambda file: file.path)))
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _same_as(model: Path, opened: Mapping[str, Fingerprint]) -> Callable[[str, os.stat_result], None]:

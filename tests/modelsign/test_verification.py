@@ -880,6 +880,12 @@ def test_what_links_lead_to_is_verified(tmp_path: Path, changed: str) -> None:
     assert exit_of_decision(decision) is Exit.CONTENT_DIFFERS
 
 
+def test_what_is_scanned_under_no_path_is_incomplete_behind_links_too(tmp_path: Path) -> None:
+    place, public = linked(tmp_path)
+    decision = verify(place, keys=[public], allow_symlinks=True, partial=["same/*"])
+    assert denied(decision) == [Code.LOCAL_SCAN_COMPLETE]
+
+
 @pytest.mark.parametrize("target", ["../config.json", "/etc/passwd", "none", "."])
 def test_links_that_lead_elsewhere_are_refused_all_the_same(tmp_path: Path, target: str) -> None:
     place, public = linked(tmp_path)
