@@ -186,8 +186,11 @@ class CertificateVerifier:
         """Return the trusted root that the leaf leads to."""
         # The defaults for authorities (RFC 5280: basicConstraints, keyCertSign, path length, name constraints) hold; a
         # restriction of theirs to web servers is looked at in the leaf, where it matters.
-        authorities = ExtensionPolicy.webpki_defaults_ca().may_be_present(
-            x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None
+        # An authority without a key usage is one all the same (section 6.1.4 (n)), as `openssl req -x509` makes it.
+        authorities = (
+            ExtensionPolicy.webpki_defaults_ca()
+            .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None)
+            .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _check_certifies)
         )
         verifier = (
             PolicyBuilder()
@@ -275,6 +278,11 @@ def _check_usage(leaf: x509.Certificate, *, trusted: bool) -> None:
         raise SignatureInvalid(f"the certificate of {_name(leaf)} is not for signing code (extended key usage)")
     if usage is None and purposes is None:
         raise SignatureInvalid(f"the certificate of {_name(leaf)} does not say what it is for (no key usage)")
+
+
+def _check_certifies(_policy: object, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("its key usage lets it certify nobody")
 
 
 def _extension(leaf: x509.Certificate, kind: type[_Extension]) -> _Extension | None:

@@ -172,6 +172,21 @@ def test_authority_that_may_not_certify_is_none() -> None:
         judged(signed(issue("release", weak, purposes=CODE_SIGNING), weak))
 
 
+def test_authority_that_does_not_say_what_its_key_is_for_certifies() -> None:
+    root = issue("Acme Root", ca=True, with_usage=False)
+    middle = issue("Acme Signing", root, ca=True, with_usage=False)
+    leaf = issue("release", middle, purposes=CODE_SIGNING)
+    assert judged(signed(leaf, middle), roots=(root,)).statement == STATEMENT
+
+
+@pytest.mark.parametrize("root", [False, True])
+def test_authority_whose_key_is_for_signatures_only_certifies_nobody(root: bool) -> None:
+    top = issue("Acme Root", ca=True, key_usage=usage(sign=True) if root else None)
+    middle = issue("Acme Signing", top, ca=True, key_usage=None if root else usage(sign=True))
+    with pytest.raises(IdentityMismatch, match="certify nobody"):
+        judged(signed(issue("release", middle, purposes=CODE_SIGNING), middle), roots=(top,))
+
+
 def test_unknown_critical_extension_is_not_overlooked() -> None:
     odd = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00")
     with pytest.raises(VerificationError):
