@@ -349,8 +349,8 @@ class Resolver:
             return self._to_bytes(arguments, depth)
         elif kind == "encode" and arguments:
             text = self.text(arguments[0], depth)
-            codec = self.text(arguments[1], depth) if len(arguments) > 1 else "utf-8"
-            if text is not None and codec is not None and codec.lower() in _TEXT_CODECS and len(text) <= _LITERAL:
+            codec = self._codec(arguments, depth)
+            if text is not None and codec is not None and len(text) <= _LITERAL:
                 return text.encode(codec, "replace")
         elif kind == "decode" and arguments:
             return self._decode(name, arguments, depth)
@@ -371,14 +371,23 @@ class Resolver:
         value = self.value(arguments[0], depth + 1)
         if isinstance(value, (str, bool, int, float)) and len(arguments) == 1:
             return str(value) if not isinstance(value, int) or value.bit_length() < 4000 else None
-        if len(arguments) > 1 and isinstance(value, bytes):
-            return value.decode("utf-8", "replace")
+        codec = self._codec(arguments, depth)
+        if len(arguments) > 1 and isinstance(value, bytes) and codec is not None:
+            return value.decode(codec, "replace")
         return None
+
+    def _codec(self, arguments: tuple[Value, ...], depth: int) -> str | None:
+        """Return the text encoding that a second argument names, utf-8 where there is none; None for others."""
+        codec = self.text(arguments[1], depth) if len(arguments) > 1 else "utf-8"
+        return codec if codec is not None and codec.lower() in _TEXT_CODECS else None
 
     def _to_bytes(self, arguments: tuple[Value, ...], depth: int) -> Value:
         value = self.value(arguments[0], depth + 1)
-        if isinstance(value, (str, bytes)):
-            return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+        if isinstance(value, str):
+            codec = self._codec(arguments, depth)
+            return None if codec is None else value.encode(codec, "replace")
+        if isinstance(value, bytes):
+            return value
         if isinstance(value, (list, tuple)) and len(value) <= _LITERAL:
             numbers = [number for number in value if isinstance(number, int) and 0 <= number < 256]
             return bytes(numbers) if len(numbers) == len(value) else None

@@ -4,10 +4,10 @@ judgement.toml names shapes; this module says which one a call has. A shape is a
 is a fact; whether it keeps the callable harmless is judged elsewhere.
 """
 
-import re
 from typing import Final
 
 from scanners.knowledge.tables import INTERNALS, Tables
+from scanners.patterns import late
 from scanners.pickles.resolve import Called, Resolver
 from scanners.pickles.values import Attribute, Collection, Global, Made, Mapping, Span, TensorValue, Value
 
@@ -27,7 +27,9 @@ SHAPES: Final = frozenset(
     | {
         "names-only",
         "without-constructor",
+        "from-buffer",
         "torch-file",
+        "read-pickle",
         "range-text",
         "argument-template",
         "plain-formula",
@@ -80,6 +82,11 @@ class Shapes:
             return all(isinstance(name, str) and not _TELLING.intersection(name.split(".")) for name in arguments)
         if shape == "without-constructor":
             return called.via in _BY_NEW or (called.via in {"INST", "OBJ"} and not arguments)
+        if shape == "from-buffer":
+            return called.via in _FROM_BUFFER
+        if shape == "read-pickle":
+            effect = self.tables.effect(called.function)
+            return effect is not None and len(arguments) > effect.target and _constant(arguments[effect.target])
         if shape == "torch-file":
             head = self._head(arguments[0]) if len(arguments) == 1 else b""
             return head.startswith((b"PK\x03\x04", b"\x80\x02")) or head[257:262] == b"ustar"
@@ -121,10 +128,15 @@ class Shapes:
         return isinstance(result, Global) or (isinstance(result, Attribute) and bool(self.resolver.name_of(result)))
 
 
-_BY_NEW: Final = frozenset(
-    {"NEWOBJ", "NEWOBJ_EX", "copyreg._reconstructor", "copyreg.__newobj__", "copyreg.__newobj_ex__"}
-    | {"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"}
-)
+_FROM_BUFFER: Final = frozenset({"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"})
+"""ways to an array that do not go by its class's __new__ either"""
+_BY_NEW: Final = _FROM_BUFFER | {
+    "NEWOBJ",
+    "NEWOBJ_EX",
+    "copyreg._reconstructor",
+    "copyreg.__newobj__",
+    "copyreg.__newobj_ex__",
+}
 """ways to an object that go by __new__ alone"""
 _TELLING: Final = INTERNALS | {
     "system",
@@ -139,14 +151,14 @@ _TELLING: Final = INTERNALS | {
     "modules",
 }
 """attributes that nobody keeps the name of for later in a model"""
-_RANGE: Final = re.compile(r"(?:range\(-?[0-9]+(?:, -?[0-9]+){0,2}\)|Ellipsis|NotImplemented)\Z")
-_TEMPLATE: Final = re.compile(
+_RANGE: Final = late(r"(?:range\(-?[0-9]+(?:, -?[0-9]+){0,2}\)|Ellipsis|NotImplemented)\Z")
+_TEMPLATE: Final = late(
     r"\s*def _parse_args\(self,[\w\s,=.*+-]*\):\s*return \([\w\s,]*\),[\w\s,.-]*"
     r"\s*def _parse_args_rvs\(self,[\w\s,=.*+-]*\):\s*return self\._argcheck_rvs\([\w\s,=]*\)"
     r"\s*def _parse_args_stats\(self,[\w\s,=.*'+-]*\):\s*return \([\w\s,]*\),[\w\s,.-]*\Z"
 )
 """the source text that scipy.stats makes for each distribution: names, numbers and commas in three fixed functions"""
-_FORMULA_TOKENS: Final = re.compile(
+_FORMULA_TOKENS: Final = late(
     r"\s*(?:(?P<text>'[\w .:%/-]*'|\"[\w .:%/-]*\")|(?P<name>(?!_)\w+(?:\.\w+)*)(?P<call>\s*\()?|(?P<open>\()"
     r"|(?P<close>\))|(?P<sign>\*\*|[~+\-*:/^|,=%]))\s*"
 )
@@ -187,7 +199,7 @@ def _plain_formula(value: Value) -> bool:
 
 
 _LONG_FORMULA: Final = 20_000
-_NUMBER: Final = re.compile(r"[0-9]+\.[0-9]*")
+_NUMBER: Final = late(r"[0-9]+\.[0-9]*")
 _PYTHON_WORDS: Final = frozenset({"lambda", "for", "await", "yield", "import", "eval", "exec", "if", "else"})
 
 
@@ -201,6 +213,11 @@ def _paddle_tensor(arguments: tuple[Value, ...]) -> bool:
 
 def _scipy_template(value: Value) -> bool:
     return isinstance(value, str) and _TEMPLATE.match(value) is not None
+
+
+def _constant(value: Value) -> bool:
+    """Whether a value is bytes that are known: in the file, or computed from it."""
+    return isinstance(value, (bytes, bytearray)) or (isinstance(value, Span) and value.kind != "int")
 
 
 def _small(value: Value) -> bool:

@@ -6,13 +6,13 @@ the first few are stated. The shape is computed for each, so a call that differs
 
 import base64
 import binascii
-import re
 from typing import Final
 
 from scanners.facts import Call, Stored, Tensor
 from scanners.findings import Location
 from scanners.knowledge.tables import Tables, tables
 from scanners.limits import Budget
+from scanners.patterns import late
 from scanners.pickles.machine import INLINE, PickleRun, looks_nested, run
 from scanners.pickles.resolve import Called, Resolver, begins_compressed, full_name, written_name
 from scanners.pickles.shapes import Shapes
@@ -47,8 +47,8 @@ _WALKED: Final = 20_000_000
 
 _COMPRESSED: Final = (b"\x1f\x8b", b"x\x01", b"x\x5e", b"x\x9c", b"x\xda", b"BZh", b"\xfd7zXZ")
 _COMPRESSED_HEAD: Final = 1 << 20
-_BASE64: Final = re.compile(rb"[A-Za-z0-9+/_\-\s]+={0,2}\s*\Z")
-_HEX: Final = re.compile(rb"[0-9A-Fa-f\s]+\Z")
+_BASE64: Final = late(rb"[A-Za-z0-9+/_\-\s]+={0,2}\s*\Z")
+_HEX: Final = late(rb"[0-9A-Fa-f\s]+\Z")
 
 SAFETENSORS_DTYPES: Final[dict[str, str]] = {
     "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16",
@@ -98,6 +98,8 @@ class _Witness:
         self.simple: dict[int, bool] = {}
         self.stored: set[tuple[str, str]] = set()
         self.loaded: set[bytes] = set()
+        self.computed: dict[bytes, int] = {}
+        """what a call loads that is no constant, and where it is made"""
         self.loaded_spans: set[int] = set()
         """constants that a call loads: by content where short, by offset where long"""
 
@@ -132,6 +134,8 @@ class _Witness:
                     self.loaded_spans.add(argument.offset)
                 elif isinstance(argument, bytes):
                     self.loaded.add(argument)
+                elif isinstance(argument, Made):
+                    self.compute(argument)
         if seen >= _SAME:
             return
         self.reading.state(
@@ -145,6 +149,12 @@ class _Witness:
                 literal=called.known,
             )
         )
+
+    def compute(self, argument: Made) -> None:
+        """Remember the bytes that a call loads and another call makes: `_codecs.encode` of a text, say."""
+        content = self.resolver.content(argument)
+        if content is not None and len(self.computed) < _NESTED:
+            self.computed.setdefault(content, argument.offset)
 
     def imports(self) -> None:
         stated: set[str] = set()
@@ -318,6 +328,11 @@ class _Witness:
     # Constants that are files of their own.
 
     def nested(self) -> None:
+        for content, offset in self.computed.items():
+            self.reading.budget.spend_materialised(len(content))
+            self.reading.child(
+                f"computed@{offset}", BytesReader(content), span=(offset, 0), stored=False, roles=frozenset({LOADED})
+            )
         handed = 0
         for span in self.run.blobs:
             child = self.constant(span)

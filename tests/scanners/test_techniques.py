@@ -442,6 +442,60 @@ def test_technique(name: str) -> None:
     assert verdict is Verdict.MALICIOUS, findings
 
 
+OVERWRITE = ("/home/you/.profile", "u1", "w+")
+BUFFER = Global("numpy", "memmap")
+EMPTY = {"shape": (0,), "order": "C", "dtype": call("numpy", "dtype", "u1", False, True), "allow_mmap": False}
+HIDDEN = p.system().decode("latin-1")
+
+THROUGH_HARMLESS: dict[str, bytes] = {
+    "a file written by the __new__ of memmap": dump(Raw(value(BUFFER) + value(OVERWRITE) + p.NEWOBJ)),
+    "a file written by the __new__ of memmap, by keywords": dump(
+        Raw(value(BUFFER) + value(()) + value({"filename": OVERWRITE[0], "mode": "w+"}) + p.NEWOBJ_EX)
+    ),
+    "a file written through copyreg.__newobj__": dump(call("copyreg", "__newobj__", BUFFER, *OVERWRITE)),
+    "a file written through an index of pandas": dump(
+        call("pandas.core.indexes.base", "_new_Index", BUFFER, {"filename": OVERWRITE[0], "mode": "w+"})
+    ),
+    "a document of spaCy with a pickle as text": dump(
+        call("spacy.tokens.doc", "unpickle_doc", None, call("_codecs", "encode", HIDDEN, "latin1"), b"")
+    ),
+    "a document of spaCy with a pickle as text of bytes": dump(
+        call("spacy.tokens.doc", "unpickle_doc", None, call("builtins", "bytes", HIDDEN, "latin1"), b"")
+    ),
+    "a document of spaCy with a pickle as numbers": dump(
+        call("spacy.tokens.doc", "unpickle_doc", None, call("builtins", "bytes", list(p.system())), b"")
+    ),
+    "a document of spaCy with a pickle in two halves": dump(
+        call("spacy.tokens.doc", "unpickle_doc", None, call("operator", "add", p.system()[:9], p.system()[9:]), b"")
+    ),
+    "a document of spaCy with a pickle that nobody can compute": dump(
+        call("spacy.tokens.doc", "unpickle_doc", None, call("operator", "mod", b"%s", p.NONE), b"")
+    ),
+    "a vocabulary of spaCy with a pickle as text": dump(
+        call(
+            "spacy.vocab",
+            "unpickle_vocab",
+            *(None, None, None, None),
+            call("_codecs", "encode", HIDDEN, "latin1"),
+            *(None, None),
+        )
+    ),
+}
+
+
+@pytest.mark.parametrize("name", THROUGH_HARMLESS)
+def test_through_what_is_harmless_in_another_shape(name: str) -> None:
+    verdict, findings = scan(THROUGH_HARMLESS[name])
+
+    assert verdict is Verdict.MALICIOUS, findings
+
+
+def test_what_a_computed_pickle_runs_is_told() -> None:
+    _, findings = scan(THROUGH_HARMLESS["a vocabulary of spaCy with a pickle as text"])
+
+    assert any("system" in finding.evidence for finding in findings), findings
+
+
 RESOLVED = {
     "resolve_name": (apply(call("pkgutil", "resolve_name", "os:system"), "x"), "os.system"),
     "attrgetter": (apply(apply(call("operator", "attrgetter", "system"), OS), "x"), "os.system"),
@@ -492,6 +546,9 @@ SUSPICIOUS = {
     ),
     "a harmless name through an unknown module, which is imported": dump(
         call("evilmodule", "collections.OrderedDict"),
+    ),
+    "a file written by a schedule": dump(
+        call("torch.optim.lr_scheduler", "LambdaLR", None, [call("functools", "partial", BUFFER, *OVERWRITE)])
     ),
     "the result of a boosting library's constructor": dump(
         call("lightgbm.basic", "Booster", None, None, "/etc/passwd")
@@ -544,6 +601,21 @@ HARMLESS = {
         )
     ),
     "a ufunc of numpy 1": dump(call("numpy.core", "_ufunc_reconstruct", "numpy", "log1p")),
+    "a mapped array, from its buffer": dump(
+        [
+            call("numpy.core.multiarray", "_reconstruct", BUFFER, (0,), b"b"),
+            new("joblib.numpy_pickle", "NumpyArrayWrapper", state={"subclass": BUFFER, **EMPTY}),
+        ]
+    ),
+    "a document of spaCy in the second protocol": dump(
+        call(
+            "spacy.tokens.doc",
+            "unpickle_doc",
+            None,
+            call("_codecs", "encode", dump(({}, {})).decode("latin-1"), "latin1"),
+            b"",
+        )
+    ),
     "a partial of a harmless function": dump(call("functools", "partial", Global("numpy", "clip"))),
     "a default factory": dump(call("collections", "defaultdict", Global("builtins", "int"))),
     "a bound method of a pattern": dump(call("builtins", "getattr", call("re", "_compile", "a+", 32), "search")),

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Call, Fact, Import, Reference, Stored
 from scanners.findings import Confidence, Finding, Rule, Severity
-from scanners.knowledge.tables import Judgement, Standing
+from scanners.knowledge.tables import Judgement, Standing, effect_of
 from scanners.knowledge.tables import judge as standing_of
 from scanners.patterns import late
 from scanners.reading import FileFacts
@@ -142,6 +142,8 @@ _BY_CODE: dict[str, Rule] = {
 }
 _ALTERING = frozenset({"BUILD", "APPEND", "APPENDS", "ADDITEMS", "SETITEM", "SETITEMS"})
 _CLASS_MAKERS = late(r"[\w.]*(?:_make_skeleton_class|_make_skeleton_enum|_create_type|_class_setstate)\(")
+_JOBLIB_CLASS = "the attribute 'subclass' of joblib.numpy_pickle.NumpyArrayWrapper"
+"""joblib hands the class that is kept there to numpy's _reconstruct, and no other call"""
 _LISTED = 20
 """findings of one rule about one callable"""
 
@@ -158,6 +160,12 @@ def _steps(fact: Import) -> Iterator[str]:
             return
         step = f"{step}.{part}"
         yield step
+
+
+def _to_call(where: str) -> bool:
+    """Whether what is kept there is an argument that the call calls, and that was judged as a call."""
+    effect = effect_of(where.removeprefix("an argument of ")) if where.startswith("an argument of ") else None
+    return effect is not None and effect.kind == "apply"
 
 
 def _only_called(judgement: Judgement) -> bool:
@@ -256,18 +264,21 @@ class _Judge:
         if not function:
             self.report(COMPUTED_CALL, fact, f"something computed is {where}", text, Severity.MEDIUM)
             return
-        if isinstance(fact, Import) and (fact.location.members, function) in self.settled:
+        settled = (fact.location.members, function) in self.settled
+        if settled and (isinstance(fact, Import) or _to_call(fact.where)):
             return
         judgement = self.standing(function)
         how = where or "imported"
         if judgement.standing is Standing.DANGEROUS or (judgement.nature == "code" and _only_called(judgement)):
-            if (fact.location.members, function) in self.settled:
+            if settled:
                 return
             self.settle(fact, function)
             self.report(DANGEROUS_IMPORT, fact, f"{function} is {how}: {judgement.reason}", text)
         elif judgement.standing is Standing.CODE:
             self.settle(fact, function)
             self.report(CODE_TRAVELS, fact, f"{function} is {how}: {judgement.reason}", text)
+        elif "from-buffer" in judgement.shapes and where.endswith(_JOBLIB_CLASS):
+            self.settle(fact, function)
         elif judgement.standing is Standing.UNKNOWN or _only_called(judgement):
             self.settle(fact, function)
             self.report(UNKNOWN_STORED, fact, f"{function} is {how}, and nothing is known about it", text)
