@@ -168,7 +168,7 @@ class CertificateVerifier:
         stamped = proven_time(bundle.timestamps, signature, self.authorities)
         _check_validity(leaf, stamped, self.now or datetime.now(UTC))
         root = self._chain(leaf, others, stamped or self.now or datetime.now(UTC))
-        _check_usage(leaf, trusted=leaf == root)
+        check_usage(leaf, trusted=leaf == root)
         signed_by = _signed_by(leaf, root, key)
         if not self.accepts(signed_by):
             raise IdentityMismatch(
@@ -258,8 +258,8 @@ def _check_validity(leaf: x509.Certificate, stamped: datetime | None, now: datet
         )
 
 
-def _check_usage(leaf: x509.Certificate, *, trusted: bool) -> None:
-    """Refuse certificates made for something else.
+def check_usage(leaf: x509.Certificate, *, trusted: bool) -> None:
+    """Refuse certificates made for something else: raise `SignatureInvalid`.
 
     RFC 5280 sections 4.2.1.3, 4.2.1.9 and 4.2.1.12, OMS v1.0 section 4.2. An authority below a trusted root certifies
     others; nobody has said that it speaks for models itself, although its key may be for signatures too (over OCSP

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
 
-from attestations.errors import SigningError
+from attestations.errors import SignatureInvalid, SigningError
 from attestations.key_files import is_encrypted, read_key_file, read_label
 from attestations.named_files import read_named
 from attestations.signers.key import KeySigner
@@ -82,7 +82,7 @@ class SignerChoice:
                 chain=self.chain,
                 timestamp_url=self.timestamp_url,
             )
-            _warn_of_validity(signer.certificates[0])
+            _warn_of_refusal(signer.certificates[0])
             return signer
         if self.key is not None:
             return KeySigner.load(self.key, passphrase_for(self.key), timestamp_url=self.timestamp_url)
@@ -152,7 +152,7 @@ class SignerChoice:
         files = () if self.certificate is None else (self.certificate, *self.chain)
         certificates = tuple(dict.fromkeys(found for path in files for found in load_certificates(path)))
         for leaf in certificates[:1]:
-            _warn_of_validity(leaf)
+            _warn_of_refusal(leaf)
         return certificates
 
     def _keyless(self) -> Signer:
@@ -209,7 +209,7 @@ class SignerChoice:
             click.confirm("Go on?", abort=True, err=True)
 
 
-def _warn_of_validity(certificate: "Certificate") -> None:
+def _warn_of_refusal(certificate: "Certificate") -> None:
     """Say what is wrong with a certificate whose signatures readers will refuse."""
     now = datetime.now(UTC)
     wrong = None
@@ -219,6 +219,12 @@ def _warn_of_validity(certificate: "Certificate") -> None:
         wrong = f"is not valid before {certificate.not_valid_before_utc:%Y-%m-%d}"
     if wrong is not None:
         click.echo(f"modelsign: the signing certificate {wrong}; readers will refuse what it signs now", err=True)
+    from attestations.signers.certificate import check_usage
+
+    try:
+        check_usage(certificate, trusted=certificate.subject == certificate.issuer)
+    except SignatureInvalid as error:
+        click.echo(plain(f"modelsign: {error}; readers will refuse what it signs"), err=True)
 
 
 def signer_options(function: Callable[P, R]) -> Callable[P, R]:

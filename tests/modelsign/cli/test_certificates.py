@@ -143,6 +143,24 @@ def test_expired_certificate_is_refused(model: Path, root: str, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
+    ("leaf", "said"),
+    [
+        (issue("release", ROOT, with_usage=False), "does not say what it is for"),
+        (issue("release", ROOT, ca=True, purposes=CODE_SIGNING), "that of an authority"),
+        (issue("release", purposes=CODE_SIGNING), None),
+    ],
+    ids=["no usage", "authority", "self-signed"],
+)
+def test_certificate_for_something_else_is_told_when_signing(
+    model: Path, capsys: pytest.CaptureFixture[str], leaf: Holder, said: str | None
+) -> None:
+    assert sign(model, leaf) == 0
+    err = capsys.readouterr().err
+    assert ("readers will refuse" in err) is (said is not None)
+    assert (said or "") in err
+
+
+@pytest.mark.parametrize(
     ("days", "said"), [((-60, -30), "expired on"), ((30, 60), "is not valid before"), ((-1, 30), None)]
 )
 def test_certificate_that_readers_will_refuse_is_told_when_signing(
