@@ -12,9 +12,9 @@ _MODEL_SUFFIXES = frozenset(
     {
         "bin", "caffemodel", "cbm", "ckpt", "dat", "data", "dill", "dnn", "engine", "ggml", "gguf", "h5",
         "hdf5", "index", "jbl", "joblib", "keras", "llamafile", "mar", "meta", "mlmodel", "mlpackage",
-        "model", "msgpack", "nemo", "npy", "npz", "onnx", "ort", "params", "pb", "pbtxt", "pdmodel",
-        "pdopt", "pdparams", "pickle", "pkl", "plan", "pmml", "pt", "pt2", "pte", "pth", "ptl", "rda",
-        "rdata", "rds", "rknn", "safetensors", "sav", "skops", "t7", "tflite", "torch", "trt", "ubj",
+        "model", "msgpack", "nemo", "npy", "npz", "onnx", "onnxjson", "onnxtxt", "ort", "params", "pb", "pbtxt",
+        "pdmodel", "pdopt", "pdparams", "pickle", "pkl", "plan", "pmml", "pt", "pt2", "pte", "pth", "ptl", "rda",
+        "rdata", "rds", "rknn", "safetensors", "sav", "skops", "t7", "textproto", "tflite", "torch", "trt", "ubj",
         "weights", "xgb", "xml",
     }
 )  # fmt: skip

@@ -48,7 +48,9 @@ _FETCHED = frozenset(
 )
 """other repositories (or directories) whose weights, configuration or tokenizer a loader takes"""
 _KERNELS = frozenset({"attn_implementation", "_attn_implementation", "experts_implementation", "kernel_repo"})
-NAMES_CALLABLE = frozenset({"_target_", "class_path", "target"})
+_ACTIVATIONS = frozenset({"activation_function", "activation_fn", "sbert_ce_default_activation_function"})
+"""keys whose value sentence-transformers imports and calls, where it is a dotted name"""
+NAMES_CALLABLE = frozenset({"_target_", "class_path", "target"}) | _ACTIVATIONS
 """keys whose value `hydra.utils.instantiate` and its kin import and call"""
 DOTTED = late(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _SERIALIZED = ":serialized:"

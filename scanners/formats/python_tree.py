@@ -47,6 +47,7 @@ _NETWORK = frozenset(
     " requests.get requests.post requests.put requests.request requests.head requests.Session httpx.get httpx.post"
     " httpx.Client httpx.AsyncClient aiohttp.ClientSession paramiko.SSHClient websocket.create_connection"
     " socket.gethostbyname socket.gethostbyname_ex socket.getaddrinfo socket.create_server socket.socketpair"
+    " websockets.connect websockets.client.connect websocket.WebSocketApp websocket.WebSocket"
     " requests.patch requests.delete requests.options httpx.request httpx.put httpx.stream urllib3.PoolManager"
     " urllib3.request urllib3.ProxyManager asyncio.open_connection asyncio.start_server webbrowser.open"
     " webbrowser.open_new smtplib.SMTP_SSL imaplib.IMAP4 imaplib.IMAP4_SSL poplib.POP3 ftplib.FTP_TLS"
@@ -58,7 +59,8 @@ _SENDING = frozenset(
     " socket.getaddrinfo socket.socketpair smtplib.SMTP smtplib.SMTP_SSL ftplib.FTP ftplib.FTP_TLS telnetlib.Telnet"
     " paramiko.SSHClient asyncio.open_connection asyncio.start_server dns.resolver.resolve imaplib.IMAP4"
     " imaplib.IMAP4_SSL poplib.POP3 requests.post requests.put requests.patch httpx.post httpx.put"
-    " websocket.create_connection xmlrpc.client.ServerProxy webbrowser.open webbrowser.open_new".split()
+    " websocket.create_connection websocket.WebSocketApp websocket.WebSocket websockets.connect"
+    " websockets.client.connect xmlrpc.client.ServerProxy webbrowser.open webbrowser.open_new".split()
 )
 """what fetches no weights: it sends, or talks to a machine below HTTP"""
 _NATIVE = frozenset(
@@ -87,7 +89,7 @@ _EXECUTE = frozenset(
     " site.addsitedir cProfile.run cProfile.runctx profile.run profile.runctx pdb.run pdb.runeval"
     " pdb.Pdb bdb.Bdb trace.Trace doctest.debug_script doctest.debug_src importlib.machinery.SourceFileLoader"
     " importlib.machinery.SourcelessFileLoader imp.load_source imp.load_compiled zipimport.zipimporter"
-    " _testcapi.run_in_subinterp _xxsubinterpreters.run_string _interpreters.exec".split()
+    " pandas.eval _testcapi.run_in_subinterp _xxsubinterpreters.run_string _interpreters.exec".split()
 )
 _DECODERS = frozenset(
     "base64.b64decode base64.b32decode base64.b16decode base64.b85decode base64.a85decode base64.urlsafe_b64decode"
@@ -627,6 +629,8 @@ class _Module:
 
     def _hides_name(self, node: ast.Subscript) -> bool:
         owner = node.value
+        if isinstance(node.ctx, ast.Load) and self._fold(node.slice) == "__builtins__":
+            return True  # out of whatever dictionary of globals: a frame's, a function's, a module's
         if isinstance(owner, ast.Call) and self._dotted(owner.func) in {"globals", "vars", "locals"}:
             key = self._fold(node.slice)
             return key in {"__builtins__", "__import__", "exec", "eval"}

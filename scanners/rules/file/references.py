@@ -120,9 +120,15 @@ _LOADERS = {
     "class_path": "jsonargparse (LightningCLI)",
     "target": "instantiate_from_config",
     "type": "SentenceTransformer",
+    **dict.fromkeys(
+        ("activation_function", "activation_fn", "sbert_ce_default_activation_function"), "SentenceTransformer"
+    ),
 }
-_INDIRECT = frozenset({"hydra.utils.get_method", "hydra.utils.get_object", "hydra.utils.get_class", "hydra.utils.call"})
-"""Hydra's own functions, which take the name of what they look up as an argument"""
+_INDIRECT = frozenset(
+    "hydra.utils.get_method hydra.utils.get_object hydra.utils.get_class hydra.utils.call builtins.getattr"
+    " operator.attrgetter operator.methodcaller _operator.attrgetter _operator.methodcaller".split()
+)
+"""functions that take the name of what they look up as an argument"""
 _OPERATOR = re.compile(r"torch\.ops\.\w+\.\w+(\.\w+)?")
 """an operator as nodes of exported programs name it; `torch.ops` is no package, so nothing below it can be imported"""
 

@@ -46,6 +46,10 @@ def test_ordinary_modelling_code_is_clean() -> None:
         (b"import requests\nclass P:\n  def __call__(self, u):\n    return requests.get(u)", Verdict.CLEAN),
         (b"import requests\nx = requests.get('http://198.51.100.7')", Verdict.SUSPICIOUS),
         (b"import zlib\ndef f(b):\n  exec(zlib.decompress(b))", Verdict.SUSPICIOUS),
+        (b"import sys\nf = sys._getframe()\nf.f_globals['__builtins__'].exec('1')", Verdict.MALICIOUS),
+        (b"eval('1', {'__builtins__': {}})\n", Verdict.CLEAN),
+        (b"import websockets\nx = websockets.connect('ws://198.51.100.7')", Verdict.SUSPICIOUS),
+        (b"import pandas as pd\npd.eval('1')", Verdict.SUSPICIOUS),
     ],
 )
 def test_severity_follows_the_moment_it_runs(source: bytes, verdict: Verdict) -> None:
