@@ -10,10 +10,11 @@ place and renamed, so there is a whole one or none.
 import fnmatch
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
@@ -73,13 +74,14 @@ _NAMED = 5
 
 @dataclass(slots=True, kw_only=True)
 class _Input:
-    """A checkpoint of the directory, open and planned."""
+    """A checkpoint of the directory, planned; open only while it is read, for a directory may have very many."""
 
     name: str
     """relative to the directory, POSIX"""
     path: Path
-    descriptor: int
+    opener: Callable[[], tuple[int, os.stat_result]]
     status: os.stat_result
+    """of what was planned"""
     plan: Plan
     pickled: bool
     """whether it is a pickle, or an archive with one in it"""
@@ -152,17 +154,16 @@ def convert_directory(
     if target.resolve().is_relative_to(root):
         raise UsageError(f"{target}: lies in the directory that is converted; choose another place")
     _refuse_around(target, root)
-    with ExitStack() as stack:
-        work = _sorted(root, options, exclude, stack)
-        if not work.groups:
-            raise NothingToDo(f"{source}: holds no checkpoint that could be converted{_instead(work.left_out)}")
-        if options.dry_run:
-            done = _Done()
-            for group in work.groups:
-                _write_group(group, None, options, max_shard_size, done)
-            return _conversion(work, done, options)
-        with writing(target), making_parents(target), replacing_directory(target, force=options.force) as building:
-            done = _fill(root, building, work, options, max_shard_size)
+    work = _sorted(root, options, exclude)
+    if not work.groups:
+        raise NothingToDo(f"{source}: holds no checkpoint that could be converted{_instead(work.left_out)}")
+    if options.dry_run:
+        done = _Done()
+        for group in work.groups:
+            _write_group(group, None, options, max_shard_size, done)
+        return _conversion(work, done, options)
+    with writing(target), making_parents(target), replacing_directory(target, force=options.force) as building:
+        done = _fill(root, building, work, options, max_shard_size)
     return _conversion(work, done, options)
 
 
@@ -171,18 +172,16 @@ def convert_to_shards(source: Path, target: Path | None, options: Options, *, ma
     check_alignment(options.align)
     target = source.with_name(default_target(source).name.removesuffix(SUFFIX)) if target is None else target
     _refuse_around(target, source.resolve())
-    with ExitStack() as stack:
-        descriptor, status = open_source(source)
-        found = _input(source, source.name, descriptor, status, options, stack)
-        stem = default_target(source).name.removesuffix(SUFFIX)
-        group = _Group(folder="", stem=stem, inputs=(found,))
-        work = _Sorted(groups=[group])
-        done = _Done()
-        if options.dry_run:
-            _write_group(group, None, options, max_shard_size, done)
-            return _conversion(work, done, options)
-        with writing(target), making_parents(target), replacing_directory(target, force=options.force) as building:
-            _write_group(group, building, options, max_shard_size, done)
+    found = _input(source, source.name, partial(open_source, source), options)
+    stem = default_target(source).name.removesuffix(SUFFIX)
+    group = _Group(folder="", stem=stem, inputs=(found,))
+    work = _Sorted(groups=[group])
+    done = _Done()
+    if options.dry_run:
+        _write_group(group, None, options, max_shard_size, done)
+        return _conversion(work, done, options)
+    with writing(target), making_parents(target), replacing_directory(target, force=options.force) as building:
+        _write_group(group, building, options, max_shard_size, done)
     return _conversion(work, done, options)
 
 
@@ -204,7 +203,7 @@ def _refuse_around(target: Path, source: Path) -> None:
 # -- looking ------------------------------------------------------------------------------------------------------
 
 
-def _sorted(root: Path, options: Options, exclude: Sequence[str], stack: ExitStack) -> _Sorted:
+def _sorted(root: Path, options: Options, exclude: Sequence[str]) -> _Sorted:
     work = _Sorted()
     names = []
     for name in _names(root):
@@ -217,7 +216,7 @@ def _sorted(root: Path, options: Options, exclude: Sequence[str], stack: ExitSta
     grouped: set[str] = set()
     for name in names:
         if is_index(PurePosixPath(name).name):
-            group = _indexed(root, name, names, options, stack)
+            group = _indexed(root, name, names, options)
             if group is None:
                 work.left_out.append(LeftOut(path=name, kind="index of shards that are safetensors already"))
                 continue
@@ -233,7 +232,7 @@ def _sorted(root: Path, options: Options, exclude: Sequence[str], stack: ExitSta
         name: _kind(root, name) for name in names if name not in grouped and not is_index(PurePosixPath(name).name)
     }
     for name, kind in sorted(kinds.items(), key=lambda pair: (_rank(*pair), pair[0])):
-        _sort(root, name, kind, options, stack, work)
+        _sort(root, name, kind, options, work)
     work.copied.sort()
     return work
 
@@ -283,7 +282,7 @@ def _check_link(path: Path, root: Path) -> Path:
     return real
 
 
-def _indexed(root: Path, name: str, names: Sequence[str], options: Options, stack: ExitStack) -> _Group | None:
+def _indexed(root: Path, name: str, names: Sequence[str], options: Options) -> _Group | None:
     """Return the shards an index lists; None where the directory has them as safetensors already."""
     folder = PurePosixPath(name).parent
     if (folder / index_target(PurePosixPath(name).name)).as_posix() in names:
@@ -300,7 +299,7 @@ def _indexed(root: Path, name: str, names: Sequence[str], options: Options, stac
             relative = (folder / file).as_posix()
             if relative not in names:
                 raise ConversionError(f"lists the shard {file!r}, which is not there; fetch it first")
-            found = _open(root, relative, replace(options, select=options.select or WHOLE), stack)
+            found = _open(root, relative, replace(options, select=options.select or WHOLE))
             repeated = present.intersection(tensor.name for tensor in found.plan.tensors)
             if repeated:
                 raise ConversionError(f"the tensor {min(repeated)!r} is in more than one shard")
@@ -322,7 +321,7 @@ def _rank(name: str, kind: "_Kind") -> int:
     return 0 if PurePosixPath(name).name.startswith(_WEIGHTS) else 1
 
 
-def _sort(root: Path, name: str, kind: "_Kind", options: Options, stack: ExitStack, work: _Sorted) -> None:
+def _sort(root: Path, name: str, kind: "_Kind", options: Options, work: _Sorted) -> None:
     """Decide about one file: convert, copy or leave out."""
     pure = PurePosixPath(name)
     if kind is _Kind.OTHER:
@@ -333,7 +332,7 @@ def _sort(root: Path, name: str, kind: "_Kind", options: Options, stack: ExitSta
         work.left_out.append(LeftOut(path=name, kind=f"pickle beside {default_target(root / name).name}"))
         return
     try:
-        found = _open(root, name, options, stack)
+        found = _open(root, name, options)
     except NoTensorsError:
         work.left_out.append(LeftOut(path=name, kind="pickle without tensors"))
         return
@@ -412,21 +411,26 @@ def _mentions_a_pickle(root: Path, name: str) -> bool:
     return any(word in listed.lower() for word in (b"data.pkl", b".npy"))
 
 
-def _open(root: Path, name: str, options: Options, stack: ExitStack) -> _Input:
-    descriptor, status = _open_inside(root, name)
-    return _input(root / name, name, descriptor, status, options, stack)
+def _open(root: Path, name: str, options: Options) -> _Input:
+    return _input(root / name, name, partial(_open_inside, root, name), options)
 
 
-def _input(
-    path: Path, name: str, descriptor: int, status: os.stat_result, options: Options, stack: ExitStack
-) -> _Input:
-    keeper = ExitStack()
-    keeper.callback(os.close, descriptor)
-    with keeper:
+def _input(path: Path, name: str, opener: Callable[[], tuple[int, os.stat_result]], options: Options) -> _Input:
+    descriptor, status = opener()
+    try:
         plan = plan_of(descriptor, path, options)
-        stack.enter_context(keeper.pop_all())
-    pickled = plan.format not in _PLAIN
-    return _Input(name=name, path=path, descriptor=descriptor, status=status, plan=plan, pickled=pickled)
+    finally:
+        os.close(descriptor)
+    return _Input(name=name, path=path, opener=opener, status=status, plan=plan, pickled=plan.format not in _PLAIN)
+
+
+def _opened(one: _Input, stack: ExitStack) -> int:
+    """Open a checkpoint again, to be copied."""
+    descriptor, status = one.opener()
+    stack.callback(os.close, descriptor)
+    if not os.path.samestat(one.status, status) or changed(one.status, status):
+        raise ConversionError(f"{one.path}: {CHANGED}")
+    return descriptor
 
 
 def _folder(pure: PurePosixPath) -> str:
@@ -477,19 +481,23 @@ def _write_group(group: _Group, folder: Path | None, options: Options, max_shard
         has_index = len(files) > 1
     with ExitStack() as stack:
         origins: list[Origin] = []
+        descriptors = [] if folder is None else [_opened(one, stack) for one in group.inputs]
         if folder is not None:
-            for one in group.inputs:
+            for one, descriptor in zip(group.inputs, descriptors, strict=True):
                 with named(one.path):
-                    origins += settle(one.plan, one.descriptor, stack.enter_context(scratch_file(folder)))
+                    origins += settle(one.plan, descriptor, stack.enter_context(scratch_file(folder)))
         for number, (file, (tensors, aliases)) in enumerate(zip(files, parts, strict=True)):
             alone = group.inputs[number] if max_shard_size is None else None
+            hashed = descriptors[number] if descriptors and alone is not None and options.digest else None
             with named(group.inputs[0].path if alone is None else alone.path):
-                _write_file(group, folder, file, tensors, aliases, origins, alone, options, done)
-    for one in group.inputs:
-        if folder is not None and changed(one.status, os.fstat(one.descriptor)):
-            raise ConversionError(f"{one.path}: {CHANGED}")
-        if folder is not None and options.digest and one.sha256 is None:
-            one.sha256 = hash_file(one.descriptor)
+                sha256 = _write_file(group, folder, file, tensors, aliases, origins, hashed, options, done)
+            if alone is not None:
+                alone.sha256 = sha256
+        for one, descriptor in zip(group.inputs, descriptors, strict=folder is not None):
+            if changed(one.status, os.fstat(descriptor)):
+                raise ConversionError(f"{one.path}: {CHANGED}")
+            if options.digest and one.sha256 is None:
+                one.sha256 = hash_file(descriptor)
     if has_index and folder is not None:
         index = f"{group.stem}.safetensors.index.json"
         if group.index is not None:
@@ -513,17 +521,18 @@ def _write_file(
     tensors: Sequence[PlannedTensor],
     aliases: dict[str, str],
     origins: Sequence[Origin],
-    alone: _Input | None,
+    hashed: int | None,
     options: Options,
     done: _Done,
-) -> None:
+) -> str | None:
+    """Write one file; return the SHA-256 of the source whose descriptor is to be ``hashed`` on the way."""
     layout = lay_out(tensors, metadata={**aliases, "format": "pt"}, align=options.align)
     digests: dict[str, str] = {}
-    target_sha256 = None
+    source_sha256 = target_sha256 = None
     if folder is not None:
         with replacing_file(folder / file, force=False, durable=options.verify) as written:
             copier = Copier(
-                source=alone.descriptor if alone is not None and options.digest else None,
+                source=hashed,
                 target=written.fileno(),
                 layout=layout,
                 origins=origins,
@@ -532,8 +541,7 @@ def _write_file(
             copied = copier.run(verify=options.verify)
             digests = copied.sha256
             target_sha256 = hash_file(written.fileno()) if options.digest else None
-            if alone is not None:
-                alone.sha256 = copied.source_sha256
+            source_sha256 = copied.source_sha256
     name = f"{group.folder}/{file}" if group.folder else file
     done.targets.append(FileIdentity(name=name, size=layout.size, sha256=target_sha256))
     done.aliases += aliases.items()
@@ -547,6 +555,7 @@ def _write_file(
         )
         for tensor in tensors
     ]
+    return source_sha256
 
 
 def _write_index(

@@ -1,4 +1,6 @@
 import json
+import os
+import resource
 import struct
 from pathlib import Path
 from typing import Any
@@ -327,6 +329,18 @@ def test_pickles_that_are_not_converted_are_named_where_nothing_is(tmp_path: Pat
     assert "training_args.bin (pickle without tensors)" in said
 
 
+def test_there_may_be_more_checkpoints_than_files_that_can_be_open(tmp_path: Path) -> None:
+    source = directory(tmp_path, {f"part-{number}.pt": checkpoint(w=1) for number in range(60)})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(os.listdir("/dev/fd")) + 40  # noqa: PTH208 - of this process, and some for the worker
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(used, hard), hard))
+    try:
+        convert(source, tmp_path / "out", digest=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(listing(tmp_path / "out")) == 60
+
+
 def test_copied_files_keep_their_permissions(tmp_path: Path) -> None:
     source = directory(tmp_path, {"pytorch_model.bin": checkpoint(w=1), "run.sh": b"#!/bin/sh\n", "private": b"x"})
     (source / "run.sh").chmod(0o755)
@@ -478,5 +492,24 @@ def test_a_link_that_comes_during_the_conversion_leads_nowhere(
 
     monkeypatch.setattr(converting, "_write_group", swapping)
     with pytest.raises(SourceError, match="leads out"):
+        convert(folder, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("how", ["written", "replaced"])
+def test_a_checkpoint_that_changes_before_it_is_copied_refuses_the_directory(
+    tmp_path: Path, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = directory(tmp_path / "m", {"model.pt": checkpoint(a=1)})
+    honest = converting._write_group
+
+    def changing(*arguments: Any) -> None:
+        if how == "replaced":
+            (folder / "model.pt").unlink()
+        (folder / "model.pt").write_bytes(checkpoint(a=2))
+        honest(*arguments)
+
+    monkeypatch.setattr(converting, "_write_group", changing)
+    with pytest.raises(ConversionError, match="changed while"):
         convert(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()
