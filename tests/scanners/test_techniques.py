@@ -456,6 +456,11 @@ THROUGH_HARMLESS: dict[str, bytes] = {
     "a file written through an index of pandas": dump(
         call("pandas.core.indexes.base", "_new_Index", BUFFER, {"filename": OVERWRITE[0], "mode": "w+"})
     ),
+    "a module that imports what it is asked for": (
+        p.proto(4)
+        + value(call("transformers.file_utils", "_LazyModule", "pip", "", {"__main__": ["extend", "append"]}))
+        + (p.MARK + value("x") + p.APPENDS + p.STOP)
+    ),
     "a document of spaCy with a pickle as text": dump(
         call("spacy.tokens.doc", "unpickle_doc", None, call("_codecs", "encode", HIDDEN, "latin1"), b"")
     ),
