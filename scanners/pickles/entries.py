@@ -29,13 +29,14 @@ with protocol 2 as `torch.save` does.
 import re
 from typing import Final
 
+from scanners.patterns import late
 from scanners.pickles.opcodes import ENCODED
 from scanners.pickles.tensors import V2, storage_dtype
 from scanners.pickles.values import Global, Hole, Made, Persistent, TensorValue, Value
 
 _GET: Final = rb"(?:h.|j....)"
 _NUMBER: Final = rb"(?:K.|M..|J...[\x00-\x7f])"
-_ENTRY: Final = re.compile(
+_ENTRY: Final = late(
     rb"((?:PUT(?=GET\(\())?)((?:GET)?\(\(GETGETX.\x00\x00\x00)([0-9]{1,20})(PUT)(GETNUMBERt)(PUT)(QNUMBERSIZES)"
     rb"((?:PUT)?)(SIZES)((?:PUT)?)([\x88\x89]GET\)R)(PUT)(t)(PUT)(R)(PUT)".replace(
         b"SIZES", rb"(?:NUMBER(?:\x85|NUMBER(?:\x86|NUMBER\x87))|\)|\((?:NUMBER){4,8}t)"
@@ -45,7 +46,7 @@ _ENTRY: Final = re.compile(
     .replace(b"NUMBER", _NUMBER),
     re.DOTALL,
 )
-_PARTS: Final = re.compile(_GET + b"|" + _NUMBER, re.DOTALL)
+_PARTS: Final = late(_GET + b"|" + _NUMBER, re.DOTALL)
 _LONGEST: Final = 192
 """No entry is longer."""
 

@@ -21,6 +21,7 @@ from typing import Final
 
 from scanners.errors import LimitExceeded, ScanError
 from scanners.limits import Budget
+from scanners.patterns import late
 from scanners.pickles import opcodes
 from scanners.pickles.entries import Entries
 from scanners.pickles.inline_arrays import array_at, is_wrapper
@@ -54,11 +55,11 @@ _BATCH: Final = 16_384  # opcodes between two looks at the budgets
 _MARKS: Final = 100_000
 _HOLES: Final = 65_536  # how many unset entries the memo's list may have before an entry goes into the dictionary
 
-_FLOAT: Final = re.compile(
-    rb"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)\Z", re.IGNORECASE
-)
-_STRTOL: Final = re.compile(rb"[ \t\n\v\f\r]*[+-]?(?:0[xX][0-9a-fA-F]+|[0-9]+)")
-_ESCAPE: Final = re.compile(rb"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{2})|(.)|\Z)", re.DOTALL)
+_FEW: Final = 8  # tensors; for these, `Entries` would take longer to get ready than it saves
+
+_FLOAT: Final = late(rb"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)\Z", re.IGNORECASE)
+_STRTOL: Final = late(rb"[ \t\n\v\f\r]*[+-]?(?:0[xX][0-9a-fA-F]+|[0-9]+)")
+_ESCAPE: Final = late(rb"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{2})|(.)|\Z)", re.DOTALL)
 _SIMPLE_ESCAPES: Final = {
     b"\n": b"",
     b"\\": b"\\",
@@ -178,7 +179,7 @@ class Machine:
         extensions: dict[int, tuple[str, str]],
         *,
         inline_arrays: bool,
-        stepwise: bool = False,
+        few: int = _FEW,
     ) -> None:
         """Begin a run.
 
@@ -188,7 +189,7 @@ class Machine:
             budget: the account of the scan.
             extensions: names registered for EXT opcodes.
             inline_arrays: whether joblib's inline arrays follow their wrapper objects.
-            stepwise: run each opcode by itself, also those that `Entries` would take together.
+            few: tensors that are made opcode by opcode before `Entries` is asked to take the rest together.
         """
         self.reader = reader
         self.size = reader.size
@@ -218,7 +219,7 @@ class Machine:
         self.persistent: list[Persistent] = []
         self.blobs: list[Span] = []
         self.entries = Entries(self.memo, self.calls, self.persistent, self.tensors)
-        self.stepwise = stepwise
+        self.few = few
         self.protocol = 0
         self.highest = 0
         self.opcodes = 0
@@ -284,7 +285,8 @@ class Machine:
         far = self.far
         names = self.names
         entries = self.entries
-        stepwise = self.stepwise
+        tensors = self.tensors
+        few = self.few
         unsigned = _UNSIGNED.unpack_from
         data = self.data
         base = self.base
@@ -335,7 +337,7 @@ class Machine:
                             else:
                                 self._put(index, stack[-1])
                         elif op == 0x28:  # MARK
-                            if data[pos] == 0x28 and not far and not stepwise:
+                            if data[pos] == 0x28 and not far and len(tensors) >= few:
                                 end = entries.take(data, at, safe + 1, base, _BATCH + 1 - done, stack)
                                 if end:
                                     pos = end

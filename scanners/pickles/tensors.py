@@ -7,9 +7,9 @@ Sources: torch/_utils.py, torch/_tensor.py and torch/serialization.py of torch 2
 the older argument lists; torch/storage.py (`_new_dtypes`) for what lives in untyped storages.
 """
 
-import re
 from typing import Final
 
+from scanners.patterns import late
 from scanners.pickles.values import Global, Made, Mapping, Persistent, TensorValue, Value
 
 STORAGE_DTYPES: Final[dict[str, str]] = {
@@ -115,7 +115,7 @@ _TENSOR_CLASSES: Final = frozenset(
 """Classes that change nothing about the data of a tensor rebuilt as one of them."""
 
 _LARGEST: Final = 1 << 63
-_PRINTED: Final = re.compile(
+_PRINTED: Final = late(
     r"\('storage', <class 'torch\.(?:cuda\.|storage\.)?(?P<kind>[A-Za-z0-9]{1,40})'>, "
     r"'(?P<key>[A-Za-z0-9_]{1,40})', '[a-z0-9:]{1,40}', (?P<numel>[0-9]{1,19})(?:, None)?\)"
 )

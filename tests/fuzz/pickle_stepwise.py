@@ -17,10 +17,10 @@ from scanners.reader import BytesReader
 from tests.fuzz.tensor_entries import near_miss
 
 
-def left_behind(data: bytes, *, stepwise: bool, opcodes: int = 1_000_000) -> object:
-    """Run a pickle and describe everything the machine then knows."""
+def left_behind(data: bytes, *, stepwise: bool, few: int = 0, opcodes: int = 1_000_000) -> object:
+    """Run a pickle and describe everything the machine then knows; ``few`` tensors are made opcode by opcode first."""
     budget = Budget(limits=Limits(opcodes=opcodes))
-    ran = machine.Machine(BytesReader(data), 0, budget, {}, inline_arrays=False, stepwise=stepwise)
+    ran = machine.Machine(BytesReader(data), 0, budget, {}, inline_arrays=False, few=sys.maxsize if stepwise else few)
     ran.execute()
     run = ran.result()
     graph = _Graph()
@@ -82,9 +82,11 @@ def differences(seed: int, count: int) -> Iterator[bytes]:
         case = near_miss(source)
         opcodes = source.choice((1_000_000, 1_000_000, source.randrange(1, 200)))
         batch = source.choice((16_384, source.randrange(1, 100)))
+        few = source.choice((0, 0, 1, 3))
         chunk = source.choice((1 << 18, source.randrange(520, 900)))
         with mock.patch.multiple(machine, _BATCH=batch, _CHUNK=chunk):
-            if left_behind(case, stepwise=True, opcodes=opcodes) != left_behind(case, stepwise=False, opcodes=opcodes):
+            together = left_behind(case, stepwise=False, few=few, opcodes=opcodes)
+            if left_behind(case, stepwise=True, opcodes=opcodes) != together:
                 yield case
 
 

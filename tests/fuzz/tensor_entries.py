@@ -216,4 +216,4 @@ def _change(opcodes: list[bytes], source: random.Random) -> None:
 def _slot(opcodes: list[bytes], puts: list[int], source: random.Random) -> int:
     """Return the index of a PUT, or one beside it."""
     index = int.from_bytes(opcodes[source.choice(puts)][1:], "little")
-    return max(0, index + source.choice((0, 0, 0, 0, 1, -1, 256)))
+    return min(max(0, index + source.choice((0, 0, 0, 0, 1, -1, 256))), (1 << 32) - 1)

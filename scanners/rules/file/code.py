@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from scanners.facts import Code
 from scanners.findings import Confidence, Finding, Rule, Severity
+from scanners.patterns import late
 from scanners.reading import FileFacts
 from scanners.rules.found import found
 
@@ -137,7 +138,7 @@ _WEIGHTS = tuple(
 )
 """what only weights are called: a script of such a name wants to be taken for them"""
 _LISTED = 3
-_QUESTION = re.compile(
+_QUESTION = late(
     r"""subprocess\.(?:check_output|run|check_call|call)\(
         \[(?:[\w.]+\ \+\ )?'(?:/[\w./-]*/)?(?:nvcc|nvidia-smi|rocm-smi|hipcc|gcc|g\+\+|clang|ninja|cmake|uname)',
         \ '(?:-V|-v|-a|-m|--version|-dumpversion|-L)'\]

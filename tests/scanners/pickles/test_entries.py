@@ -37,9 +37,9 @@ def tensors(count: int, change: Callable[[list[bytes], Writer], None] | None = N
     return b"".join([*writer.opcodes, b"u", b"."])
 
 
-def taken(data: bytes) -> int:
+def taken(data: bytes, *, few: int = 0) -> int:
     """How many opcodes are not run by themselves."""
-    ran = Machine(BytesReader(data), 0, Budget(), {}, inline_arrays=False)
+    ran = Machine(BytesReader(data), 0, Budget(), {}, inline_arrays=False, few=few)
     count = 0
     take = ran.entries.take
 
@@ -62,6 +62,13 @@ def test_nearly_all_opcodes_of_a_state_dict_are_taken_together(index: int) -> No
     assert left_behind(data, stepwise=True) == left_behind(data, stepwise=False)
 
 
+def test_the_first_tensors_are_made_opcode_by_opcode() -> None:
+    # Most small checkpoints have no more, and would pay for getting ready.
+    assert taken(tensors(8), few=8) == 0
+    assert taken(tensors(100), few=8) > 0.8 * taken(tensors(100), few=0)
+    assert left_behind(tensors(100), stepwise=True) == left_behind(tensors(100), stepwise=False, few=8)
+
+
 @pytest.mark.parametrize("index", [*range(190, 260), *range(440, 520)])
 def test_an_entry_at_whose_end_memo_indices_become_longer(index: int) -> None:
     data = tensors(12, index=index)
@@ -76,7 +83,7 @@ def test_an_entry_with_long_and_short_memo_indices_serves_no_other() -> None:
         entry[place] = b"r" + entry[place][1:] + bytes(3)
 
     data = tensors(8, lengthen)
-    ran = Machine(BytesReader(data), 0, Budget(), {}, inline_arrays=False)
+    ran = Machine(BytesReader(data), 0, Budget(), {}, inline_arrays=False, few=0)
 
     ran.execute()
 
@@ -201,7 +208,7 @@ def test_many_layouts_are_not_all_remembered() -> None:
         writer.layouts = [(number, 0, [number % 60_000], [1], b"\x89")]
         writer.tensor(str(number))
     data = b"".join([*writer.opcodes, b"e", b"."])
-    ran = Machine(BytesReader(data), 0, Budget(), {}, inline_arrays=False)
+    ran = Machine(BytesReader(data), 0, Budget(), {}, inline_arrays=False, few=0)
 
     ran.execute()
 
