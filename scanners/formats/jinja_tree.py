@@ -59,6 +59,8 @@ _GLOBALS = frozenset("lipsum cycler joiner namespace self range dict".split())
 """what Jinja itself gives to every template, to be called and not to be printed"""
 _INTERPRETER = late(r"__(?:class|globals|subclasses|builtins|import|mro|bases?|init|getattribute|dict)__")
 _COUNTING = frozenset("length count int float abs round min max first last".split())
+_WIDTH_ARGUMENT = late(r"%[-+ #0]*\d*\.?\*|:[^{}]{0,4}\{[^{}]*\}")
+"""a width that an argument gives"""
 _OUTSIDE = late(r"^(?:/|\\|~|[A-Za-z]:)|(?:^|[/\\])\.\.(?:[/\\]|$)|://")
 
 # One node of a syntax tree whose value is known while it is read; None for "not known".
@@ -280,7 +282,7 @@ class _Walk:
             case nodes.Call(node=nodes.Getattr() as function):
                 return self._padding(function.attr, [function.node, *node.args])
             case nodes.Mod():
-                return self._padding("format", [node.left])
+                return self._padding("format", [node.left, node.right])
             case _:
                 return 0
 
@@ -292,7 +294,12 @@ class _Walk:
         if name == "format":
             text = self._fold(arguments[0])
             widths = re.findall(r"(?:%[-+ #0]*|:[^{}]{0,3}?[<>^=]?0?)(\d{1,30})", text) if isinstance(text, str) else []
-            return max((int(width) for width in widths), default=0)
+            found = [int(width) for width in widths]
+            if isinstance(text, str) and _WIDTH_ARGUMENT.search(text):
+                values = [self._fold(argument) for argument in arguments[1:]]
+                flat = [one for value in values for one in (value if isinstance(value, tuple) else (value,))]
+                found += [one for one in flat if isinstance(one, int)]
+            return max(found, default=0)
         return 0
 
     def constructs(self) -> Iterator[tuple[str, str]]:
@@ -400,6 +407,9 @@ class _Walk:
                 yield "python-function", self._source(node)
             elif function.attr in {"format", "format_map", "join", "replace"}:
                 yield from self._built(node)
+                text = self._fold(function.node)
+                if isinstance(text, str) and not isinstance(function.node, nodes.Const):
+                    yield from _string(text)  # a format that is put together from pieces
 
     def _arithmetic(self, node: "nodes.Mul | nodes.Pow") -> Iterator[tuple[str, str]]:
         left, right = self._fold(node.left), self._fold(node.right)

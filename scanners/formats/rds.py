@@ -32,6 +32,10 @@ _STRINGS, _DOTS, _LIST, _EXPRESSION, _BYTECODE, _POINTER, _WEAK, _RAW, _S4 = 16,
 _ALTREP, _ATTRIBUTED_PAIRS, _ATTRIBUTED_LANGUAGE, _BYTECODE_REFERENCE, _BYTECODE_DEFINITION = 238, 239, 240, 243, 244
 _PERSISTENT, _PACKAGE, _NAMESPACE, _REFERENCE = 247, 248, 249, 255
 _UNBOUND = 252
+_NAMED_BY_TEXT = frozenset(
+    "system system2 shell shell.exec dyn.load download.file sys.source install.packages socketConnection".split()
+)
+"""functions whose name is worth stating where it is a text; `source` and `pipe` are words too"""
 _PLAIN = {242, 241, 250, 251, _UNBOUND, 253, 254}
 _WIDTHS = {_LOGICAL: 4, _INTEGER: 4, _REAL: 8, _COMPLEX: 16, _RAW: 1}
 
@@ -44,6 +48,8 @@ class _Expression:
     offset: int
     forced: bool = False
     names: dict[str, None] = field(default_factory=dict)
+    texts: dict[str, None] = field(default_factory=dict)
+    """names of functions that act, as texts: `do.call("system", …)`"""
 
 
 def matches(blob: Blob) -> bool:
@@ -251,7 +257,10 @@ class _Walk:
                 location=self._reading.at(expression.offset),
                 framework="r",
                 name=expression.kind,
-                arguments=tuple(("names", name[:100]) for name in list(expression.names)[:60]),
+                arguments=(
+                    *(("names", name[:100]) for name in list(expression.names)[:60]),
+                    *(("texts", name) for name in expression.texts),
+                ),
             )
         )
 
@@ -316,7 +325,10 @@ class _Walk:
             if inside:
                 work.append(("items", inside))
         elif kind == _TEXT:
-            self._text()
+            text = self._text()
+            if text in _NAMED_BY_TEXT:
+                for expression in self._open[-_NESTED:]:
+                    expression.texts[text] = None
         elif kind in {_SPECIAL, _BUILTIN}:
             self._named(self._text())
         elif kind in _WIDTHS:

@@ -83,8 +83,13 @@ _R_ACTS = frozenset(
 )
 _R_CLOSURE_ACTS = frozenset(
     "system system2 shell shell.exec pipe source sys.source download.file socketConnection dyn.load install.packages"
-    " unserialize".split()
+    " unserialize py_run_string py_run_file source_python sourceCpp cppFunction evalCpp".split()
 )
+_R_CALLS_BY_NAME = frozenset(
+    "do.call match.fun get get0 mget getFunction getExportedValue getFromNamespace getAnywhere Reduce Map Filter lapply"
+    " sapply vapply mapply rapply apply".split()
+)
+"""functions that find a function by its name"""
 _OUTSIDE = late(r"^(?:/|~)|(?:^|/)\.\.(?:/|$)|://")
 _TORCH_OPERATORS = late(r"(?:aten|prim|executorch_prim|quantized_decomposed|dim_order_ops|et_vk|_operator|math)::.*")
 
@@ -129,7 +134,9 @@ def _judged(fact: Fact) -> _Judged | None:
 
 
 def _r(fact: Operator) -> _Judged | None:
-    names = [value for _, value in fact.arguments]
+    names = [value for key, value in fact.arguments if key == "names"]
+    if not _R_CALLS_BY_NAME.isdisjoint(names):
+        names += [value for key, value in fact.arguments if key == "texts"]
     if fact.name == "promise":
         acting = [name for name in names if name in _R_ACTS]
         shown = ", ".join((acting or names)[:6])

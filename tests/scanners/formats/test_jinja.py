@@ -113,6 +113,20 @@ def test_mutations_end_in_a_verdict() -> None:
             read(cut)
 
 
+@pytest.mark.parametrize(
+    ("text", "construct"),
+    [
+        ("{{ ('{0.__cl' ~ 'ass__}').format(1) }}", "string-building"),
+        ("{% set f = '{0.__cl' ~ 'ass__}' %}{{ f.format(1) }}", "string-building"),
+        ("{{ '%*d' % (10**9, 1) }}", "loop-bomb"),
+        ("{{ '{:{}}'.format(1, 10**9) }}", "loop-bomb"),
+        ("{{ '%.*f'|format(10**9, 1.5) }}", "loop-bomb"),
+    ],
+)
+def test_formats_in_pieces_and_widths_from_arguments_are_followed(text: str, construct: str) -> None:
+    assert construct in constructs(text)
+
+
 def test_names_that_lead_to_names_without_end_are_a_limit() -> None:
     names = "".join(f"{{% set a{n} = a{(n + 1) % 60} ~ a{(n * 7) % 60} %}}" for n in range(60))
     with pytest.raises(LimitExceeded):

@@ -47,5 +47,12 @@ def test_an_unforced_promise_without_acting_names_is_suspicious() -> None:
     assert scan_files({"m.rds": build.r_file(build.r_promise(PLAIN))}).verdict is Verdict.SUSPICIOUS
 
 
+def test_an_r_function_that_finds_another_by_its_name_is_judged_by_it() -> None:
+    by_name = build.r_call("do.call", build.r_text("system"))
+    assert scan_files({"m.rds": build.r_file(build.r_closure(by_name))}).verdict is Verdict.SUSPICIOUS
+    only_text = build.r_call("paste", build.r_text("system"))
+    assert scan_files({"m.rds": build.r_file(build.r_closure(only_text))}).verdict is Verdict.CLEAN
+
+
 def test_a_compiled_engine_is_never_clean() -> None:
     assert scan_files({"m.engine": b"ftrt" + bytes(60)}).verdict is Verdict.SUSPICIOUS
