@@ -6,7 +6,6 @@ what decides is whether the signature holds under a key that the caller gave.
 
 import base64
 import binascii
-from dataclasses import dataclass
 from pathlib import Path
 
 from attestations.algorithms import PrivateKey, PublicKey, key_hint, public_der, public_pem, sign, verify
@@ -15,6 +14,7 @@ from attestations.digest import sha256_of
 from attestations.envelope import Envelope, EnvelopeSignature, pae
 from attestations.errors import OtherKey, SignatureInvalid
 from attestations.key_files import load_private, load_public, read_key_file
+from attestations.records import dataclass
 from attestations.statement import Statement
 from attestations.timestamps import TimestampAuthority, proven_time, request_timestamp
 from attestations.uris import PAYLOAD_TYPE

@@ -3,7 +3,6 @@
 No parser and no crypto is imported here: a verification without a policy file does not pay for one.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import field
 from datetime import datetime, timedelta
@@ -15,14 +14,15 @@ from attestations.predicates.model_scan import Severity
 from attestations.uris import CONVERT_BUILD_TYPE_V1
 from modelsign.policy.decision import Level
 from modelsign.policy.identities import Pattern
+from scanners.patterns import late
 from scanners.records import dataclass
 
 if TYPE_CHECKING:
     from packaging.specifiers import SpecifierSet
 
-_DURATION = re.compile(r"([1-9][0-9]{0,5})([mhdw])")
+_DURATION = late(r"([1-9][0-9]{0,5})([mhdw])")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_CALVER = re.compile(r"[0-9]{4}\.[0-9]{1,2}(\.[0-9]{1,6})?")
+_CALVER = late(r"[0-9]{4}\.[0-9]{1,2}(\.[0-9]{1,6})?")
 
 
 class Mode(Enum):
