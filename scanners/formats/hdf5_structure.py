@@ -476,5 +476,7 @@ class Structure(Places):
         if not flags & 1:
             return Shape(now, now)
         endless = (1 << 8 * self.length_size) - 1
-        most = (self.length(cursor) for _ in range(rank))
+        most = tuple(self.length(cursor) for _ in range(rank))
+        if any(length > limit for length, limit in zip(now, most, strict=True)):
+            raise FormatError("a dataspace larger than the most it may be", offset=cursor.offset)
         return Shape(now, tuple(None if length == endless else length for length in most))

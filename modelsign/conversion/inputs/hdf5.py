@@ -34,6 +34,8 @@ KERAS_WRAPPER = "model_weights"
 """the group of a whole model in Keras' older format, beside `optimizer_weights`"""
 _CONFIGURATIONS = ("model_config", "training_config")
 _DATASPACE, _DATATYPE, _LINK, _EXTERNAL, _LAYOUT, _FILTERS, _SYMBOLS = 0x01, 0x03, 0x06, 0x07, 0x08, 0x0B, 0x11
+_GROUP = frozenset({0x02, _LINK, 0x0A, _SYMBOLS})
+"""messages that make an object a group: links, and how they are kept"""
 _MAXIMUM_DEPTH = 256
 _MAXIMUM_BLOCKS = 1 << 20
 _LZF_LIMIT = 16 << 20
@@ -141,7 +143,9 @@ class _File:
     def _object(self, path: _Path, address: int) -> _Object:
         item = _Object(address=address)
         structure = self.structure
+        kinds = set()
         for message in structure.messages(address):
+            kinds.add(message.kind)
             if message.shared and message.kind in {_LAYOUT, _LINK, _SYMBOLS, _EXTERNAL}:
                 raise ConversionError(
                     f"{_shown(path)}: its description lies where no writer puts it; the file was made to mislead"
@@ -163,6 +167,8 @@ class _File:
                     item.attributes += map(structure.attribute, structure.dense_attributes(self.cursor(message)))
                 case _:
                     pass
+        if not kinds & _GROUP and _LAYOUT not in kinds and (_DATATYPE not in kinds or _DATASPACE in kinds):
+            raise ConversionError(f"{_shown(path)}: is neither a group nor a dataset; the file is damaged")
         if item.links and _LAYOUT in item.single:
             raise ConversionError(f"{_shown(path)}: is a group and a dataset at once; the file was made to mislead")
         return item

@@ -106,6 +106,14 @@ def hostile() -> dict[str, tuple[bytes, str]]:
         rooted(build.hard_link("w", inner), build.hard_link("w", inner), file=file),
         "two things of this name",
     )
+    file = build.File()
+    headless = build.hard_link("v", file.add(build.header([(0x01, build.dataspace(4)), (0x03, build.FLOAT)])))
+    inner = build.dataset(file, (4, 4), build.contiguous(file.add(bytes(64)), 64))
+    files["no-layout"] = rooted(build.hard_link("w", inner), headless, file=file), "neither a group nor a dataset"
+    file = build.File()
+    grown = (0x01, b"\x02\x01\x01\x01" + build.address(4) + build.address(3))
+    inner = file.add(build.header([grown, (0x03, build.FLOAT), build.contiguous(file.add(bytes(16)), 16)]))
+    files["larger-than-its-most"] = rooted(build.hard_link("w", inner), file=file), "larger than the most"
     files["described-twice"] = one(build.contiguous(96, 64), (4, 4), build.contiguous(96, 64)), "is described twice"
     return files | hostile_blocks()
 
