@@ -685,16 +685,18 @@ class _Module:
             return f"{owner}.__dict__" if owner else None
         if function in {"pkgutil.resolve_name", "pydoc.locate"} and isinstance(first, str):
             return first.replace(":", ".")
-        if isinstance(call.func, ast.Call) and call.func.args and call.args:
-            maker = self._dotted(call.func.func, depth + 1)
+        # Each step looks at what it hangs on once: chains of calls would cost twice as much with every link.
+        made = call.func if isinstance(call.func, ast.Call) else None
+        if made and isinstance(made.func, (ast.Name, ast.Attribute)) and made.args and call.args and not function:
+            maker = self._dotted(made.func, depth + 1)
             if maker in {"operator.attrgetter", "_operator.attrgetter"}:
-                path, owner = self._fold(call.func.args[0]), self._dotted(call.args[0], depth + 1)
+                path, owner = self._fold(made.args[0]), self._dotted(call.args[0], depth + 1)
                 return f"{owner}.{path}" if owner and isinstance(path, str) else None
         if function in _IMPORTERS and isinstance(first, str):
             return first if function != "__import__" or "." not in first else first.split(".")[0]
         if isinstance(call.func, ast.Attribute) and isinstance(first, str) and len(call.args) < 3:
             # os.__getattribute__("system"), sys.modules.get("os"), os.__dict__.get("system")
-            owner = self._dotted(call.func.value, depth + 1)
+            owner = function.removesuffix(f".{call.func.attr}") if function else None
             if owner and call.func.attr in {"__getattribute__", "__getattr__"}:
                 return f"{owner}.{first}"
             if owner and call.func.attr in {"get", "pop", "__getitem__"}:

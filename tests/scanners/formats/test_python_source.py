@@ -237,3 +237,9 @@ def test_truncations_and_mutations_end_in_a_verdict() -> None:
 def test_constants_that_cost_without_end_are_a_limit() -> None:
     with pytest.raises(LimitExceeded):
         read_with(python_source, b"s = 'a' * 4000\n" + b"x = [[ord(a) for a in s] for b in s]\n" * 3, name="x.py")
+
+
+@pytest.mark.parametrize("chain", ["f" + "('a')" * 60, "a" + ".b('c')" * 200])
+def test_a_long_chain_of_calls_is_followed_link_by_link(chain: str) -> None:
+    report = scan_blob(BytesReader(f"x = {chain}\n".encode()), "modeling.py").report
+    assert report.verdict is Verdict.CLEAN
