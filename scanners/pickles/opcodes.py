@@ -8,8 +8,10 @@ from typing import Final
 
 HIGHEST_PROTOCOL: Final = 5
 
-ENCODED: Final = re.compile(r"gA[I-X]|800[2-5]|Y1|KG|Y29z|636f73|4283|63[0-9a-f]{4}")
-"""How the text of a pickle in base64 or hexadecimal begins."""
+ENCODED: Final = re.compile(
+    r"gA[I-X]|800[2-5]|Y1|KG|Y29z|636f73|4283|63[0-9a-f]{4}|e[JNF]|eAE|H4sI|QlpoO|/Td6WF|78(?:9c|da|01|5e)|1f8b08|425a68"
+)
+"""How the text of a pickle in base64 or hexadecimal begins, or of what zlib, gzip, bz2 or xz make of one."""
 
 NAMES: Final[dict[int, str]] = {
     0x28: "MARK",

@@ -6,6 +6,8 @@ the first few are stated. The shape is computed for each, so a call that differs
 
 import base64
 import binascii
+import lzma
+import zlib
 from typing import Final
 
 from scanners.facts import Call, Stored, Tensor
@@ -14,7 +16,7 @@ from scanners.knowledge.tables import Tables, tables
 from scanners.limits import Budget
 from scanners.patterns import late
 from scanners.pickles.machine import INLINE, PickleRun, looks_nested, run
-from scanners.pickles.resolve import Called, Resolver, begins_compressed, full_name, written_name
+from scanners.pickles.resolve import Called, Resolver, begins_compressed, full_name, inflated, written_name
 from scanners.pickles.shapes import Shapes
 from scanners.pickles.tensors import ITEMSIZE
 from scanners.pickles.text import readable
@@ -382,7 +384,7 @@ class _Witness:
         if span.length > _ENCODED:
             return None
         decoded = _decoded(self.reader.read_at(span.offset, span.length))
-        if decoded is not None and looks_nested(decoded):
+        if decoded is not None and _hides(decoded):
             self.reading.budget.spend_materialised(len(decoded))
             return "decoded", BytesReader(decoded), False
         if looks_nested(head):
@@ -397,6 +399,15 @@ def _bare(made: Made) -> bool:
         and not (made.states or made.items or made.entries or made.keywords)
         and isinstance(made.function, Global)
     )
+
+
+def _hides(data: bytes) -> bool:
+    """Whether decoded text begins like a pickle, or decompresses to what does; pictures are compressed as well."""
+    try:
+        content = inflated(data) if data.startswith(_COMPRESSED) else data
+    except (ValueError, zlib.error, OSError, lzma.LZMAError, EOFError):
+        return False
+    return content is not None and looks_nested(content)
 
 
 def _decoded(text: bytes) -> bytes | None:

@@ -461,6 +461,7 @@ THROUGH_HARMLESS: dict[str, bytes] = {
         + value(call("transformers.file_utils", "_LazyModule", "pip", "", {"__main__": ["extend", "append"]}))
         + (p.MARK + value("x") + p.APPENDS + p.STOP)
     ),
+    "a pickle in digits around zlib": dump({"note": base64.b64encode(zlib.compress(p.system())).decode()}),
     "a document of spaCy with a pickle as text": dump(
         call("spacy.tokens.doc", "unpickle_doc", None, call("_codecs", "encode", HIDDEN, "latin1"), b"")
     ),
@@ -626,6 +627,7 @@ HARMLESS = {
     "a bound method of a pattern": dump(call("builtins", "getattr", call("re", "_compile", "a+", 32), "search")),
     "random bytes that begin like a pickle": dump({"weights": b"\x80\x04" + bytes(range(200, 256)) * 4}),
     "random bytes that begin like gzip": dump({"weights": b"\x1f\x8b" + bytes(range(200, 256)) * 4}),
+    "digits around zlib": dump({"image": base64.b64encode(zlib.compress(bytes(range(256)))).decode()}),
     "hexadecimal digits": dump({"digest": "8004" + "ab" * 30}),
     "a tensor of Paddle": dump(call("builtins", "eval", "data", {"data": call("numpy", "ndarray", (1,))})),
     "a path": dump(call("pathlib", "PosixPath", "a", "b")),
