@@ -7,13 +7,31 @@ age is what shows that a revoked authority may still be trusted there.
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Self
 
 from attestations.errors import EnvelopeError, TrustError
+from attestations.named_files import read_named
 from attestations.strict_json import Json, object_of, parse_object, text_of, write
 
 SCHEMA = "modelsign.trust/v1"
+_MAX_BYTES = 4 * 1024 * 1024
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
+
+
+def read_trust_file(path: Path) -> bytes:
+    """Return the content of a file of roots: one of ours, or one of Sigstore's own forms.
+
+    Raises:
+        TrustError: it cannot be read, or is too large to be one.
+    """
+    try:
+        data = read_named(path, _MAX_BYTES + 1)
+    except OSError as error:
+        raise TrustError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > _MAX_BYTES:
+        raise TrustError(f"{path}: too large to be a trust file")
+    return data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

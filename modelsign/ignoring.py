@@ -11,7 +11,6 @@ from attestations.named_files import read_whole
 from modelsign.errors import UsageError
 from scanners.records import dataclass
 
-IGNORE_NAME = ".modelsignignore"
 _MAX_BYTES = 16 * 1024 * 1024
 
 

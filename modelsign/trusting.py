@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
 from attestations.errors import TrustError
-from attestations.named_files import read_named
 from attestations.strict_json import parse_object
-from attestations.trust_file import TrustFile
+from attestations.trust_file import TrustFile, read_trust_file
 from modelsign.config import user_directory
 from modelsign.errors import UsageError
 from modelsign.publish import replacing_file
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 INSTANCES = ("public-good", "staging")
 ADDRESSES = ("https://", "http://")
 """what names of other instances begin with: the addresses of their TUF repositories"""
-_MAX_BYTES = 4 * 1024 * 1024
 _MAX_NAME = 200
 """of an address as the name of a file"""
 
@@ -217,13 +215,7 @@ def _file(name: str, *, offline: bool, fetched: datetime, bootstrap: Path | None
 
 
 def _read(path: Path) -> TrustFile:
-    try:
-        data = read_named(path, _MAX_BYTES + 1)
-    except OSError as error:
-        raise TrustError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_BYTES:
-        raise TrustError(f"{path}: too large to be a trust file")
-    return TrustFile.parse(data, str(path))
+    return TrustFile.parse(read_trust_file(path), str(path))
 
 
 def _store(file: TrustFile) -> None:

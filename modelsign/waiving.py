@@ -16,7 +16,6 @@ from modelsign.errors import UsageError
 from modelsign.gate import Acceptance, Accepted
 from scanners.findings import FileReport, Finding, Report, Severity
 
-WAIVERS_NAME = "waivers.toml"
 _MAX_BYTES = 16 * 1024 * 1024
 LONGEST = timedelta(days=90)
 

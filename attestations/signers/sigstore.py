@@ -34,14 +34,13 @@ from attestations.errors import (
     TrustError,
     Unsupported,
 )
-from attestations.named_files import read_named
 from attestations.signers.certificate_names import fulcio_claims, issuer_of, load_certificate, subject_names
 from attestations.signers.closed import import_without_sockets
 from attestations.signers.unlogged import check_issuer, judge_certificate
 from attestations.statement import Statement
 from attestations.strict_json import Json, object_of, parse_object, text_of, write
 from attestations.timestamps import TimestampAuthority, proven_time
-from attestations.trust_file import TrustFile, is_trust_file
+from attestations.trust_file import TrustFile, is_trust_file, read_trust_file
 from attestations.verify import Method, Proof, SignedBy, TimeSource, Unproven
 
 if TYPE_CHECKING:
@@ -54,7 +53,6 @@ _logger = logging.getLogger(__name__)
 Accepts: TypeAlias = Callable[[SignedBy], bool]
 
 _TRUST_CONFIG_TYPE = "application/vnd.dev.sigstore.clienttrustconfig"
-_MAX_TRUST_BYTES = 4 * 1024 * 1024
 
 # The log entries that sigstore-python 4.5 compares with a DSSE envelope. Others are legal (`intoto` 0.0.2 of npm and
 # older GitHub attestations) and are told apart from broken ones.
@@ -99,7 +97,7 @@ class SigstoreTrust:
             if is_address(self.source):
                 return self._published_root(self.source)
             return self._published(self.source, to_sign=False).trusted_root
-        data = _read(self.source)
+        data = read_trust_file(self.source)
         if is_trust_file(_document(data, self.source)):
             file = TrustFile.parse(data, str(self.source))
             self._check_age(file.fetched)
@@ -143,7 +141,7 @@ class SigstoreTrust:
         from sigstore.models import ClientTrustConfig
 
         if isinstance(self.source, Path):
-            data = _read(self.source)
+            data = read_trust_file(self.source)
             if not _is_client_config(data, self.source):
                 raise TrustError(
                     f"{self.source}: a trusted root only; signing needs a client trust configuration, "
@@ -694,16 +692,6 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        data = read_named(path, _MAX_TRUST_BYTES + 1)
-    except OSError as error:
-        raise TrustError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_TRUST_BYTES:
-        raise TrustError(f"{path}: too large to be a trust file")
-    return data
 
 
 def _document(data: bytes, path: Path) -> dict[str, Json]:

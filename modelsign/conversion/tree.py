@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from math import isfinite
-from typing import TypeAlias
 
 from modelsign.conversion.plan import Json
 from modelsign.conversion.record import LeftOut
@@ -59,8 +58,6 @@ _DICTS = frozenset(
 _SCRIPTED = "__torch__."
 """classes of TorchScript: every attribute is state"""
 _MODULE_PARTS = frozenset({"_parameters", "_buffers", "_modules"})
-
-Leaf: TypeAlias = "TensorValue | Made"
 
 
 class LeafKind(Enum):

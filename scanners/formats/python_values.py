@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import TypeAlias
 
+from scanners.decoders import DECODERS
 from scanners.errors import LimitExceeded
 from scanners.records import dataclass
 
@@ -26,18 +27,6 @@ _METHODS = frozenset(
     "lower upper strip lstrip rstrip swapcase title capitalize removeprefix removesuffix casefold".split()
 )
 _CODECS = frozenset({"rot13", "rot_13", "hex", "hex_codec", "base64", "base64_codec"})
-_DECODERS: Mapping[str, Callable[[bytes], bytes]] = {
-    "base64.b64decode": base64.b64decode,
-    "base64.standard_b64decode": base64.b64decode,
-    "base64.urlsafe_b64decode": base64.urlsafe_b64decode,
-    "base64.decodebytes": base64.decodebytes,
-    "base64.b32decode": base64.b32decode,
-    "base64.b16decode": base64.b16decode,
-    "base64.b85decode": base64.b85decode,
-    "base64.a85decode": base64.a85decode,
-    "binascii.unhexlify": binascii.unhexlify,
-    "binascii.a2b_base64": binascii.a2b_base64,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,8 +259,8 @@ def _function(name: str, arguments: "list[Value]") -> Value:
             return _items(value)
         case "codecs.decode", [str() | bytes() as value, str() as codec] if codec.lower().replace("-", "_") in _CODECS:
             return _decoded(value, codec.lower().replace("-", "_"))
-        case known, [str() | bytes() as value] if known in _DECODERS:
-            return _DECODERS[known](value.encode("ascii") if isinstance(value, str) else value)
+        case known, [str() | bytes() as value] if known in DECODERS:
+            return DECODERS[known](value.encode("ascii") if isinstance(value, str) else value)
         case _:
             return None
 

@@ -5,7 +5,6 @@
 sees that it was computed.
 """
 
-import base64
 import binascii
 import bz2
 import codecs
@@ -16,14 +15,13 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from scanners import native
+from scanners.decoders import DECODERS
 from scanners.knowledge.tables import Effect, Tables, python3_name, tables
 from scanners.pickles.values import (
     Attribute,
-    Collection,
     Global,
     Made,
     Mapping,
-    OutOfBand,
     Persistent,
     Span,
     TensorValue,
@@ -39,16 +37,7 @@ _APPLIED: Final = 64
 """elements of an iterable whose calls are listed one by one"""
 
 _DECODERS: Final[dict[str, Callable[[bytes], bytes]]] = {
-    "base64.b64decode": base64.b64decode,
-    "base64.standard_b64decode": base64.b64decode,
-    "base64.urlsafe_b64decode": base64.urlsafe_b64decode,
-    "base64.decodebytes": base64.decodebytes,
-    "base64.b32decode": base64.b32decode,
-    "base64.b16decode": base64.b16decode,
-    "base64.b85decode": base64.b85decode,
-    "base64.a85decode": base64.a85decode,
-    "binascii.a2b_base64": binascii.a2b_base64,
-    "binascii.unhexlify": binascii.unhexlify,
+    **DECODERS,
     "binascii.a2b_hex": binascii.unhexlify,
     "builtins.bytes.fromhex": lambda data: bytes.fromhex(data.decode("ascii")),
     "builtins.bytearray.fromhex": lambda data: bytes.fromhex(data.decode("ascii")),
@@ -568,12 +557,3 @@ def _partial(made: Made, parts: tuple[Value, ...]) -> tuple[Value, tuple[Value, 
             given = state[1]
             return state[0], given if isinstance(given, tuple) else ()
     return (parts[0], parts[1:]) if parts else (None, ())
-
-
-def has_reference(value: Value) -> bool:
-    """Whether a value is, or directly holds, something that could be called."""
-    if isinstance(value, (Global, Attribute, Made, Persistent, OutOfBand)):
-        return True
-    if isinstance(value, (list, tuple)):
-        return any(isinstance(item, (Global, Attribute, Made)) for item in value)
-    return isinstance(value, Collection) and any(isinstance(item, (Global, Attribute)) for item in value.items)

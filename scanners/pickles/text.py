@@ -41,11 +41,6 @@ def readable(value: Value, reader: Reader | None = None, *, limit: int = LIMIT) 
     return "".join(pieces)
 
 
-def callee(function: Value, reader: Reader | None = None) -> str:
-    """Return the text of a function that is called."""
-    return readable(function, reader, limit=120)
-
-
 class _Writer:
     """Appends text until its limit is reached."""
 

@@ -1,7 +1,6 @@
 """model-signing 1.1.1 and we read each other's signatures by a key on a PKCS#11 token (SoftHSM)."""
 
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -16,12 +15,11 @@ from modelsign.cli.main import invoke
 from tests.builders.certificates import CODE_SIGNING, PublicOnly, issue
 from tests.builders.signatures import write_model
 from tests.peers import peer_python
+from tests.softhsm import PIN, configuration, configure, make_keys
 
 pytestmark = [pytest.mark.interop, pytest.mark.service]
 
-PIN = "5678"
 CURVES = {"p256": "EC:prime256v1", "p521": "EC:secp521r1"}
-MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +32,7 @@ class Token:
     def run(self, *command: str | Path) -> subprocess.CompletedProcess[str]:
         environment = {
             **os.environ,
-            "SOFTHSM2_CONF": str(self.directory / "softhsm2.conf"),
+            "SOFTHSM2_CONF": str(configuration(self.directory)),
             "MODELSIGN_PKCS11_PIN": PIN,
         }
         done = subprocess.run(
@@ -64,18 +62,9 @@ class Token:
 
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Token:
-    pytest.importorskip("pkcs11", reason="needs the extra package python-pkcs11")
-    module = next((path for path in MODULES if Path(path).exists()), None)
-    if module is None or not shutil.which("softhsm2-util") or not shutil.which("pkcs11-tool"):
-        pytest.skip("needs Debian's packages softhsm2 and opensc")
     directory = tmp_path_factory.mktemp("softhsm")
-    (directory / "tokens").mkdir()
-    (directory / "softhsm2.conf").write_text(f"directories.tokendir = {directory / 'tokens'}\nlog.level = ERROR\n")
-    token = Token(directory=directory, module=module)
-    token.run("softhsm2-util", "--init-token", "--free", "--label", "lab", "--so-pin", "1234", "--pin", PIN)
-    tool = ["pkcs11-tool", "--module", module, "--token-label", "lab", "--login", "--pin", PIN]
-    for number, (label, kind) in enumerate(CURVES.items(), start=1):
-        token.run(*tool, "--keypairgen", "--key-type", kind, "--id", f"0{number}", "--label", label)
+    token = Token(directory=directory, module=configure(directory))
+    make_keys(token.run, token.module, CURVES)
     return token
 
 

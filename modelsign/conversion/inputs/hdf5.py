@@ -174,11 +174,6 @@ class _File:
         return item
 
 
-def is_hdf5(reader: Reader) -> bool:
-    """Return whether a file has an HDF5 superblock."""
-    return superblock(reader) is not None
-
-
 def parse(reader: Reader, request: Request, *, member: Store | None = None, format_name: str = "hdf5") -> Plan:
     """Read a file of weights.
 

@@ -1,6 +1,5 @@
 """Tokens: a real SoftHSM where it is installed, and URIs everywhere."""
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +16,9 @@ from attestations.statement import Statement
 from attestations.verify import verify_bundle
 from tests.builders.certificates import CODE_SIGNING, NOW, PublicOnly, issue
 from tests.builders.signatures import oms_payload, resource
+from tests.softhsm import PIN, configuration, configure, make_keys
 
 STATEMENT = Statement.parse(oms_payload([resource("w")]))
-PIN = "5678"
 KINDS = {
     "p256": "EC:prime256v1",
     "p384": "EC:secp384r1",
@@ -27,7 +26,6 @@ KINDS = {
     "rsa": "rsa:2048",
     "ed": "EC:edwards25519",
 }
-MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
 
 
 @pytest.mark.parametrize(
@@ -76,20 +74,12 @@ def test_file_that_is_no_module_is_a_signing_error(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def token(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """A SoftHSM token with one key of each kind; gives the module and a directory with the public keys."""
-    pytest.importorskip("pkcs11", reason="needs the extra package python-pkcs11")
-    module = next((path for path in MODULES if Path(path).exists()), None)
-    if module is None or not shutil.which("softhsm2-util") or not shutil.which("pkcs11-tool"):
-        pytest.skip("needs Debian's packages softhsm2 and opensc")
     directory = tmp_path_factory.mktemp("softhsm")
-    (directory / "tokens").mkdir()
-    (directory / "softhsm2.conf").write_text(f"directories.tokendir = {directory / 'tokens'}\nlog.level = ERROR\n")
+    module = configure(directory)
     with pytest.MonkeyPatch.context() as patch:
         # The module reads its configuration once, when it is loaded into this process.
-        patch.setenv("SOFTHSM2_CONF", str(directory / "softhsm2.conf"))
-        run("softhsm2-util", "--init-token", "--free", "--label", "lab", "--so-pin", "1234", "--pin", PIN)
-        tool = ["pkcs11-tool", "--module", module, "--token-label", "lab", "--login", "--pin", PIN]
-        for number, (label, kind) in enumerate(KINDS.items(), start=1):
-            run(*tool, "--keypairgen", "--key-type", kind, "--id", f"0{number}", "--label", label)
+        patch.setenv("SOFTHSM2_CONF", str(configuration(directory)))
+        make_keys(run, module, KINDS)
         yield module, directory
 
 

@@ -2,31 +2,17 @@
 
 import importlib
 import logging
-import pickle
-import sys
 import warnings
-from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
+from saving import OUT, save_if_made as save
 
 warnings.simplefilter("ignore")
 logging.disable(logging.CRITICAL)
-OUT = Path(sys.argv[1])
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(60, 4))
 Y, Z = (X[:, 0] > 0).astype(int), X[:, 0]
-
-
-def save(name, make):
-    """Write what ``make`` returns as pickle and as joblib; what cannot be made or pickled is no file to scan."""
-    try:
-        value = make()
-        (OUT / f"{name}.pkl").write_bytes(pickle.dumps(value))
-        joblib.dump(value, OUT / f"{name}.joblib")
-    except Exception as error:  # noqa: BLE001
-        print(f"not saved: {name}: {error!r}"[:300])
 
 
 def fitted(module, name, *data, **options):

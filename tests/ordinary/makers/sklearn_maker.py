@@ -1,12 +1,11 @@
 """Every estimator of scikit-learn, fitted on tiny data, as pickle and as joblib; pipelines, searches, compressors."""
 
 import pickle
-import sys
 import warnings
-from pathlib import Path
 
 import joblib
 import numpy as np
+from saving import OUT, save
 from sklearn import ensemble, linear_model, pipeline, preprocessing, svm, tree
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
@@ -14,7 +13,6 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.utils import all_estimators
 
 warnings.simplefilter("ignore")
-OUT = Path(sys.argv[1])
 RANDOM = np.random.default_rng(0)
 X = np.abs(RANDOM.normal(size=(24, 4)))
 Y = (X[:, 0] > np.median(X[:, 0])).astype(int)
@@ -56,12 +54,6 @@ def fit(estimator, name):
             continue
     print(f"not fitted: {name}")
     return estimator
-
-
-def save(name, value):
-    """Write a value the two usual ways."""
-    (OUT / f"{name}.pkl").write_bytes(pickle.dumps(value))
-    joblib.dump(value, OUT / f"{name}.joblib")
 
 
 for name, kind in all_estimators():

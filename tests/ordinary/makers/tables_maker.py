@@ -1,27 +1,17 @@
 """pandas, statsmodels, scipy and the gradient boosting libraries."""
 
-import pickle
-import sys
 import warnings
-from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
 import scipy.sparse
 import statsmodels.api as sm
+from saving import OUT, save
 
 warnings.simplefilter("ignore")
-OUT = Path(sys.argv[1])
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(40, 3))
 Y = (X[:, 0] + X[:, 1] > 0).astype(int)
-
-
-def save(name, value):
-    """Write a value as pickle and joblib."""
-    (OUT / f"{name}.pkl").write_bytes(pickle.dumps(value))
-    joblib.dump(value, OUT / f"{name}.joblib")
 
 
 frame = pd.DataFrame({

@@ -1,31 +1,18 @@
 """What stands around scikit-learn and torch: samplers, encoders, topic models, clusterings, vision and graph models."""
 
-import pickle
-import sys
 import warnings
 from pathlib import Path
 
-import joblib
 import numpy as np
 import pandas as pd
+from saving import OUT, save_if_made as save
 
 warnings.simplefilter("ignore")
-OUT = Path(sys.argv[1])
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(60, 4))
 Y = (X[:, 0] > 0.8).astype(int)
 FRAME = pd.DataFrame({"a": ["x", "y", "z"] * 20, "b": RANDOM.normal(size=60), "c": ["u", "v"] * 30, "d": pd.date_range("2026-01-01", periods=60)})
 WORDS = [["human", "interface", "computer"], ["survey", "user", "computer", "system"], ["graph", "trees", "system"]] * 8
-
-
-def save(name, make):
-    """Write what ``make`` returns as pickle and as joblib; what cannot be made or pickled is no file to scan."""
-    try:
-        value = make()
-        (OUT / f"{name}.pkl").write_bytes(pickle.dumps(value))
-        joblib.dump(value, OUT / f"{name}.joblib")
-    except Exception as error:  # noqa: BLE001
-        print(f"not saved: {name}: {error!r}"[:300])
 
 
 from imblearn import combine, ensemble, over_sampling, pipeline, under_sampling
