@@ -20,6 +20,9 @@ from tests.sigstore_stack.rekor import Rekor
 from tests.sigstore_stack.rekor_v1 import RekorV1
 from tests.sigstore_stack.tsa import PATH, TimestampAuthority
 
+_YESTERDAY = (now() - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+"""one moment for all documents, so that two of them, made a second apart, are the same"""
+
 
 class Fault(Enum):
     """A way for the services to misbehave."""
@@ -207,7 +210,7 @@ def _authority(uri: str, *chain: Holder) -> dict[str, Any]:
 
 
 def _since_yesterday() -> dict[str, str]:
-    return {"start": (now() - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    return {"start": _YESTERDAY}
 
 
 def _base64(data: bytes) -> str:
