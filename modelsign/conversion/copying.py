@@ -25,6 +25,7 @@ from modelsign.conversion.output import Layout
 from modelsign.conversion.plan import PlannedTensor
 from modelsign.conversion.transforming import transformed
 from modelsign.errors import ConversionError
+from modelsign.publish import reserve
 
 Progress: TypeAlias = Callable[[int], None]
 
@@ -71,7 +72,7 @@ class Copier:
 
         Args:
             source: descriptor of a source that is to be hashed as a whole meanwhile.
-            target: descriptor of the output, open for reading and writing.
+            target: descriptor of the output, empty, open for reading and writing.
             layout: what goes where.
             origins: of every store of the plan.
             progress: told how many further bytes of the output are done.
@@ -110,6 +111,7 @@ class Copier:
             self._jobs.extend(self._checksum_jobs())
         threads = [threading.Thread(target=self._work, name=f"copy-{index}", daemon=True) for index in range(count)]
         flusher = threading.Thread(target=self._flush, name="flush", daemon=True)
+        reserve(self._target, self._layout.size)
         _write(self._target, self._layout.header, 0)
         self._count(len(self._layout.header))
         try:

@@ -1,17 +1,21 @@
 """modelsign/publish.py: files and directories that appear whole or not at all."""
 
+import ctypes
+import errno
 import fcntl
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from modelsign.errors import SourceError, UsageError
-from modelsign.publish import is_leftover, making_parents, replacing_directory, replacing_file, sweep
+from modelsign.publish import is_leftover, making_parents, replacing_directory, replacing_file, reserve, sweep
 
 
 def leftovers(directory: Path) -> list[str]:
@@ -264,3 +268,32 @@ def test_a_link_a_pipe_or_a_directory_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "link").is_symlink()
     assert (tmp_path / "pipe").is_fifo()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["directory", "link", "pipe"]
+
+
+def test_the_room_of_a_file_is_reserved_at_once(tmp_path: Path) -> None:
+    with (tmp_path / "m").open("wb") as file:
+        reserve(file.fileno(), 1 << 20)
+        there = os.fstat(file.fileno())
+    assert there.st_size in {0, 1 << 20}  # zero where the file system cannot reserve
+    assert there.st_blocks * 512 >= there.st_size
+
+
+def test_too_little_room_is_known_before_anything_is_written(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    try:
+        with (tmp_path / "m").open("wb") as file, pytest.raises(OSError, match="File too large"):
+            reserve(file.fileno(), 2 << 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("functions", [{}, {"fallocate": lambda *_: -1}])
+def test_a_file_system_that_cannot_reserve_is_left_to_the_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, functions: dict[str, object]
+) -> None:
+    ctypes.set_errno(errno.EOPNOTSUPP)
+    monkeypatch.setattr(ctypes, "CDLL", lambda *_, **__: SimpleNamespace(**functions))
+    with (tmp_path / "m").open("wb") as file:
+        reserve(file.fileno(), 1 << 20)
+        assert not os.fstat(file.fileno()).st_size
