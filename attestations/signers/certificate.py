@@ -44,6 +44,9 @@ Accepts: TypeAlias = Callable[[SignedBy], bool]
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
 _MAX_CHAIN = 8
+_CERTIFIES_SIGNERS = frozenset({ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
+_JUDGED_CONSTRAINTS = (x509.DNSName, x509.RFC822Name, x509.IPAddress, x509.UniformResourceIdentifier)
+"""kinds of names that `cryptography` holds against an authority's limits, or refuses a leaf for that has such"""
 _MAX_FILE = 1024 * 1024
 """of certificates: a company has dozens of roots"""
 
@@ -184,13 +187,14 @@ class CertificateVerifier:
 
     def _chain(self, leaf: x509.Certificate, others: Sequence[x509.Certificate], time: datetime) -> x509.Certificate:
         """Return the trusted root that the leaf leads to."""
-        # The defaults for authorities (RFC 5280: basicConstraints, keyCertSign, path length, name constraints) hold; a
-        # restriction of theirs to web servers is looked at in the leaf, where it matters.
+        # The defaults for authorities (RFC 5280: basicConstraints, keyCertSign, path length, name constraints) hold,
+        # but for what an authority may certify: signers of code here, not clients of web servers.
         # An authority without a key usage is one all the same (section 6.1.4 (n)), as `openssl req -x509` makes it.
         authorities = (
             ExtensionPolicy.webpki_defaults_ca()
-            .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, None)
+            .may_be_present(x509.ExtendedKeyUsage, Criticality.AGNOSTIC, _check_purposes)
             .may_be_present(x509.KeyUsage, Criticality.AGNOSTIC, _check_certifies)
+            .may_be_present(x509.NameConstraints, Criticality.AGNOSTIC, _check_constraints)
         )
         verifier = (
             PolicyBuilder()
@@ -283,6 +287,20 @@ def check_usage(leaf: x509.Certificate, *, trusted: bool) -> None:
 def _check_certifies(_policy: object, _certificate: x509.Certificate, usage: x509.KeyUsage | None) -> None:
     if usage is not None and not usage.key_cert_sign:
         raise ValueError("its key usage lets it certify nobody")
+
+
+def _check_purposes(_policy: object, _certificate: x509.Certificate, purposes: x509.ExtendedKeyUsage | None) -> None:
+    # RFC 5280 does not say so, but OpenSSL, Go and the web's rules do: who may certify web servers only has not been
+    # given the right to name those who sign code.
+    if purposes is not None and _CERTIFIES_SIGNERS.isdisjoint(purposes):
+        raise ValueError("its extended key usage does not let it certify who signs code")
+
+
+def _check_constraints(_policy: object, _certificate: x509.Certificate, limits: x509.NameConstraints | None) -> None:
+    # cryptography overlooks a limit of another kind where the extension is not critical; nobody may be let pass it.
+    trees = [] if limits is None else [*(limits.permitted_subtrees or ()), *(limits.excluded_subtrees or ())]
+    if not all(isinstance(tree, _JUDGED_CONSTRAINTS) for tree in trees):
+        raise ValueError("its name constraints are of a kind that is not judged here")
 
 
 def _extension(leaf: x509.Certificate, kind: type[_Extension]) -> _Extension | None:

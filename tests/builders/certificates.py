@@ -72,6 +72,7 @@ def issue(
     with_usage: bool = True,
     path_length: int | None = None,
     extra: tuple[x509.ExtensionType, ...] = (),
+    extra_critical: bool = True,
 ) -> Holder:
     """Return a new certificate, self-signed without ``issuer``."""
     key = key or ec.generate_private_key(ec.SECP256R1())
@@ -99,5 +100,5 @@ def issue(
     if names:
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     for extension in extra:
-        builder = builder.add_extension(extension, critical=True)
+        builder = builder.add_extension(extension, critical=extra_critical)
     return Holder(key=key, certificate=builder.sign(by_key, hashes.SHA256()))

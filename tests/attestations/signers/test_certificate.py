@@ -166,6 +166,47 @@ def test_path_length_is_kept() -> None:
         judged(signed(issue("release", below, purposes=CODE_SIGNING), below, short))
 
 
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"permitted_subtrees": [x509.DirectoryName(x509.Name([]))], "excluded_subtrees": None},
+        {"permitted_subtrees": None, "excluded_subtrees": [x509.DirectoryName(LEAF.certificate.subject)]},
+        {"permitted_subtrees": None, "excluded_subtrees": [x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))]},
+    ],
+)
+@pytest.mark.parametrize("critical", [True, False])
+def test_limit_of_an_authority_that_cannot_be_judged_is_not_overlooked(limits: dict[str, Any], critical: bool) -> None:
+    constraints = x509.NameConstraints(**limits)
+    middle = issue("Acme Signing", ROOT, ca=True, extra=(constraints,), extra_critical=critical)
+    with pytest.raises(IdentityMismatch, match="constraint"):
+        judged(signed(issue("release", middle, purposes=CODE_SIGNING), middle))
+
+
+@pytest.mark.parametrize("critical", [True, False])
+@pytest.mark.parametrize(("name", "fits"), [("release@acme.example", True), ("release@other.example", False)])
+def test_names_that_an_authority_may_certify_are_kept(name: str, fits: bool, critical: bool) -> None:
+    limits = x509.NameConstraints(permitted_subtrees=[x509.RFC822Name("acme.example")], excluded_subtrees=None)
+    middle = issue("Acme Signing", ROOT, ca=True, extra=(limits,), extra_critical=critical)
+    bundle = signed(issue("release", middle, purposes=CODE_SIGNING, names=(x509.RFC822Name(name),)), middle)
+    if fits:
+        assert judged(bundle).signed_by.name == name
+    else:
+        with pytest.raises(IdentityMismatch, match="name constraints"):
+            judged(bundle)
+
+
+def test_authority_for_web_servers_only_certifies_nobody_who_signs_code() -> None:
+    middle = issue("Acme Web", ROOT, ca=True, purposes=(ExtendedKeyUsageOID.SERVER_AUTH,))
+    with pytest.raises(IdentityMismatch, match="does not let it certify who signs code"):
+        judged(signed(issue("release", middle, purposes=CODE_SIGNING), middle))
+
+
+@pytest.mark.parametrize("purpose", [ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE])
+def test_authority_for_code_certifies_who_signs_it(purpose: x509.ObjectIdentifier) -> None:
+    middle = issue("Acme Code", ROOT, ca=True, purposes=(purpose, ExtendedKeyUsageOID.SERVER_AUTH))
+    assert judged(signed(issue("release", middle, purposes=CODE_SIGNING), middle)).signed_by.name == "release"
+
+
 def test_authority_that_may_not_certify_is_none() -> None:
     weak = issue("weak", ROOT, ca=True, key_usage=usage(sign=True, certify=False))
     with pytest.raises(IdentityMismatch):
