@@ -37,8 +37,11 @@ class _Frame:
 
 
 def matches(blob: Blob) -> bool:
-    """Return whether the blob begins with a frame's magic."""
-    return blob.reader.read_at(0, 4) == _MAGIC
+    """Return whether the blob begins with a frame's magic, behind any number of frames to skip."""
+    head = blob.reader.read_at(0, 4)
+    if head[1:] == b"\x2a\x4d\x18":
+        head = blob.reader.read_at(stream.skippable_frames(blob.reader, 0, blob.reader.size), 4)
+    return head == _MAGIC
 
 
 def read(blob: Blob, reading: Reading) -> None:
@@ -57,4 +60,9 @@ def method() -> Method:
     except ImportError as error:
         raise Unsupported("an LZ4 frame, and the lz4 package is not installed") from error
     make: partial[Decoder] = partial(lz4.frame.LZ4FrameDecompressor)
-    return Method(decoder=lambda: _Frame(make()), errors=(RuntimeError, ValueError, EOFError), magic=_MAGIC)
+    return Method(
+        decoder=lambda: _Frame(make()),
+        errors=(RuntimeError, ValueError, EOFError),
+        magic=_MAGIC,
+        between=stream.skippable_frames,
+    )

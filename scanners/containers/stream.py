@@ -2,7 +2,12 @@
 
 from scanners.containers.unpacking import Method, Unpacked
 from scanners.facts import Identified
+from scanners.reader import Reader, Window
 from scanners.reading import Blob, Reading
+
+_BLOCK = 1 << 16
+_FRAMES = 65_536
+"""skippable frames in a row that are stepped over"""
 
 _SUFFIXES = {
     "gz": "",
@@ -30,17 +35,48 @@ def inner_name(name: str) -> str:
 
 
 def hand_on(blob: Blob, reading: Reading, name: str, method: Method) -> None:
-    """State the format and hand on what the stream unpacks to."""
+    """State the format and hand on what the stream unpacks to, and what lies behind it."""
     size = blob.reader.size
     reading.state(Identified(location=reading.at(), format=name))
-    unpacked = Unpacked(blob.reader, (0, size), method, reading.budget)
+    first = 0 if method.between is None else method.between(blob.reader, 0, size)
+    unpacked = Unpacked(blob.reader, (first, size - first), method, reading.budget)
     unpacked.finish()
-    consumed = size if unpacked.broken is not None else unpacked.consumed
+    consumed = size if unpacked.broken is not None else first + unpacked.consumed
     # Where the stream breaks off or grows too large, the child says so: what it gave until then is read all the same.
     reading.child(inner_name(blob.name), unpacked, span=(0, consumed), stored=False)
+    if method.between is not None:
+        end = method.between(blob.reader, consumed, size)
+        reading.inert(consumed, end - consumed)
+        consumed = end
     behind = size - consumed
     if behind:
         tail = blob.reader.read_at(consumed, min(behind, 1 << 20))
         reading.inert(consumed, behind)
         if tail.strip(b"\x00") or len(tail) < behind:
             reading.anomaly("stream-trailing-bytes", f"{behind} bytes behind the compressed data", consumed, behind)
+            # Some loaders take the next stream in another format, some look from the end.
+            begin = zeros(blob.reader, consumed, size)
+            reading.child(
+                f"behind@{begin}", Window(blob.reader, begin, size - begin), span=(begin, size - begin), stored=True
+            )
+
+
+def zeros(reader: Reader, start: int, end: int) -> int:
+    """Return where a run of zero bytes ends: padding that gzip's and xz's readers step over."""
+    while start < end:
+        block = reader.read_at(start, min(_BLOCK, end - start))
+        padding = len(block) - len(block.lstrip(b"\x00"))
+        start += padding
+        if padding < len(block) or not block:
+            break
+    return start
+
+
+def skippable_frames(reader: Reader, start: int, end: int) -> int:
+    """Return where frames end that LZ4's and Zstandard's readers skip (RFC 8878, 3.1.2); pzstd writes many."""
+    for _ in range(_FRAMES):
+        head = reader.read_at(start, min(8, end - start))
+        if len(head) < 8 or head[0] & 0xF0 != 0x50 or head[1:4] != b"\x2a\x4d\x18":
+            break
+        start = min(end, start + 8 + int.from_bytes(head[4:], "little"))
+    return start

@@ -60,6 +60,8 @@ class Method:
     """what it raises for broken input"""
     magic: bytes = b""
     """what a further stream begins with, where several make one file (gzip, bzip2, xz); empty elsewhere"""
+    between: Callable[[Reader, int, int], int] | None = None
+    """where what may lie between two streams ends (padding, skippable frames), of an offset and the end of the input"""
 
 
 @dataclass(slots=True)
@@ -269,8 +271,13 @@ class Unpacked:
         state.position -= len(state.decoder.unused_data)
         self.consumed = state.position
         magic = self._method.magic
-        following = self._input.read_at(self._span[0] + state.position, min(len(magic), self._span[1] - state.position))
+        start, length = self._span
+        position = state.position
+        if self._method.between is not None:
+            position = self._method.between(self._input, start + position, start + length) - start
+        following = self._input.read_at(start + position, min(len(magic), length - position))
         if magic and following == magic:
+            state.position = position
             state.decoder = self._method.decoder()
         else:
             state.finished = True  # what follows is no further stream: padding, or something else

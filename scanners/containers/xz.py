@@ -17,7 +17,10 @@ _DICTIONARY = 256 << 20
 _ERRORS: tuple[type[Exception], ...] = (lzma.LZMAError, EOFError)
 
 METHOD = Method(
-    decoder=partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, memlimit=_MEMORY), errors=_ERRORS, magic=b"\xfd7zXZ\x00"
+    decoder=partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, memlimit=_MEMORY),
+    errors=_ERRORS,
+    magic=b"\xfd7zXZ\x00",
+    between=stream.zeros,
 )
 ALONE = Method(decoder=partial(lzma.LZMADecompressor, lzma.FORMAT_ALONE, memlimit=_MEMORY), errors=_ERRORS)
 

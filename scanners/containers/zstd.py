@@ -75,8 +75,11 @@ class _Frame:
 
 
 def matches(blob: Blob) -> bool:
-    """Return whether the blob begins with a frame."""
-    return blob.reader.read_at(0, 4) == _MAGIC
+    """Return whether the blob begins with a frame, behind any number of those to skip."""
+    head = blob.reader.read_at(0, 4)
+    if head[1:] == b"\x2a\x4d\x18":
+        head = blob.reader.read_at(stream.skippable_frames(blob.reader, 0, blob.reader.size), 4)
+    return head == _MAGIC
 
 
 def read(blob: Blob, reading: Reading) -> None:
@@ -96,5 +99,8 @@ def method() -> Method:
         raise Unsupported("a Zstandard frame, and the zstandard package is not installed") from error
     opener = zstandard.ZstdDecompressor(max_window_size=_WINDOW)
     return Method(
-        decoder=lambda: _Frame(opener.decompressobj()), errors=(zstandard.ZstdError, MemoryError), magic=_MAGIC
+        decoder=lambda: _Frame(opener.decompressobj()),
+        errors=(zstandard.ZstdError, MemoryError),
+        magic=_MAGIC,
+        between=stream.skippable_frames,
     )

@@ -35,7 +35,15 @@ _LENGTH: Final = 19
 def matches(blob: Blob) -> bool:
     """Return whether the blob is one of joblib's old compressed files."""
     head = blob.reader.read_at(0, len(_PREFIX) + _LENGTH)
-    return head[:2] == _PREFIX and head[2:4] in {b"0x", b"0X"}
+    return head[:2] == _PREFIX and len(head) == len(_PREFIX) + _LENGTH and _length(head) is not None
+
+
+def _length(head: bytes) -> int | None:
+    """Return the length in a ZF header, as ``int(…, 16)`` understands it: with or without 0x."""
+    try:
+        return int(head[len(_PREFIX) : len(_PREFIX) + _LENGTH], 16)
+    except ValueError:
+        return None
 
 
 def read(blob: Blob, reading: Reading) -> None:
@@ -44,10 +52,7 @@ def read(blob: Blob, reading: Reading) -> None:
     reader = blob.reader
     start = len(_PREFIX) + _LENGTH
     head = reader.read_at(0, start + 1)
-    try:
-        length = int(head[2:start].strip(), 16)
-    except ValueError as error:
-        raise FormatError("the length in the ZF header is no hexadecimal number", offset=2) from error
+    length = _length(head)
     if head[start : start + 1] == b" ":
         start += 1  # one character wider in joblib up to 0.8.4 on Python 2
     compressed = reader.read_at(start, min(reader.size - start, reading.budget.limits.member_bytes))

@@ -95,6 +95,14 @@ def test_bytes_behind_the_stream_are_noted(name: str) -> None:
 
 
 @each_packer
+@pytest.mark.parametrize("behind", [HOSTILE, bytes(16) + gzip.compress(HOSTILE), alone(HOSTILE)])
+def test_payload_behind_the_stream_is_found(name: str, behind: bytes) -> None:
+    report = scan(PACKERS[name](b"N.") + behind)
+
+    assert report.verdict is Verdict.MALICIOUS
+
+
+@each_packer
 def test_zeros_behind_the_stream_are_padding(name: str) -> None:
     assert not scan(PACKERS[name](b"{}") + bytes(512), "config.json.gz").findings
 
@@ -112,6 +120,59 @@ def test_payload_in_a_second_stream_is_found(name: str) -> None:
     pack = PACKERS[name]
 
     assert scan(pack(b"N.") + pack(HOSTILE)).verdict is Verdict.MALICIOUS
+
+
+def skippable(content: bytes) -> bytes:
+    """A frame of RFC 8878, 3.1.2."""
+    return b"\x5e\x2a\x4d\x18" + len(content).to_bytes(4, "little") + content
+
+
+@pytest.mark.parametrize("name", ["zstd", "lz4"])
+def test_payload_between_frames_to_skip_is_found(name: str) -> None:
+    pack = PACKERS[name]
+    data = skippable(b"") + skippable(b"size") + pack(HOSTILE[:9]) + skippable(b"more") + pack(HOSTILE[9:])
+
+    assert scan(data).verdict is Verdict.MALICIOUS
+
+
+@pytest.mark.parametrize("name", ["zstd", "lz4"])
+def test_frames_to_skip_are_no_finding(name: str) -> None:
+    data = skippable(b"before") + PACKERS[name](b'{"a": 1}') + skippable(bytes(9))
+    report = scan(data, "config.json.gz")
+
+    assert (report.verdict, report.findings, report.coverage.unread) == (Verdict.CLEAN, (), 0)
+
+
+@pytest.mark.parametrize("name", ["gzip", "xz"])
+def test_payload_behind_padding_between_streams_is_found(name: str) -> None:
+    pack = PACKERS[name]
+
+    assert scan(pack(HOSTILE[:9]) + bytes(8) + pack(HOSTILE[9:])).verdict is Verdict.MALICIOUS
+
+
+def gzip_with(flags: int, fields: bytes) -> bytes:
+    return gzip.compress(HOSTILE)[:3] + bytes([flags]) + bytes(6) + fields + gzip.compress(HOSTILE)[10:]
+
+
+@pytest.mark.parametrize(
+    ("flags", "fields"),
+    [
+        (0x02, b"??"),
+        (0xE0, b""),
+        (0x04, (60_000).to_bytes(2, "little") + bytes(60_000)),
+        (0x1E, b"\x02\x00ab" + b"name\x00" + b"c" * 70_000 + b"\x00" + b"??"),
+    ],
+    ids=["wrong header checksum", "reserved flags", "long field", "all fields and a wrong checksum"],
+)
+def test_gzip_headers_that_python_reads_are_read(flags: int, fields: bytes) -> None:
+    data = gzip_with(flags, fields)
+
+    assert gzip.decompress(data) == HOSTILE
+    assert scan(data).verdict is Verdict.MALICIOUS
+
+
+def test_gzip_header_without_an_end_is_incomplete() -> None:
+    assert scan(b"\x1f\x8b\x08\x0a" + b"n" * (2 << 20)).verdict is Verdict.INCOMPLETE
 
 
 @each_packer

@@ -103,6 +103,13 @@ def test_the_old_compressed_format_is_read(wide: bool) -> None:
     assert scan(zf(p.dump({"a": 1}), wide=wide)).verdict is Verdict.CLEAN
 
 
+@pytest.mark.parametrize("length", [b"1d", b"0X1D", b" 1_d", b"+0x1d"])
+def test_every_length_that_joblib_understands_makes_a_zf_file(length: bytes) -> None:
+    content = b"ZF" + length.ljust(19) + zlib.compress(p.system())
+
+    assert scan_blob(BytesReader(content), "weights").report.verdict is Verdict.MALICIOUS
+
+
 @pytest.mark.parametrize("content", [zf(b"")[:-3], b"ZF0xzz" + b" " * 15, zf(p.dump(1))[:30]])
 def test_a_damaged_file_of_the_old_format_is_not_clean(content: bytes) -> None:
     assert scan(content).verdict not in {Verdict.CLEAN, Verdict.ERROR}
