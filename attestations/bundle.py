@@ -187,6 +187,8 @@ def _document(envelope: Envelope, material: dict[str, Json], timestamps: Sequenc
 
 
 def _parsed(data: bytes) -> dict[str, Json]:
+    if not data.strip():
+        raise EnvelopeError("the signature is an empty file")
     try:
         document = parse_object(data, "the bundle")
     except EnvelopeError as error:

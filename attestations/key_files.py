@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from attestations.algorithms import PrivateKey, PublicKey, problem
 from attestations.envelope import encode
 from attestations.errors import SigningError
-from attestations.named_files import is_pipe, open_named, read_named
+from attestations.named_files import is_pipe, open_named, read_whole
 
 MAX_BYTES = 64 * 1024
 _MAX_PREAMBLE = 100
@@ -45,12 +45,9 @@ def read_key_file(path: Path, *, what: str = "key", limit: int = MAX_BYTES) -> b
         SigningError: it cannot be read, or is too large to be a key.
     """
     try:
-        data = read_named(path, limit + 1)
+        return read_whole(path, limit)
     except OSError as error:
         raise SigningError(f"{path}: the {what} cannot be read: {error.strerror}") from error
-    if len(data) > limit:
-        raise SigningError(f"{path}: too large to be a {what}")
-    return data
 
 
 def read_label(path: Path) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from attestations.causes import cause_of
 from attestations.errors import LogProofInvalid, SigningError, TrustError
-from attestations.named_files import read_named
+from attestations.named_files import read_whole
 from attestations.records import dataclass
 
 if TYPE_CHECKING:
@@ -53,11 +53,11 @@ def load_authority(path: Path) -> TimestampAuthority:
     from attestations.signers.certificate_names import load_pem_certificates
 
     try:
-        found = load_pem_certificates(read_named(path, _MAX_FILE))
+        found = load_pem_certificates(read_whole(path, _MAX_FILE))
     except OSError as error:
         raise TrustError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise TrustError(f"{path}: no certificate in PEM form in it ({error})") from error
+        raise TrustError(f"{path}: {error}") from error
     roots = tuple(item for item in found if item.subject == item.issuer)
     leaves = [item for item in found if _stamps(item)]
     if not roots or len(leaves) > 1:

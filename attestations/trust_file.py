@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Self
 
 from attestations.errors import EnvelopeError, TrustError
-from attestations.named_files import read_named
+from attestations.named_files import read_whole
 from attestations.strict_json import Json, object_of, parse_object, text_of, write
 
 SCHEMA = "modelsign.trust/v1"
@@ -26,12 +26,9 @@ def read_trust_file(path: Path) -> bytes:
         TrustError: it cannot be read, or is too large to be one.
     """
     try:
-        data = read_named(path, _MAX_BYTES + 1)
+        return read_whole(path, _MAX_BYTES)
     except OSError as error:
-        raise TrustError(f"{path}: cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_BYTES:
-        raise TrustError(f"{path}: too large to be a trust file")
-    return data
+        raise TrustError(f"{path}: the trust file cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,7 +122,7 @@ def replacing_file(target: Path, *, force: bool, mode: int = 0o666, durable: boo
 
     Raises:
         UsageError: the target exists and ``force`` is False, or it is no regular file.
-        SourceError: the directory cannot be written.
+        SourceError: the directory cannot be written, or has no room.
     """
     refuse_existing(target, force=force)
     _refuse_irregular(target)
@@ -144,6 +144,11 @@ def replacing_file(target: Path, *, force: bool, mode: int = 0o666, durable: boo
             _link_new(temporary, target)
         if durable:
             _flush_directory(directory)
+    except OSError as error:
+        # Nothing but writing runs out of room, and the descriptor does not tell for which file.
+        if error.errno in _NO_ROOM and error.filename is None:
+            raise SourceError(f"{target}: cannot be written: {error.strerror}") from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
         os.close(descriptor)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attestations.bundle import Bundle
+from attestations.digest import Digest
 from attestations.errors import AttestationError, ManifestError, SigningError
 from attestations.files import Hashed
 from attestations.ignoring import resolve_ignored
@@ -48,6 +49,7 @@ class Signed:
     Attributes:
         signature: the file written.
         manifest: the files covered, and in `unsigned` those that an ignored name left out.
+        root: its root digest, which takes a while to compute for many files.
         bundle: the content of the file.
         notes: what a person should know: names that collide elsewhere, other signatures that were left out.
         reused: number of files that were not read again, because nothing says that they changed.
@@ -55,6 +57,7 @@ class Signed:
 
     signature: Path
     manifest: Manifest
+    root: Digest
     bundle: Bundle
     notes: tuple[str, ...]
     reused: int = 0
@@ -137,7 +140,10 @@ def sign(
     if single_file_name != SINGLE_FILE:
         entries = tuple(replace(entry, name=manifest.file_name(entry)) for entry in manifest.entries)
         manifest = replace(manifest, entries=entries)
-    bundle = sealer.sign(manifest_statement(manifest))
+    statement = manifest_statement(manifest)
+    root = statement.subjects[0].digests[0]
+    bundle = sealer.sign(statement)
+    del statement
     with replacing_file(place, force=force) as file:
         file.writelines(bundle.pieces())
         file.write(b"\n")
@@ -145,7 +151,7 @@ def sign(
         f"{' and '.join(_told_apart(names))} are one name on systems that fold case or normalise Unicode"
         for names in ambiguous_names(manifest)
     )
-    return Signed(signature=place, manifest=manifest, bundle=bundle, notes=notes, reused=reused)
+    return Signed(signature=place, manifest=manifest, root=root, bundle=bundle, notes=notes, reused=reused)
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:
@@ -184,11 +190,13 @@ def refuse_target(target: str | os.PathLike[str], signature: str | os.PathLike[s
     model = path_of(target)
     if not model.exists():
         raise SourceError(f"{model}: there is no such file or directory")
+    if not (model.is_dir() or model.is_file()):
+        raise SourceError(f"{model}: neither a regular file nor a directory")
     place = path_of(signature_path(model) if signature is None else signature)
     if not place.parent.is_dir():
         raise SourceError(f"{place.parent}: there is no such directory to write the signature to")
     refuse_existing(place, force=force, what="signature")
-    if signature is not None and _is_something_else(place):
+    if signature is not None and _is_something_else(place, model):
         raise UsageError(
             f"{place}: this file is no signature, and --force replaces signatures only; remove it, or choose another "
             "name"
@@ -196,8 +204,11 @@ def refuse_target(target: str | os.PathLike[str], signature: str | os.PathLike[s
     return place
 
 
-def _is_something_else(place: Path) -> bool:
-    """Return whether a file lies there that does not begin as a signature does: weights, say, or a configuration."""
+def _is_something_else(place: Path, model: Path) -> bool:
+    """Return whether a file lies there that does not begin as a signature does: weights, say, or a configuration.
+
+    One without content may be what a script made to write to; in the model it is a file of it.
+    """
     if not place.is_file():
         return False  # a pipe, say; whoever writes will say what is wrong
     try:
@@ -205,7 +216,9 @@ def _is_something_else(place: Path) -> bool:
             begin = file.read(_BEGINNING)
     except OSError:
         return False
-    return bool(begin.strip()) and not any(name in begin for name in _NAMES_OF_A_BUNDLE)
+    if not begin.strip():
+        return model.is_dir() and place.suffix != ".sig" and _name_below(model, place) is not None
+    return not any(name in begin for name in _NAMES_OF_A_BUNDLE)
 
 
 def signer_of(key: str | os.PathLike[str] | None, passphrase: str | bytes | None, signer: Signer | None) -> Signer:

@@ -232,7 +232,7 @@ def load_certificates(path: Path) -> tuple[x509.Certificate, ...]:
     try:
         found = load_pem_certificates(pem)
     except ValueError as error:
-        raise SigningError(f"{path}: no certificate in PEM form in it ({error})") from error
+        raise SigningError(f"{path}: {error}") from error
     return tuple(found)
 
 

@@ -58,15 +58,18 @@ def load_pem_certificates(pem: bytes) -> list[x509.Certificate]:
     """Return the certificates in ``pem``, with parts that can be read.
 
     Raises:
-        ValueError: there is none, or one is malformed.
+        ValueError: there is none, or one is malformed; it says so in a sentence.
     """
+    if b"-----BEGIN CERTIFICATE-----" not in pem:
+        raise ValueError("no certificate in PEM form in it")
     try:
         with warnings.catch_warnings(action="ignore"):
             found = x509.load_pem_x509_certificates(pem)
             for certificate in found:
                 _read_whole(certificate)
     except (*_MALFORMED, UnsupportedAlgorithm) as error:
-        raise ValueError(f"a certificate cannot be read: {error}") from error
+        # cryptography adds where its questions and answers are.
+        raise ValueError(f"a certificate in it cannot be read: {str(error).partition('. See http')[0]}") from error
     return found
 
 

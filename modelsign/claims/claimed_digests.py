@@ -10,7 +10,7 @@ from pathlib import Path
 from attestations.digest import Digest
 from attestations.errors import AttestationError
 from attestations.manifest import DEFAULT_IGNORED, Manifest, ManifestEntry, name_problem
-from attestations.named_files import read_named
+from attestations.named_files import read_whole
 from attestations.strict_json import list_of, object_of, parse_object, text_of
 from modelsign.errors import SourceError, UsageError
 
@@ -32,11 +32,9 @@ def read(path: Path, *, name: str, ignored: tuple[str, ...]) -> Manifest:
         UsageError: it is of neither form, or a name makes no sense.
     """
     try:
-        data = read_named(path, _MAX_BYTES + 1)
+        data = read_whole(path, _MAX_BYTES)
     except OSError as error:
         raise SourceError(f"{path}: the digests cannot be read: {error.strerror}") from error
-    if len(data) > _MAX_BYTES:
-        raise SourceError(f"{path}: larger than any list of digests")
     try:
         said = _json(data) if data.lstrip().startswith(b"{") else _lines(data)
     except AttestationError as error:

@@ -6,7 +6,7 @@ scans the same bytes with the same rules gets the same digest.
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -27,7 +27,7 @@ from modelsign.gate import Gate
 from modelsign.report import Result as Rendered
 from modelsign.report import json as json_report
 from modelsign.version import __version__
-from scanners.findings import Finding, Report, Verdict
+from scanners.findings import FileReport, Finding, Report, Verdict
 from scanners.knowledge import RULESET
 
 SCANNER_URI = "pkg:pypi/modelsign-suite"
@@ -62,8 +62,9 @@ def scan_of(report: Report, manifest: Manifest, *, started: datetime, finished: 
             f"{__version__} with {RULESET}; scan again (`modelsign attest --scan` does both)"
         )
     signed = restricted(report, manifest)
-    _refuse_other_bytes(signed, manifest)
-    coverages = [file.coverage for file in signed.files]
+    looked_at = (*signed.files, *_behind_links(signed, manifest))
+    _refuse_other_bytes(looked_at, manifest)
+    coverages = [file.coverage for file in looked_at]
     result = _RESULTS[signed.verdict]
     return ModelScan(
         scanner=Scanner(
@@ -75,8 +76,8 @@ def scan_of(report: Report, manifest: Manifest, *, started: datetime, finished: 
         result=Result.WARNED if result is Result.PASSED and not signed.complete else result,
         complete=signed.complete,
         coverage=ScannedBytes(
-            files=len(signed.files),
-            size=sum(file.size for file in signed.files),
+            files=len(looked_at),
+            size=sum(file.size for file in looked_at),
             parsed=sum(coverage.parsed for coverage in coverages),
             inert=sum(coverage.inert for coverage in coverages),
             unread=sum(coverage.unread for coverage in coverages),
@@ -88,7 +89,7 @@ def scan_of(report: Report, manifest: Manifest, *, started: datetime, finished: 
                 outcome=Outcome(file.verdict.value),
                 analyzers=file.formats,
             )
-            for file in signed.files
+            for file in looked_at
         ),
         findings=tuple(_finding(finding) for finding in signed.findings),
         started=started,
@@ -121,12 +122,36 @@ def again(report: Report, manifest: Manifest, *, target: str) -> str:
     return report_digest(replace(signed, target=target, files=files))
 
 
-def _refuse_other_bytes(report: Report, manifest: Manifest) -> None:
-    reported = {file.path: file.sha256 for file in report.files}
+def _behind_links(report: Report, manifest: Manifest) -> list[FileReport]:
+    """Return what the report says about files that it has under another path of the model only.
+
+    A scan reads what lies behind a linked directory once, under its own path. It is the same file where its name (by
+    which loaders and rules tell files) and all of its bytes are; its findings stay with the path they were found under.
+    """
+    reported = {file.path: file for file in report.files}
+    missing = [entry for entry in manifest.entries if manifest.file_name(entry) not in reported]
+    same = {(_last(file.path), file.sha256): file for file in reversed(report.files)} if missing else {}
+    names = ((manifest.file_name(entry), entry.digest.hex) for entry in missing)
+    return [
+        replace(same[_last(name), digest], path=name, findings=())
+        for name, digest in names
+        if (_last(name), digest) in same
+    ]
+
+
+def _last(path: str) -> str:
+    return path.rpartition("/")[2]
+
+
+def _refuse_other_bytes(files: Iterable[FileReport], manifest: Manifest) -> None:
+    reported = {file.path: file.sha256 for file in files}
     for entry in manifest.entries:
         name = manifest.file_name(entry)
         if name not in reported:
-            raise UsageError(f"the report says nothing about {name}, which is part of the model; scan the whole model")
+            raise UsageError(
+                f"the report says nothing about {name}, which is part of the model; scan the whole model, with files "
+                "where it has links"
+            )
         if reported[name] is None:
             raise UsageError(f"the report has no digest of {name}; make it with `modelsign scan --digest --json`")
         if reported[name] != entry.digest.hex:

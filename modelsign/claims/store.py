@@ -43,21 +43,24 @@ def read(path: Path) -> tuple[ClaimLine, ...]:
         data = read_regular(path, MAX_BYTES, what="the claims file", follow=False)
     except FileNotFoundError:
         return ()
-    lines = data.split(b"\n")
-    if len(lines) > MAX_LINES:
-        raise SourceError(f"{path}: more than {MAX_LINES} lines; no claims file has that many")
-    return tuple(_line(number, line) for number, line in enumerate(lines, start=1) if line.strip())
+    if _lines(data) > MAX_LINES:
+        raise SourceError(
+            f"{path}: more than {MAX_LINES} lines, and none is looked at; remove the claims that nobody asks for, or "
+            "name another file with --claims"
+        )
+    return tuple(_line(number, line) for number, line in enumerate(data.split(b"\n"), start=1) if line.strip())
 
 
 def append(path: Path, bundles: Sequence[Bundle]) -> None:
     """Add ``bundles`` as the last lines of the claims file, which is made if it does not exist.
 
     Raises:
-        SourceError: the file cannot be read or written.
+        SourceError: the file cannot be read or written, or would become one that `read` refuses.
     """
     from modelsign.publish import replacing_file  # readers, of whom there are many more, need nothing of it
 
     added = b"".join(bundle.to_json() + b"\n" for bundle in bundles)
+    _refuse_too_much(path, added)
     for _ in range(_ATTEMPTS):
         try:
             with _locked(path) as status:
@@ -65,6 +68,7 @@ def append(path: Path, bundles: Sequence[Bundle]) -> None:
                     continue
                 present = read_regular(path, MAX_BYTES, what="the claims file", follow=False)
                 separator = b"" if not present or present.endswith(b"\n") else b"\n"
+                _refuse_too_much(path, present + separator + added)
                 with replacing_file(path, force=True, mode=stat.S_IMODE(status.st_mode)) as file:
                     file.write(present + separator + added)
                 return
@@ -75,6 +79,18 @@ def append(path: Path, bundles: Sequence[Bundle]) -> None:
                     file.write(added)
                 return
     raise SourceError(f"{path}: other writers kept replacing it; try again")
+
+
+def _lines(data: bytes) -> int:
+    return data.count(b"\n") + bool(data and not data.endswith(b"\n"))
+
+
+def _refuse_too_much(path: Path, data: bytes) -> None:
+    if _lines(data) > MAX_LINES or len(data) > MAX_BYTES:
+        raise SourceError(
+            f"{path}: would have more than {MAX_LINES} lines or {MAX_BYTES} bytes, and nobody would read it any more; "
+            "remove the claims that nobody asks for"
+        )
 
 
 @contextlib.contextmanager

@@ -55,9 +55,10 @@ def digest(
 
 
 def _json(manifest: Manifest) -> str:
+    root = manifest.root
     document = {
         "schema": "modelsign.manifest/v1",
-        "root": {manifest.root.algorithm: manifest.root.hex},
+        "root": {root.algorithm: root.hex},
         "method": manifest.method,
         "hash_type": manifest.hash_type,
         "shard_size": manifest.shard_size,

@@ -156,7 +156,7 @@ def _lines(source: str, released: Released, gate: Gate, style: Style) -> Iterato
             files = f"{len(result.files)} files"
             yield f"3. Scanned    the result: {result.verdict.value}, {files}, rule set {result.ruleset}"
         if released.signed is not None:
-            yield f"4. Signed     {plain(str(released.signed.signature))}, root {released.signed.manifest.root}"
+            yield f"4. Signed     {plain(str(released.signed.signature))}, root {released.signed.root}"
         if released.attested is not None:
             kinds = ", ".join(statement.predicate_type for statement in released.attested.statements)
             yield f"5. Attested   {plain(str(released.attested.claims))}: {kinds}"

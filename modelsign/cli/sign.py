@@ -100,7 +100,7 @@ def _json(signed: Signed) -> str:
         "signature": signed.signature.name,
         "material": signed.bundle.material.value,
         "key_hint": signed.bundle.key_hint or None,
-        "root": {manifest.root.algorithm: manifest.root.hex},
+        "root": {signed.root.algorithm: signed.root.hex},
         "method": manifest.method,
         "hash_type": manifest.hash_type,
         "files": len(manifest.files()),
@@ -122,7 +122,7 @@ def _human(target: str, signed: Signed, style: Style) -> str:
             f"Signed {target}: {files} file{'' if files == 1 else 's'}, {human_size(manifest.size)}",
             f"  signature  {signed.signature}",
             f"  by         {_signer(signed.bundle)}",
-            f"  root       {manifest.root}",
+            f"  root       {signed.root}",
         ]
         if signed.reused:
             lines.append(f"  not read   {signed.reused} of them: inode, size and times are as when signed before")

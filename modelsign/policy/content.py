@@ -2,7 +2,7 @@
 
 import functools
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import PurePosixPath
@@ -183,7 +183,7 @@ def differences(request: Request, signed: Manifest, comparison: Comparison) -> l
     found = comparison.differences
     reasons = [
         *_other_forms(found),
-        *_listed(Code.FILE_MISSING, found.missing, "was signed and is not here"),
+        *_missing(request, found.missing),
         *_listed(Code.FILE_CHANGED, found.changed, "is not what was signed"),
     ]
     if request.rules.unsigned_files is Level.DENY:
@@ -214,6 +214,23 @@ def _other_forms(found: Differences) -> list[Reason]:
     ]
 
 
+def _missing(request: Request, names: Sequence[str]) -> list[Reason]:
+    """Return what to say about signed files that are not there, or that the caller himself left out."""
+    left_out = [name for name in names if _above(name, request.ignored) is not None]
+    gone = [name for name in names if name not in set(left_out)]
+    ignored = "was signed, so it cannot be ignored; take --ignore away, or verify a part with --partial"
+    return [
+        *_listed(Code.FILE_MISSING, gone, "was signed and is not here"),
+        *_listed(Code.FILE_MISSING, left_out, ignored),
+    ]
+
+
+def _above(name: str, names: Collection[str]) -> str | None:
+    """Return which of ``names`` is this file or a directory above it."""
+    parts = name.split("/")
+    return next((part for end in range(1, len(parts) + 1) if (part := "/".join(parts[:end])) in names), None)
+
+
 def _listed(code: Code, names: Sequence[str], what: str) -> list[Reason]:
     reasons = [Reason(code=code, message=f"{name} {what}", passed=False, subject=name) for name in names[:_MAX_LISTED]]
     more = len(names) - len(reasons)
@@ -223,8 +240,7 @@ def _listed(code: Code, names: Sequence[str], what: str) -> list[Reason]:
 
 
 def _unsigned(name: str, left_out: set[str]) -> Reason:
-    parts = name.split("/")
-    above = next((part for end in range(1, len(parts) + 1) if (part := "/".join(parts[:end])) in left_out), None)
+    above = _above(name, left_out)
     message = f"{name} was never signed; remove it, or have the model signed with it"
     if above is not None:
         message = f"{name} was left out by whoever signed; if that is right for you, give --ignore {above}"
@@ -241,7 +257,7 @@ def matches(request: Request, comparison: Comparison) -> list[Reason]:
             Reason(
                 code=Code.DIGESTS_MEASURED,
                 message="these are digests claimed by others: nothing was measured here. Verify again where the files "
-                "lie, or say --accept-claimed-digests",
+                + ("lie" if request.accept_claimed else "lie, or say --accept-claimed-digests"),
                 passed=False,
                 level=Level.WARN if request.accept_claimed else Level.DENY,
             ),

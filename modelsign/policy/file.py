@@ -17,7 +17,7 @@ from typing import TypeVar
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from attestations.manifest import name_problem
-from attestations.named_files import read_named
+from attestations.named_files import read_whole
 from attestations.predicates.model_scan import Severity
 from attestations.uris import CONVERT_BUILD_TYPE_V1
 from modelsign.errors import PolicyError, SourceError
@@ -62,7 +62,7 @@ def load(path: Path) -> Policy:
         PolicyError: it is not a policy.
     """
     try:
-        data = read_named(path, _MAX_BYTES + 1)
+        data = read_whole(path, _MAX_BYTES)
     except OSError as error:
         raise SourceError(f"{path}: the policy cannot be read: {error.strerror}") from error
     return parse(data, path)

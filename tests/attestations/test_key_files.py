@@ -107,5 +107,5 @@ def test_missing_and_huge_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SigningError, match="cannot be read"):
         read_key_file(tmp_path / "none")
     (tmp_path / "huge").write_bytes(bytes(65 * 1024))
-    with pytest.raises(SigningError, match="too large"):
+    with pytest.raises(SigningError, match="larger than"):
         read_key_file(tmp_path / "huge")

@@ -19,6 +19,7 @@ from modelsign.claims.conversion import converted_files
 from modelsign.conversion import Conversion, convert
 from modelsign.errors import SourceError, UsageError
 from modelsign.gate import Gate
+from modelsign.policy.decision import Code
 from modelsign.report import Result as Rendered
 from modelsign.report import json as json_report
 from modelsign.scanning import scan
@@ -107,6 +108,33 @@ def test_a_report_that_leaves_a_file_out_is_refused(place: Path, key: Path, tmp_
 
     with pytest.raises(UsageError, match=r"nothing about new\.json"):
         attest(place, key=key, report=report)
+
+
+def test_a_scan_of_a_model_with_a_linked_directory_speaks_about_the_files_behind_it(
+    place: Path, key: Path, tmp_path: Path
+) -> None:
+    (place / "real").mkdir()
+    (place / "real" / "odd.py").write_text("import os\nos.system('ls')\n")
+    (place / "link").symlink_to("real")
+    sign(place, key=key, allow_symlinks=True)
+
+    attested = attest(place, key=key, scan=True)
+    assert attested.scan is not None
+    outcomes = {file.name: file.outcome for file in attested.scan.files}
+    assert outcomes["link/odd.py"] is outcomes["real/odd.py"]
+    assert set(outcomes) == set(attested.manifest.files())
+    assert ModelScan.parse(claims(place)[0].predicate) == ModelScan.parse(attested.scan.to_predicate())
+    decision = verify(place, keys=[tmp_path / "release.pub"], allow_symlinks=True)
+    (agrees,) = [reason for reason in decision.reasons if reason.code is Code.SCAN_AGREES]
+    assert "have the same digest" in agrees.message
+
+
+def test_a_linked_file_of_another_name_is_part_of_the_scan(place: Path, key: Path) -> None:
+    (place / "other.md").symlink_to("README.md")
+    sign(place, key=key, allow_symlinks=True)
+    attested = attest(place, key=key, scan=True)
+    assert attested.scan is not None
+    assert "other.md" in {file.name for file in attested.scan.files}
 
 
 def test_a_report_by_other_rules_is_refused(place: Path, key: Path, tmp_path: Path) -> None:

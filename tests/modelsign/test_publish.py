@@ -53,6 +53,19 @@ def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path: Path) -> N
     assert leftovers(tmp_path) == []
 
 
+def test_no_room_for_a_file_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with (
+        pytest.raises(SourceError, match=r"a: cannot be written: No space left on device$"),
+        replacing_file(tmp_path / "a", force=False) as file,
+    ):
+        file.write(b"new")
+    assert names(tmp_path) == []
+
+
 def test_an_existing_file_is_kept_without_force(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(b"old")
     with pytest.raises(UsageError, match="--force"), replacing_file(tmp_path / "a", force=False):

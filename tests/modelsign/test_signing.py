@@ -112,6 +112,27 @@ def test_force_replaces_no_file_of_the_model(model: Path, key: Path, name: str) 
     assert (model / name).read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["__init__.py", "a/b/empty"])
+def test_force_replaces_no_empty_file_of_the_model(model: Path, key: Path, name: str) -> None:
+    (model / name).parent.mkdir(parents=True, exist_ok=True)
+    (model / name).touch()
+    with pytest.raises(UsageError, match="is no signature"):
+        sign(model, key=key, signature=model / name, force=True)
+    assert (model / name).read_bytes() == b""
+
+
+def test_force_replaces_an_empty_file_outside_of_the_model(model: Path, key: Path, tmp_path: Path) -> None:
+    (tmp_path / "made-by-mktemp").touch()
+    made = sign(model, key=key, signature=tmp_path / "made-by-mktemp", force=True)
+    assert Bundle.parse(made.signature.read_bytes()).digest() == made.bundle.digest()
+
+
+def test_pipe_is_no_model(key: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceError, match="pipe: neither a regular file nor a directory"):
+        sign(tmp_path / "pipe", key=key)
+
+
 def test_other_file_is_not_overwritten(model: Path, key: Path) -> None:
     with pytest.raises(UsageError, match="exists already"):
         sign(model, key=key, signature=model / "config.json")

@@ -29,7 +29,7 @@ from modelsign.policy.decision import Code, Decision
 from modelsign.signing import sign
 from modelsign.verification import verify
 from tests.builders.models import CONFIG, HOSTILE, model, released, rewrite, rewrite_payload
-from tests.builders.signatures import write_key
+from tests.builders.signatures import write_key, write_model
 from tests.builders.statements import Says
 
 SCANNED = """
@@ -258,6 +258,19 @@ def test_files_the_signer_left_out_must_be_left_out_by_the_verifier_too(tmp_path
     assert allowed.allowed
     assert allowed.covered is not None
     assert allowed.covered.ignored == ("README.md",)
+
+
+@pytest.mark.parametrize("ignore", ["sub", "sub/b.txt"])
+def test_a_signed_file_cannot_be_ignored_and_that_is_said(tmp_path: Path, ignore: str) -> None:
+    private, public = write_key(tmp_path)
+    place = write_model(tmp_path / "model", {"a.txt": b"a", "sub/b.txt": b"b"})
+    sign(place, key=private)
+    (place / "a.txt").unlink()
+    decision = verify(place, keys=[public], ignore=[ignore], every=True)
+    assert exit_of_decision(decision) is Exit.CONTENT_DIFFERS
+    said = [reason.message for reason in decision.reasons if reason.code is Code.FILE_MISSING]
+    assert said[0] == "a.txt was signed and is not here"
+    assert said[1].startswith("sub/b.txt was signed, so it cannot be ignored")
 
 
 def test_what_git_keeps_is_ignored_and_named(signed: tuple[Path, Path, Path]) -> None:
@@ -563,8 +576,10 @@ def test_digests_claimed_by_others_are_labelled_and_incomplete(signed: tuple[Pat
     decision = verify(elsewhere, keys=[public], signature=place / "model.sig", claimed_digests=claimed)
     assert denied(decision) == [Code.DIGESTS_MEASURED]
     assert exit_of_decision(decision) is Exit.INCOMPLETE
+    assert any("--accept-claimed-digests" in reason.message for reason in decision.reasons)
     accepted = verify(place, keys=[public], claimed_digests=claimed, accept_claimed_digests=True)
     assert accepted.allowed
+    assert not any("--accept-claimed-digests" in reason.message for reason in accepted.reasons)
     assert accepted.covered is not None
     assert (accepted.covered.claimed, accepted.scan) == (True, None)
 

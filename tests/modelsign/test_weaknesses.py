@@ -356,7 +356,8 @@ def test_w23_link_of_a_download_cache_says_what_to_do(model: Path, keys: tuple[s
 @pytest.mark.parametrize(
     ("content", "code", "words"),
     [
-        (b"", 11, "not JSON"),
+        (b"", 11, "empty file"),
+        (b"nonsense", 11, "not JSON"),
         (b"{}", 11, "not a Sigstore bundle"),
         (b'{"mediaType": "application/vnd.dev.sigstore.bundle.v9+json"}', 16, "does not read"),
     ],

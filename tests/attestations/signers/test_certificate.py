@@ -371,12 +371,17 @@ def test_certificate_of_another_key_is_noticed_when_signing(tmp_path: Path) -> N
         CertificateSigner.load(key, None, other)
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", b"\x30\x00"]
-)
+@pytest.mark.parametrize("content", [b"", b"-----BEGIN PUBLIC KEY-----\n", b"\x30\x00"])
 def test_file_without_certificates_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "root.pem").write_bytes(content)
-    with pytest.raises(TrustError, match=r"root\.pem: no certificate"):
+    with pytest.raises(TrustError, match=r"root\.pem: no certificate in PEM form in it$"):
+        load_roots([tmp_path / "root.pem"])
+
+
+@pytest.mark.parametrize("content", [b"AAAA\n-----END CERTIFICATE-----\n", b"A"])
+def test_damaged_certificate_is_told_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "root.pem").write_bytes(b"-----BEGIN CERTIFICATE-----\n" + content)
+    with pytest.raises(TrustError, match=r"root\.pem: a certificate in it cannot be read: [^/]+$"):
         load_roots([tmp_path / "root.pem"])
 
 
@@ -384,7 +389,7 @@ def test_file_of_many_roots_is_read(tmp_path: Path) -> None:
     (tmp_path / "roots.pem").write_bytes((b"# a root\n" * 100 + ROOT.pem()) * 150)
     assert load_roots([tmp_path / "roots.pem"]) == (ROOT.certificate,)
     (tmp_path / "roots.pem").write_bytes(b"#" * (1 << 20) + b"\n" + ROOT.pem())
-    with pytest.raises(TrustError, match="too large to be a certificate"):
+    with pytest.raises(TrustError, match="larger than 1048576 bytes"):
         load_roots([tmp_path / "roots.pem"])
 
 

@@ -75,6 +75,20 @@ def test_too_many_lines_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         store.read(path)
 
 
+def test_as_many_lines_as_are_read_may_be_written_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "MAX_LINES", 3)
+    path = tmp_path / "claims.jsonl"
+    store.append(path, [bundle("a"), bundle("b")])
+    store.append(path, [bundle("c")])
+    before = path.read_bytes()
+
+    with pytest.raises(SourceError, match="would have more than 3 lines"):
+        store.append(path, [bundle("d")])
+    with pytest.raises(SourceError, match="would have more than 3 lines"):
+        store.append(tmp_path / "new.jsonl", [bundle(name) for name in "abcd"])
+    assert (path.read_bytes(), len(store.read(path))) == (before, 3)
+
+
 def _append_many(path: Path, name: str, count: int) -> None:
     for number in range(count):
         store.append(path, [bundle(f"{name}{number}")])
