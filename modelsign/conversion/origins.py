@@ -13,8 +13,13 @@ from typing import assert_never
 from modelsign.conversion.plan import Encoding, Grid, Plan, Store
 from modelsign.errors import ConversionError
 from scanners.errors import ScanError
+from scanners.patterns import late
 
 _CHUNK = 1 << 20
+_ESCAPE = late(rb"\\(?:x([0-9a-fA-F]{2})|([\\'\"tnr])|)")
+"""what `repr` of Python 2 writes of bytes that are not printable; an empty match is none of it"""
+_ESCAPE_LENGTH = 4
+_ESCAPED = {b"t": b"\t", b"n": b"\n", b"r": b"\r"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,6 +160,8 @@ def _decoded(store: Store, pieces: Iterator[bytes]) -> Iterator[bytes]:
             yield from _latin1(store.name, pieces, "utf-8", "surrogatepass")
         case Encoding.ESCAPED:
             yield from _latin1(store.name, pieces, "raw-unicode-escape", "strict")
+        case Encoding.QUOTED:
+            yield from _quoted(store.name, pieces)
         case Encoding.GZIP | Encoding.ZLIB | Encoding.BZIP2 | Encoding.XZ | Encoding.LZMA | Encoding.LZ4:
             yield from _streamed(store, pieces)
         case Encoding.CHUNKED:
@@ -209,3 +216,34 @@ def _latin1(name: str, pieces: Iterator[bytes], encoding: str, errors: str) -> I
         yield decoder.decode(b"", final=True).encode("latin-1")
     except UnicodeError as error:
         raise ConversionError(f"{name}: its bytes are written as text that is not Latin-1 ({error.reason})") from error  # type: ignore[attr-defined]  # both subclasses have it
+
+
+def _quoted(name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Undo the escapes between the quotes; an escape may go on in the next piece."""
+    rest = b""
+    for piece in pieces:
+        data = rest + piece
+        plain, used = _unquoted(name, data, len(data) - _ESCAPE_LENGTH)
+        rest = data[used:]
+        yield plain
+    yield _unquoted(name, rest, len(rest))[0]
+
+
+def _unquoted(name: str, data: bytes, end: int) -> tuple[bytes, int]:
+    """Return the bytes up to ``end``, or to the end of the escape that reaches beyond it, and where that is."""
+    parts = []
+    position = 0
+    for match in _ESCAPE.finditer(data):
+        if match.start() >= end:
+            break
+        digits, sign = match.groups()
+        if digits is None and sign is None:
+            raise ConversionError(f"{name}: its bytes are written with an escape that Python 2 does not write")
+        parts += [
+            data[position : match.start()],
+            bytes.fromhex(digits.decode()) if digits else _ESCAPED.get(sign, sign),
+        ]
+        position = match.end()
+    stop = max(position, end, 0)
+    parts.append(data[position:stop])
+    return b"".join(parts), stop

@@ -45,6 +45,8 @@ class Encoding(Enum):
     """UTF-8 text of the characters U+0000 to U+00FF (bytes in a pickle of protocol 1 or 2)"""
     ESCAPED = "escaped"
     """the same text in Python's raw-unicode-escape encoding (bytes in a pickle of protocol 0)"""
+    QUOTED = "quoted"
+    """bytes as Python 2 writes them between quotes (its default protocol, 0)"""
     INLINE = "inline"
     """in the plan itself (short bytes)"""
     CHUNKED = "chunked"
@@ -315,6 +317,8 @@ def _fits(store: Store, encoded: int) -> bool:
             return store.size <= encoded <= 2 * store.size
         case Encoding.ESCAPED:
             return store.size <= encoded <= 6 * store.size
+        case Encoding.QUOTED:
+            return store.size <= encoded <= 4 * store.size
         case Encoding.DEFLATE:
             # 1032:1 is the most that deflate can do; the parser's own budget is tighter.
             return len(store.segments) == 1 and 0 <= store.size <= 1032 * encoded + 1032

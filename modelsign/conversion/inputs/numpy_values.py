@@ -58,6 +58,8 @@ def array_of(
         ConversionError: it is not a plain array of numbers.
     """
     where = f"array {name!r}"
+    if made.entries or made.items:
+        raise ConversionError(f"{where}: the pickle assigns items of it, which is not followed; save it as it is then")
     shape, dtype_value, fortran, data = _wrapped(where, made, inline) if is_wrapper(made) else _parts(where, made)
     dtype, big_endian = dtype_of(where, dtype_value)
     size = prod(shape) * dtype.itemsize
@@ -226,6 +228,9 @@ def _store(where: str, name: str, data: Value, size: int, reader: Reader, pickle
         return _inline(where, name, _encoded(where, data), size)  # Python 2's bytes
     if isinstance(data, Span) and data.kind == "str" and _before(data, 5, reader)[:1] == b"T":
         return _store(where, name, Span("bytes", data.offset, data.length), size, reader, pickle_store)
+    if isinstance(data, Span) and data.kind == "str" and _before(data, 2, reader) in {b"S'", b'S"'}:
+        segments = ((data.offset, data.length),)
+        return Store(name=name, encoding=Encoding.QUOTED, size=size, segments=segments, base=pickle_store())
     if isinstance(data, list):
         raise ConversionError(f"{where}: is an array of objects; {WHAT_INSTEAD['object']}")
     raise ConversionError(f"{where}: its data is not in the file as bytes")

@@ -27,15 +27,20 @@ from scanners.reader import Reader
 
 _SPLIT = "UnpackBigParamInfor@@"
 _NAMES = "StructuredToParameterName@@"
+_LINE_ENDS = b"\r\n"
+"""what editors put behind the last byte of a file"""
 _TEXT_STARTS = frozenset(b"(]})lcd")
 
 
 def is_pickle(reader: Reader) -> bool:
     """Return whether a file may be one pickle: it begins like one and ends with STOP."""
     head = reader.read_at(0, 2)
-    if len(head) < 2 or reader.read_at(reader.size - 1, 1) != b".":
+    if len(head) < 2:
         return False
-    return (head[0] == 0x80 and head[1] <= 5) or head[0] in _TEXT_STARTS
+    end = reader.read_at(max(0, reader.size - 3), min(3, reader.size))
+    if head[0] == 0x80 and head[1] <= 5:
+        return end.rstrip(_LINE_ENDS).endswith(b".")
+    return head[0] in _TEXT_STARTS and end.endswith(b".")
 
 
 def parse(reader: Reader, request: Request) -> Plan:
@@ -48,8 +53,9 @@ def parse(reader: Reader, request: Request) -> Plan:
     first = run(reader, budget=request.budget)
     joblib = any(name.name.rpartition(".")[2] == "NumpyArrayWrapper" for name in first.imports)
     result = checked_run(reader, "the pickle", request.budget, inline_arrays=joblib)
-    if result.stop != reader.size:
-        raise ConversionError(f"{reader.size - (result.stop or 0)} bytes follow the pickle; split the file first")
+    rest = reader.size - (result.stop or 0)
+    if rest > len(_LINE_ENDS) or reader.read_at(reader.size - rest, rest).strip(_LINE_ENDS):
+        raise ConversionError(f"{rest} bytes follow the pickle; split the file first")
     stores = Stores()
     whole: list[int] = []
 

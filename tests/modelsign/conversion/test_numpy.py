@@ -115,6 +115,49 @@ def refusal(folder: Path, data: bytes, name: str) -> str:
     return str(caught.value)
 
 
+def python2_text(made: np.ndarray[Any, Any]) -> bytes:
+    """Write the array as `pickle.dumps` of Python 2 does by default (protocol 0)."""
+    quoted = repr(made.tobytes())[1:].encode()
+    shape = b"".join(b"I%d\n" % length for length in made.shape)
+    data: bytes = (
+        b"(dp0\nS'a'\np1\ncnumpy.core.multiarray\n_reconstruct\np2\n(cnumpy\nndarray\np3\n(I0\ntp4\nS'b'\np5\ntp6\nRp7\n"
+        b"(I1\n("
+        + shape
+        + b"tp8\ncnumpy\ndtype\np9\n(S'"
+        + made.dtype.str[1:].encode()
+        + b"'\np10\nI0\nI1\ntp11\nRp12\n"
+        b"(I3\nS'<'\np13\nNNNI-1\nI-1\nI0\ntp14\nbI00\nS" + quoted + b"\np15\ntp16\nbs."
+    )
+    return data
+
+
+@pytest.mark.parametrize("size", [3, 257, 300_000])
+def test_what_python_2_writes_by_default_arrives(tmp_path: Path, size: int) -> None:
+    made = np.random.default_rng(1).integers(0, 256, size, dtype="u1")
+    data = python2_text(made)
+    assert pickle.loads(data, encoding="latin1")["a"].tobytes() == made.tobytes()
+    (tmp_path / "m.pkl").write_bytes(data)
+    convert(tmp_path / "m.pkl")
+    expect(tmp_path, {"a": made})
+
+
+def test_an_escape_that_python_2_does_not_write_is_refused(tmp_path: Path) -> None:
+    data = python2_text(np.full(5000, 1, "u1")).replace(rb"\x01", rb"\q\q", 1)
+    assert "escape" in refusal(tmp_path, data, "m.pkl")
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_line_end_behind_the_pickle_is_no_content(tmp_path: Path, end: bytes) -> None:
+    made = array("f4")
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps({"a": made}, protocol=2) + end)
+    convert(tmp_path / "m.pkl")
+    expect(tmp_path, {"a": made})
+
+
+def test_anything_else_behind_the_pickle_is_refused(tmp_path: Path) -> None:
+    assert "follow the pickle" in refusal(tmp_path, pickle.dumps({"a": array("f4")}) + b"..", "m.pkl")
+
+
 @pytest.mark.parametrize(
     ("made", "word"),
     [

@@ -49,6 +49,8 @@ def test_a_good_plan_passes() -> None:
         {"encoding": Encoding.DEFLATE, "size": 1 << 40},
         {"encoding": Encoding.LATIN1, "size": 25},
         {"encoding": Encoding.ESCAPED, "size": 3},
+        {"encoding": Encoding.QUOTED, "size": 5},
+        {"encoding": Encoding.QUOTED, "size": 25},
     ],
 )
 def test_a_store_that_does_not_fit_is_refused(change: dict[str, Any]) -> None:
