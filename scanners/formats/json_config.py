@@ -47,7 +47,12 @@ _FETCHED = frozenset(
     " assistant_model timm_model_name text_encoder_name_or_path".split()
 )
 """other repositories (or directories) whose weights, configuration or tokenizer a loader takes"""
-_KERNELS = frozenset({"attn_implementation", "_attn_implementation", "experts_implementation", "kernel_repo"})
+_UNASKED_KERNELS = frozenset({"_attn_implementation_internal", "_experts_implementation_internal"})
+"""attributes that transformers 4.56 to 5.2 took from a configuration, and fetched kernels for (CVE-2026-4372)"""
+_KERNELS = (
+    frozenset({"attn_implementation", "_attn_implementation", "experts_implementation", "kernel_repo"})
+    | _UNASKED_KERNELS
+)
 _ACTIVATIONS = frozenset({"activation_function", "activation_fn", "sbert_ce_default_activation_function"})
 """keys whose value sentence-transformers imports and calls, where it is a dotted name"""
 NAMES_CALLABLE = frozenset({"_target_", "class_path", "target"}) | _ACTIVATIONS
@@ -159,26 +164,45 @@ def _of_a_key(key: str, inner: Json, path: str) -> Iterator[tuple[str, str, str]
     elif key in _KERNELS:
         for label, target in _strings(inner):
             if "/" in target:
-                yield "kernel", target, f"{context}.{label}" if label else context
+                kind = "unasked-kernel" if key in _UNASKED_KERNELS else "kernel"
+                yield kind, target, f"{context}.{label}" if label else context
     elif key in _SWITCHES and (inner is True or (isinstance(inner, str) and inner)):
         yield "switch", str(inner), context
 
 
 def _of_a_file(value: Json, name: str) -> Iterator[tuple[str, str, str]]:
     """Yield what only files of a certain name mean."""
-    if name == "model_index.json" and isinstance(value, dict):
+    if name in {"model_index.json", "modular_model_index.json"} and isinstance(value, dict):
         for key, entry in value.items():
-            # ["library", "Class"]: a library that is no installed one is a module beside the file.
-            if isinstance(entry, list) and len(entry) == 2 and isinstance(entry[0], str):
-                library = entry[0]
-                if _is_local(library):
-                    yield "code", f"{library}.{entry[1]}", key
+            # ["library", "Class"]: a library that is no installed one is a module beside the file. A third member, of
+            # modular pipelines, says where to load the part from, and its class once more.
+            if not isinstance(entry, list):
+                continue
+            named = [entry] if len(entry) in {2, 3} else []
+            named += [
+                hint for one in entry[2:] if isinstance(one, dict) and isinstance(hint := one.get("type_hint"), list)
+            ]
+            for library, *rest in named:
+                if isinstance(library, str) and rest and _is_local(library):
+                    yield "code", f"{library}.{rest[0]}", key
     elif name == "modules.json" and isinstance(value, list):
         for entry in value:
             target = entry.get("type") if isinstance(entry, dict) else None
             if isinstance(target, str) and not target.startswith("sentence_transformers."):
                 yield "code", target, "modules.type"
                 yield "callable", target, "modules.type"  # imported as it is where the repository has no such module
+    elif isinstance(value, dict) and isinstance(value.get("types"), dict) and "structure" in value:
+        # Router and Asym of sentence-transformers: the classes of their parts, imported by name.
+        for _, target in _strings(value["types"]):
+            if DOTTED.fullmatch(target) and not target.startswith("sentence_transformers."):
+                yield "code", target, "types"
+                yield "callable", target, "types"
+    elif isinstance(value, dict) and value.get("trust_remote_code") is True:
+        # LightGlue hands the switch of its own configuration on to the loader of its detector (CVE-2026-5241).
+        detector = value.get("keypoint_detector_config")
+        source = detector.get("_name_or_path") if isinstance(detector, dict) else None
+        if isinstance(source, str) and source:
+            yield "repository", source, "keypoint_detector_config._name_or_path"
 
 
 def _is_local(library: str) -> bool:

@@ -1,7 +1,8 @@
-"""The index of weights in several files: `model.safetensors.index.json`, `pytorch_model.bin.index.json`.
+"""The index of weights in several files: `model.safetensors.index.json`, Keras's `model.weights.json` and the like.
 
-Source: transformers `modeling_utils.py` (`weight_map`: tensor name to file name, relative to the index). Files are
-stated once each, with how many tensors they are to hold; whether they are there is judged over all files.
+Sources: transformers `modeling_utils.py` (`weight_map`: tensor name to file name, relative to the index), Keras
+`saving_lib.py` (`ShardedH5IOStore`: a variable's path to one file name or several). Files are stated once each, with
+how many tensors they are to hold; whether they are there is judged over all files.
 """
 
 from scanners.facts import Identified, Reference
@@ -15,7 +16,7 @@ MAXIMUM_SHARDS = 100_000
 
 def matches(blob: Blob) -> bool:
     """Return whether the blob is named as loaders look for an index."""
-    return blob.name.lower().endswith((".index.json", ".index.fp16.json"))
+    return blob.name.lower().endswith((".index.json", ".index.fp16.json", ".weights.json"))
 
 
 def read(blob: Blob, reading: Reading) -> None:
@@ -26,9 +27,10 @@ def read(blob: Blob, reading: Reading) -> None:
         return
     reading.state(Identified(location=reading.at(0), format=NAME))
     counts: dict[str, int] = {}
-    for file in mapping.values():
-        if isinstance(file, str):
-            counts[file] = counts.get(file, 0) + 1
+    for named in mapping.values():
+        for file in named if isinstance(named, list) else [named]:
+            if isinstance(file, str):
+                counts[file] = counts.get(file, 0) + 1
     for place, (file, count) in enumerate(sorted(counts.items())):
         if place >= MAXIMUM_SHARDS:
             reading.unread(f"more than {MAXIMUM_SHARDS} files of weights")

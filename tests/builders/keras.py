@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from typing import Any
 
 Config = dict[str, Any]
@@ -29,11 +30,15 @@ DENSE = layer(
 )
 
 
-def keras_file(config: bytes, *, weights: bytes = b"", deflated: bool = False) -> bytes:
-    """A `.keras` archive."""
+def keras_file(
+    config: bytes, *, weights: bytes = b"", deflated: bool = False, members: Mapping[str, bytes] | None = None
+) -> bytes:
+    """A `.keras` archive, with further members."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED if deflated else zipfile.ZIP_STORED) as archive:
         archive.writestr("metadata.json", '{"keras_version": "3.15.1"}')
         archive.writestr("config.json", config)
         archive.writestr("model.weights.h5", weights)
+        for name, data in (members or {}).items():
+            archive.writestr(name, data)
     return buffer.getvalue()

@@ -79,3 +79,46 @@ def test_llamafile_is_named_as_a_program() -> None:
 
 def test_a_rar_archive_is_incomplete() -> None:
     assert verdict({"model.rar": b"Rar!\x1a\x07\x01\x00" + bytes(100)}) is Verdict.INCOMPLETE
+
+
+def test_cve_2026_4372_attention_from_a_repository_that_nobody_asked_for() -> None:
+    assert verdict({"config.json": text({"_attn_implementation_internal": "somebody/kernel"})}) is Verdict.MALICIOUS
+    nested = {"text_config": {"_attn_implementation_internal": "flash|somebody/kernel:forward"}}
+    assert verdict({"config.json": text(nested)}) is Verdict.MALICIOUS
+    assert verdict({"config.json": text({"_attn_implementation_internal": "sdpa"})}) is Verdict.CLEAN
+
+
+def test_cve_2026_5241_lightglue_takes_the_switch_from_its_configuration() -> None:
+    detector = {"model_type": "superpoint", "_name_or_path": "somebody/detector"}
+    config = {"model_type": "lightglue", "trust_remote_code": True, "keypoint_detector_config": detector}
+    assert verdict({"config.json": text(config)}) is Verdict.SUSPICIOUS
+    assert verdict({"config.json": text({**config, "trust_remote_code": False})}) is Verdict.CLEAN
+
+
+def test_router_of_sentence_transformers_imports_the_classes_of_its_parts() -> None:
+    def router(kind: str) -> Files:
+        types = {"query_0_X": "sentence_transformers.models.Transformer", "document_0_X": kind}
+        return {"router_config.json": text({"types": types, "structure": {"query": ["query_0_X"]}})}
+
+    assert verdict(router("subprocess.Popen")) is Verdict.MALICIOUS
+    assert verdict(router("my_module.Part")) is Verdict.SUSPICIOUS
+    assert verdict(router("sentence_transformers.models.Pooling")) is Verdict.CLEAN
+
+
+def test_modular_diffusers_pipeline_names_the_class_of_a_part_twice() -> None:
+    def pipeline(library: str, name: str) -> Files:
+        part = [None, None, {"repo": "a/b", "type_hint": [library, name]}]
+        return {"modular_model_index.json": text({"_class_name": "ModularPipeline", "unet": part})}
+
+    assert verdict(pipeline("subprocess", "Popen")) is Verdict.SUSPICIOUS
+    assert verdict(pipeline("diffusers", "UNet2DConditionModel")) is Verdict.CLEAN
+
+
+def test_weights_of_keras_in_several_files_lie_beside_their_index() -> None:
+    def index(file: str) -> Files:
+        return {"model.weights.json": text({"weight_map": {"/layers/dense/vars": [file]}})}
+
+    assert verdict(index("../../x.weights.h5")) is Verdict.MALICIOUS
+    assert verdict(index("model_00000.weights.h5")) is Verdict.CLEAN
+    model = keras_file(sequential(DENSE), members=index("../../x.weights.h5"))
+    assert verdict({"m.keras": model}) is Verdict.MALICIOUS

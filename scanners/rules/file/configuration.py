@@ -25,6 +25,8 @@ _MESSAGES = {
     "repository": "names code of another repository, which can change at any time: {target}",
     "package": "names a package that is imported while loading: {target}",
     "kernel": "names a kernel (native code) of another repository, which the loader fetches and runs: {target}",
+    "unasked-kernel": "makes transformers 4.56 to 5.2 fetch and run code of another repository, without"
+    " trust_remote_code (CVE-2026-4372): {target}",
     "switch": "sets {context} to {target}",
 }
 
@@ -37,12 +39,13 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         # A switch that lets a loader trust code does nothing without a reference to code. Code beside the file is
         # imported only with trust_remote_code, and is judged itself, or missed by a rule over neighbours (MS443).
         switch = fact.kind == "switch" and fact.context.rsplit(".", 1)[-1] != "custom_pipeline"
-        harmless = switch or fact.kind == "code" or fact.target.startswith(_KERNELS)
+        harmless = switch or fact.kind == "code" or fact.target.rsplit("|", 1)[-1].startswith(_KERNELS)
+        worst = Severity.HIGH if fact.kind == "unasked-kernel" else CONFIGURED_CODE.severity
         yield found(
             CONFIGURED_CODE,
             facts,
             fact.location,
             _MESSAGES[fact.kind].format(target=fact.target, context=fact.context),
-            severity=Severity.LOW if harmless else CONFIGURED_CODE.severity,
+            severity=Severity.LOW if harmless else worst,
             evidence=f"{fact.context} = {fact.target}",
         )

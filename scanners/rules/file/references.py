@@ -120,6 +120,7 @@ _LOADERS = {
     "class_path": "jsonargparse (LightningCLI)",
     "target": "instantiate_from_config",
     "type": "SentenceTransformer",
+    "types": "SentenceTransformer",
     **dict.fromkeys(
         ("activation_function", "activation_fn", "sbert_ce_default_activation_function"), "SentenceTransformer"
     ),

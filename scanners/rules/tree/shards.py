@@ -42,9 +42,11 @@ def judge(files: Sequence[FileFacts]) -> Iterator[Finding]:
             if path.startswith(("../", "/")) or path == ".." or ":" in shard.target or "\0" in shard.target:
                 yield _finding(file, OUTSIDE, shard, f"the index takes weights from {shard.target!r}")
                 continue
+            if shard.location.members:
+                continue  # the index of an archive: its files lie in the archive
             named.add(path)
             yield from _compared(file, shard, present.get(path), path, alone=len(files) == 1)
-        if shards:
+        if named:
             yield from _extra(file, named, present)
 
 
