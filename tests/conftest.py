@@ -3,7 +3,15 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pytest_socket import socket_allow_hosts
+
+# A test fails for what the code does: the same examples in every run and on every machine, and no example or draw is
+# too slow. `--hypothesis-profile=default` looks for new ones.
+settings.register_profile(
+    "same-everywhere", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same-everywhere")
 
 pytest_plugins = ["tests.sigstore_stack.fixtures"]
 

@@ -53,7 +53,12 @@ json_values = st.recursive(
 )
 
 
-many = st.lists(json_values, min_size=60, max_size=70) | st.dictionaries(st.text(), st.integers(), min_size=60)
+# Long ones are written in parts; a few values again and again, for drawing each one takes a minute.
+counts = st.integers(60, 130)
+many = st.builds(lambda some, count: (some * count)[:count], st.lists(json_values, min_size=1, max_size=3), counts)
+many |= st.builds(
+    lambda name, value, count: {f"{name}{number}": value for number in range(count)}, st.text(), json_values, counts
+)
 
 
 @given(st.dictionaries(st.text(), json_values | many))

@@ -5,7 +5,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modelsign.errors import ConversionError
@@ -130,7 +130,7 @@ def places(shape: tuple[int, ...], stride: tuple[int, ...]) -> list[int]:
     return found
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(made=views(), deflated=st.booleans(), protocol=st.sampled_from([2, 4]))
 def test_any_views_of_a_storage_arrive(
     made: tuple[bytes, dict[str, Any], dict[str, bytes]], deflated: bool, protocol: int
@@ -152,7 +152,7 @@ TREES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150)
 @given(tree=TREES)
 def test_any_tree_gives_every_tensor_its_own_name_or_is_refused(tree: Any) -> None:
     storages: dict[str, bytes] = {}
@@ -176,7 +176,7 @@ def test_any_tree_gives_every_tensor_its_own_name_or_is_refused(tree: Any) -> No
     assert sorted(raw for _, _, raw in written.tensors.values()) == sorted(storages.values())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     data=st.binary(max_size=300), head=st.sampled_from([b"", b"PK\x03\x04", b"\x80\x02", b"\x93NUMPY\x01\x00", b"\x81"])
 )
