@@ -9,12 +9,20 @@ import pytest
 PEERS = Path(os.environ.get("MODELSIGN_PEERS", Path(__file__).resolve().parents[1] / ".peers"))
 
 
+def peer(name: str) -> Path:
+    """Return a peer's directory; skip the calling test, with the reason, where it is absent.
+
+    The marker is what `tests/install_peers.py` writes last: a peer whose installation failed, was cut off or still runs
+    has an interpreter, but not what the tests want of it.
+    """
+    if not (PEERS / name / ".installed").exists():
+        pytest.skip(f"peer {name!r} is not installed at {PEERS}; run `make peers`")
+    return PEERS / name
+
+
 def peer_python(name: str) -> Path:
     """Return the interpreter of a peer's environment; skip the calling test, with the reason, where it is absent."""
-    interpreter = PEERS / name / "bin" / "python"
-    if not interpreter.exists():
-        pytest.skip(f"peer {name!r} is not installed at {PEERS}; run `make peers`")
-    return interpreter
+    return peer(name) / "bin" / "python"
 
 
 def run_peer(

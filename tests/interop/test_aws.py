@@ -89,7 +89,7 @@ def sign(service: KeyService, model: Path, key: str, **environment: str) -> subp
         **environment,
     }
     command = [sys.executable, "-m", "modelsign", "sign", str(model), "--kms", f"awskms:{key}"]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables, timeout=120)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables, timeout=300)
 
 
 @pytest.mark.parametrize("name", KEYS)

@@ -48,7 +48,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def model_signing(*arguments: str | Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    return run_peer("model-signing", "-m", "model_signing", *arguments, check=check, timeout=120)
+    return run_peer("model-signing", "-m", "model_signing", *arguments, check=check, timeout=300)
 
 
 def theirs(model: Path, public: Path, signature: Path, *, check: bool = True) -> int:

@@ -36,7 +36,7 @@ class Token:
             "MODELSIGN_PKCS11_PIN": PIN,
         }
         done = subprocess.run(
-            [*map(str, command)], capture_output=True, text=True, check=False, env=environment, timeout=120
+            [*map(str, command)], capture_output=True, text=True, check=False, env=environment, timeout=300
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         return done
