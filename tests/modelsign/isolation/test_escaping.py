@@ -168,7 +168,7 @@ def test_hang(descriptor: int) -> None:
 
 def test_hang_with_its_pipe_closed(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
     def close_all() -> None:
-        os.closerange(0, 64)
+        os.closerange(0, 1 << 16)
         forever()
 
     monkeypatch.setattr("modelsign.isolation.workers._END_SECONDS", 0.1)

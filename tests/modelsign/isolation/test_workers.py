@@ -240,8 +240,8 @@ def test_a_hang_costs_one_task(descriptor: int) -> None:
             pass
 
     work = Letters(descriptor, {"b": forever})
-    found = list(results(work, "abc", bounds=Bounds(seconds=1.5)))
-    assert found == ["a", "b failed: it took longer than 1.5 seconds", "c"]
+    found = list(results(work, "abc", bounds=Bounds(seconds=4)))
+    assert found == ["a", "b failed: it took longer than 4 seconds", "c"]
 
 
 def test_an_error_costs_one_task_and_keeps_its_text(descriptor: int) -> None:
@@ -335,9 +335,9 @@ def test_closing_the_results_ends_the_workers(descriptor: int) -> None:
 
 
 def test_no_descriptor_is_left_open(descriptor: int) -> None:
-    before = sorted(Path("/proc/self/fd").iterdir())
+    before = set(os.listdir("/proc/self/fd"))  # noqa: PTH208 - of this process
     list(results(Letters(descriptor, {"c": os.abort}), "abcde"))
-    assert sorted(Path("/proc/self/fd").iterdir()) == before
+    assert set(os.listdir("/proc/self/fd")) <= before  # noqa: PTH208 - another thread may have closed some of its own
 
 
 def test_a_file_may_have_the_number_of_standard_input(descriptor: int) -> None:
