@@ -1,10 +1,11 @@
 """Keras model configurations: every object they describe, at any depth.
 
 They lie in a `.keras` file's `config.json`, in the `model_config` and `training_config` attributes of an `.h5` file, in
-a SavedModel's object graph, and in `to_json()` files. Source: keras/src/saving/serialization_lib.py and
-legacy/saving/serialization.py. A dictionary with a `class_name` describes an object, wherever it stands: layers inside
-layers, wrappers, `compile_config`, activations, initialisers. Stated are those that carry code, lead out of Keras, or
-load something else; code itself is looked at for the names it uses, never unmarshalled.
+a SavedModel's object graph, and in `to_json()` and `to_yaml()` files. Sources: keras/src/saving/serialization_lib.py,
+legacy/saving/serialization.py, and tf_keras' layers/core/tf_op_layer.py (functions and operators as layers). A
+dictionary with a `class_name` describes an object, wherever it stands: layers inside layers, wrappers,
+`compile_config`, activations, initialisers. Stated are those that carry code, lead out of Keras, or load something
+else; code itself is looked at for the names it uses, never unmarshalled.
 """
 
 import base64
@@ -17,6 +18,7 @@ from scanners import detect
 from scanners.facts import Identified, Operator
 from scanners.formats.hdf5 import KERAS_CONFIG
 from scanners.formats.json_text import Json, document_of, head_of
+from scanners.formats.tensorflow_graph import INTERESTING
 from scanners.patterns import late
 from scanners.reader import BytesReader
 from scanners.reading import Blob, Reading
@@ -27,6 +29,12 @@ _Object: TypeAlias = "dict[str, Json]"
 _LOOKUPS = frozenset({"StringLookup", "IntegerLookup", "IndexLookup", "TextVectorization"})
 _EXCERPT = 300
 MAXIMUM_STATED = 5000
+_FUNCTION_LAYERS = frozenset({"TFOpLambda", "SlicingOpLambda", "InstanceMethod", "InstanceProperty", "ClassMethod"})
+_NODE_OPERATOR = late(r"\x12(.)([A-Za-z_>][A-Za-z0-9_>]*)", re.DOTALL)
+"""the second field of a NodeDef message: the operator's name behind its length"""
+_STREAM = late(r"file://[^'\"]{0,200}")
+"""where `tf.print` may write to"""
+_JSON_OPERATOR = late(r'"op"\s*:\s*"([^"\\]{1,200})"')
 _IDENTIFIER = late(rb"[A-Za-z_][A-Za-z0-9_]{1,60}")
 
 
@@ -45,9 +53,16 @@ def read(blob: Blob, reading: Reading) -> None:
     document = document_of(blob, reading.budget)
     if isinstance(document.value, dict) and ("class_name" in document.value or "layers" in document.value):
         reading.state(Identified(location=reading.at(0), format=NAME))
+    state_objects(document.value, reading)
+    reading.parsed(0, blob.reader.size)
+
+
+def state_objects(value: Json, reading: Reading) -> None:
+    """State the objects worth judging that a configuration describes, whatever it was written in."""
     stated = 0
     lambdas: set[str] = set()
-    for path, item in _objects(document.value):
+    for path, item in _objects(value):
+        _graph_operator(item, path, reading)
         if path.endswith(".function") and path.removesuffix(".function").removesuffix(".config") in lambdas:
             continue  # told with its Lambda layer
         for name, arguments in _described(item, reading, path):
@@ -65,7 +80,6 @@ def read(blob: Blob, reading: Reading) -> None:
                     arguments=(("at", path[-_EXCERPT:]), *arguments),
                 )
             )
-    reading.parsed(0, blob.reader.size)
 
 
 def _objects(value: Json) -> Iterator[tuple[str, _Object]]:
@@ -113,13 +127,45 @@ def _described(item: _Object, reading: Reading, path: str) -> Iterator[tuple[str
             value = inner.get(key)
             if isinstance(value, str):
                 yield "lookup", (("class", short), ("path", value[:_EXCERPT]))
+    elif short in _FUNCTION_LAYERS:
+        called = (*(_text(inner, key) for key in ("function", "symbol", "method_name", "class_symbol", "cls_symbol")),)
+        stream = _STREAM.search(repr(item.get("inbound_nodes")))
+        name = ".".join(part for part in reversed(called) if part)[:_EXCERPT]
+        yield "operation", (("function", name), *((("stream", stream[0]),) if stream else ()))
+    elif short == "KerasLayer" and isinstance(inner.get("handle"), str):
+        yield "hub", (("path", _text(inner, "handle")[:_EXCERPT]),)
     elif short in {"JaxLayer", "FlaxLayer"}:
         yield short, ()
+    if kind == "__typespec__":
+        short = _text(item, "spec_name")
     if module and kind not in {"function", "__lambda__"}:
         yield (
             "class",
             (("module", module[:_EXCERPT]), ("name", short[:_EXCERPT]), ("registered", registered[:_EXCERPT])),
         )
+
+
+def _graph_operator(item: _Object, path: str, reading: Reading) -> None:
+    """State the operator of a TensorFlowOpLayer, which holds one node of a graph (TensorFlow 2.0 to 2.3)."""
+    config = item.get("config")
+    if _text(item, "class_name").rsplit(">", 1)[-1] != "TensorFlowOpLayer" or not isinstance(config, dict):
+        return
+    node = config.get("node_def")
+    name = ""
+    if isinstance(node, dict):
+        name = _text(node, "op")
+    elif isinstance(node, str) and node.lstrip().startswith("{"):
+        match = _JSON_OPERATOR.search(node)
+        name = match[1] if match else ""
+    elif isinstance(node, str):
+        found = (match[2][: ord(match[1])] for match in _NODE_OPERATOR.finditer(node))
+        name = next((one for one in found if one in INTERESTING), "")
+    if name in INTERESTING:
+        constants = config.get("constants")
+        values = list(constants.values()) if isinstance(constants, dict) else []
+        arguments = tuple(("constant", value[:_EXCERPT]) for value in values if isinstance(value, str))
+        arguments = (*arguments, ("at", path[-_EXCERPT:]))
+        reading.state(Operator(location=reading.at(), framework="tensorflow", name=name, arguments=arguments))
 
 
 def _code_of(function: Json) -> Iterator[tuple[str, str]]:

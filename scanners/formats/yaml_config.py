@@ -1,4 +1,4 @@
-"""YAML configurations: Python tags, Hydra's `_target_`, and MLflow's `MLmodel`.
+"""YAML configurations: Python tags, Hydra's `_target_`, MLflow's `MLmodel`, and models that Keras wrote.
 
 Sources: PyYAML `constructor.py` (`!!python/…` tags; `yaml.load` with the full or the unsafe loader acts on them), Hydra
 `instantiate` (`_target_` is imported and called; NeMo, CVE-2025-23304), MLflow `MLmodel` (`loader_module` is imported
@@ -8,7 +8,7 @@ and its `_load_pyfunc` called, `code` goes onto the import path first).
 from scanners import detect
 from scanners.errors import LimitExceeded
 from scanners.facts import Identified, Reference
-from scanners.formats import requirements
+from scanners.formats import keras_config, requirements
 from scanners.formats.json_config import DOTTED, NAMES_CALLABLE
 from scanners.patterns import late
 from scanners.reading import Blob, Reading
@@ -73,6 +73,9 @@ def read(blob: Blob, reading: Reading) -> None:
                 _state(reading, "requirement", url, "pip")
         elif mlmodel and key in _MLFLOW_CODE and ("python_function" in entry.path or key == "loader_module"):
             _state(reading, "mlflow", entry.value, key)
+    tree = yaml_text.tree(found) if "class_name" in text else {}
+    if "class_name" in tree and "config" in tree:  # `to_yaml()` of TensorFlow before 2.6
+        keras_config.state_objects(tree, reading)
     reading.parsed(0, size)
 
 

@@ -6,10 +6,11 @@ of a plain text is taken for one: too many is the safe side, and rare.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from scanners.errors import FormatError, LimitExceeded
+from scanners.formats.json_text import Json
 from scanners.patterns import late
 
 MAXIMUM_LINES = 1_000_000
@@ -146,6 +147,40 @@ def entries(text: str) -> Iterator[Entry]:
             value = anchors.get(value[1:].strip(), value)
         path = tuple(anchors.get(key[1:], key) if key.startswith("*") else key for key in entry.path)
         yield Entry(path=path, value=value, line=entry.line)
+
+
+def tree(found: Iterable[Entry]) -> dict[str, Json]:
+    """Put entries together again: a key that comes a second time begins the next mapping of a list.
+
+    Lists of lists and empty collections are lost, and numbers stay texts.
+    """
+    root: dict[str, Json] = {}
+    for entry in found:
+        place = root
+        in_list = entry.path[-1:] == ("[]",)
+        *above, last = (entry.path[:-1] if in_list else entry.path) or ("",)
+        for depth, key in enumerate(above):
+            inner: Json = place.get(key)
+            if isinstance(inner, list) and isinstance(inner[-1], dict):
+                inner = inner[-1]
+            if not isinstance(inner, dict):
+                inner = place[key] = {}
+            if depth == len(above) - 1 and last in inner and not in_list:
+                held, inner = place[key], {}
+                if isinstance(held, list):
+                    held.append(inner)
+                else:
+                    place[key] = [held, inner]
+            place = inner
+        if in_list:
+            held = place.get(last)
+            if isinstance(held, list):
+                held.append(entry.value)
+            else:
+                place[last] = [entry.value]
+        else:
+            place[last] = entry.value
+    return root
 
 
 def _entries(text: str) -> Iterator[Entry]:

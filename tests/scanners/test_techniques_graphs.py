@@ -122,3 +122,56 @@ def test_weights_of_keras_in_several_files_lie_beside_their_index() -> None:
     assert verdict(index("model_00000.weights.h5")) is Verdict.CLEAN
     model = keras_file(sequential(DENSE), members=index("../../x.weights.h5"))
     assert verdict({"m.keras": model}) is Verdict.MALICIOUS
+
+
+def functional(name: str, config: dict[str, Any], *inputs: Any) -> Files:
+    one = {"class_name": name, "config": {"name": "x", **config}, "inbound_nodes": [list(inputs)]}
+    return {"model.json": text({"class_name": "Functional", "config": {"layers": [one]}, "keras_version": "2.12.0"})}
+
+
+def test_functions_of_tensorflow_as_keras_layers_that_do_more_than_compute() -> None:
+    for function in ("io.write_file", "io.read_file", "py_function", "raw_ops.WriteFile", "load_op_library"):
+        assert verdict(functional("TFOpLambda", {"function": function})) is Verdict.MALICIOUS, function
+    for function in ("math.multiply", "__operators__.add", "image.resize", "io.decode_jpeg", "raw_ops.AddV2", "print"):
+        assert verdict(functional("TFOpLambda", {"function": function})) is Verdict.CLEAN, function
+    written = ["x", 0, 0, {"output_stream": "file:///tmp/x"}]
+    assert verdict(functional("TFOpLambda", {"function": "print"}, written)) is Verdict.MALICIOUS
+
+
+def test_an_operator_as_keras_layer_writes_a_file() -> None:
+    node = {"name": "w", "op": "WriteFile"}
+    config = {"node_def": node, "constants": {"0": "/etc/cron.d/x"}}
+    assert verdict(functional("TensorFlowOpLayer", config)) is Verdict.MALICIOUS
+
+
+def test_a_hub_layer_loads_a_saved_model_from_an_unknown_host() -> None:
+    assert verdict(functional("KerasLayer", {"handle": "https://example.invalid/model"})) is Verdict.SUSPICIOUS
+    assert verdict(functional("KerasLayer", {"handle": "https://tfhub.dev/google/elmo/3"})) is Verdict.CLEAN
+
+
+def test_a_keras_model_in_yaml_is_read_like_one_in_json() -> None:
+    def model(kind: str) -> Files:
+        lines = ["class_name: Sequential", "config:", "  layers:", "  - class_name: Dense", "    config: {units: 3}"]
+        lines += [f"  - class_name: {kind}", "    config:", "      name: l", "keras_version: 2.4.0"]
+        return {"model.yaml": "\n".join(lines).encode()}
+
+    assert verdict(model("Lambda")) is Verdict.SUSPICIOUS
+    assert verdict(model("Dropout")) is Verdict.CLEAN
+    activation = b"class_name: Sequential\nconfig:\n  layers:\n  - class_name: Dense\n    config:\n      activation:"
+    activation += b" {class_name: function, module: os, config: system, registered_name: system}\n"
+    assert verdict({"model.yml": activation}) is Verdict.MALICIOUS
+
+
+def test_preprocessing_of_an_application_in_a_lambda_is_no_gadget() -> None:
+    function = {"module": "keras.applications.vgg16", "class_name": "function", "config": "preprocess_input"}
+    model = keras_file(sequential(layer("Lambda", {"function": function})))
+    assert verdict({"m.keras": model}) not in {Verdict.MALICIOUS, Verdict.SUSPICIOUS}
+
+
+def test_the_type_of_an_input_is_no_foreign_object() -> None:
+    def model(module: str, name: str) -> Files:
+        spec = {"class_name": "__typespec__", "spec_name": name, "module": module, "config": [[1], "float32", "x"]}
+        return {"model.json": sequential(layer("InputLayer", {"type_spec": spec}))}
+
+    assert verdict(model("tensorflow.python.framework.tensor_spec", "TensorSpec")) is Verdict.CLEAN
+    assert verdict(model("shutil", "rmtree")) is Verdict.MALICIOUS

@@ -12,6 +12,13 @@ from scanners.findings import Finding, Rule, Severity
 from scanners.patterns import late
 from scanners.reading import FileFacts
 from scanners.rules.file.references import dangerous, harmless
+from scanners.rules.file.tensorflow import (
+    BY_CALLER_OPERATORS,
+    NETWORK_OPERATORS,
+    PYTHON_OPERATORS,
+    SAVING_OPERATORS,
+    WRITING_OPERATORS,
+)
 from scanners.rules.found import found
 
 LAMBDA = Rule(
@@ -74,8 +81,8 @@ RULES: tuple[Rule, ...] = (LAMBDA, FOREIGN, GADGET, OTHER_MODEL, TORCH, VOCABULA
 
 _PARTS = frozenset(
     "layers models activations initializers regularizers constraints losses metrics optimizers random ops quantizers"
-    " dtype_policies mixed_precision callbacks applications engine distribution backend feature_column legacy"
-    " initializers_v1 api trainers wrappers preprocessing visualization src".split()
+    " dtype_policies mixed_precision applications engine distribution backend feature_column legacy"
+    " initializers_v1 api trainers wrappers preprocessing src".split()
 )
 _PARTS_OF_FUNCTIONS = frozenset(
     "layers activations initializers regularizers constraints losses metrics optimizers random ops".split()
@@ -103,6 +110,17 @@ _CALLS_OUT = frozenset(
     " write_file py_function numpy_function write_text write_bytes get_file load_model environ getenv breakpoint"
     " vars __loader__ __spec__ CDLL attrgetter methodcaller http ftplib smtplib".split()
 )
+_ACTING_OPERATIONS = late(
+    r"(?:compat\.v[12]\.)?(?:io\.(?:write_file|read_file|matching_files|write_graph|gfile\..*|TFRecord\w*|tf_record\w*)"
+    r"|(?:py_function|numpy_function|py_func|load_op_library|load_library|load_file_system_library)"
+    r"|(?:saved_model|data|summary|train|distribute|profiler|sysconfig|lite|tpu|keras\.(?:models|utils|saving))\..+"
+    r"|write_file|read_file|matching_files)"
+)
+"""functions of TensorFlow that do more than compute; as layers they are called with constants of the configuration"""
+_ACTING_OPERATORS = (
+    SAVING_OPERATORS | WRITING_OPERATORS | PYTHON_OPERATORS | NETWORK_OPERATORS | BY_CALLER_OPERATORS | {"PrintV2"}
+)
+_HUB = late(r"https?://(?:(?:www\.)?tfhub\.dev|(?:www\.)?kaggle\.com|storage\.googleapis\.com/tfhub[\w-]*)/")
 _STANDARD_LIBRARY = frozenset(sys.stdlib_module_names) - {"__main__"}
 _OUTSIDE = late(r"^(?:/|\\|~|[A-Za-z]:|[a-z][a-z0-9+.-]*://)|(?:^|[/\\])\.\.(?:[/\\]|$)")
 
@@ -151,6 +169,12 @@ def _judged(fact: Operator) -> _Judged | None:
             )
         case "TorchModuleWrapper":
             return TORCH, Severity.HIGH, "the layer passes its configuration to torch.load (CVE-2025-49655)"
+        case "operation":
+            return _operation(_value(fact, "function"), _value(fact, "stream"))
+        case "hub":
+            path = _value(fact, "path")
+            severity = Severity.MEDIUM if "://" in path and not _HUB.match(path) else Severity.LOW
+            return OTHER_MODEL, severity, f"the layer loads the SavedModel {path!r} (tensorflow_hub)"
         case "lookup":
             path = _value(fact, "path")
             severity = Severity.HIGH if _OUTSIDE.search(path) else Severity.MEDIUM
@@ -176,10 +200,22 @@ def _lambda(fact: Operator) -> _Judged | None:
     )
 
 
+def _operation(name: str, stream: str) -> _Judged | None:
+    name = name.removeprefix("tf.")
+    if name == "print" and stream:
+        return GADGET, Severity.HIGH, f"a layer prints to {stream}"
+    raw = name.removeprefix("raw_ops.")
+    if _ACTING_OPERATIONS.fullmatch(name) or (raw != name and raw in _ACTING_OPERATORS):
+        return GADGET, Severity.HIGH, f"a layer calls tf.{name}, which does more than compute"
+    return None
+
+
 def _function(module: str, name: str) -> _Judged | None:
     root, *rest = module.split(".")
     if root in _FAMILY or not module:
         parts = [part for part in rest if part not in {"src", "_tf_keras", "api", "keras"}]
+        if parts[:1] == ["applications"] and name in {"preprocess_input", "decode_predictions"}:
+            return None
         if name in _UTILITIES or (parts and parts[0] not in _PARTS_OF_FUNCTIONS):
             return GADGET, Severity.HIGH, f"loading calls {module}.{name} (CVE-2025-8747)"
         return None
@@ -192,7 +228,9 @@ def _function(module: str, name: str) -> _Judged | None:
 
 def _class(module: str, name: str, registered: str) -> _Judged | None:
     root, *rest = module.split(".")
-    if root == "tensorflow" and rest[:1] in (["keras"], ["python"]):
+    if root == "tensorflow" and rest[:1] == ["python"] and name.endswith("Spec"):
+        return None  # the type of an input
+    if root == "tensorflow" and (rest[:1] == ["keras"] or rest[:2] == ["python", "keras"]):
         root, rest = "keras", rest[1:] if rest[0] == "keras" else rest[2:]
     if root in _FAMILY:
         parts = [part for part in rest if part not in {"src", "_tf_keras", "api", "keras"}]

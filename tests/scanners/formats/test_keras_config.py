@@ -87,3 +87,26 @@ def test_a_configuration_is_read_in_every_encoding_that_json_loads_takes(encodin
     data = text.encode(encoding)
     assert keras_config.matches(blob_of(data, "config.json"))
     assert [name for name, _ in operators(data)] == ["function"]
+
+
+def graph_operators(node: object) -> list[str]:
+    config = {"name": "x", "node_def": node, "constants": {"0": "/tmp/x"}}
+    data = json.dumps({"class_name": "Functional", "config": [{"class_name": "TensorFlowOpLayer", "config": config}]})
+    facts = read_with(keras_config, data.encode(), name="config.json").facts
+    return [fact.name for fact in facts if isinstance(fact, Operator) and fact.framework == "tensorflow"]
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"name": "w", "op": "WriteFile"},
+        '{"name": "w", "op": "WriteFile"}',
+        "\n\x01w\x12\tWriteFile\x1a\x01a",
+    ],
+)
+def test_the_operator_of_a_tensorflow_layer_is_stated_however_it_was_written(node: object) -> None:
+    assert graph_operators(node) == ["WriteFile"]
+
+
+def test_an_operator_that_only_computes_is_not_stated() -> None:
+    assert graph_operators("\n\x03Add\x12\x05AddV2\x1a\x01a") == []

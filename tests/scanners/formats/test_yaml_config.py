@@ -163,3 +163,11 @@ def test_aliases_of_aliases_are_counted() -> None:
     assert yaml_text.expansion("\n".join(lines)) > 1_000_000
     assert yaml_text.expansion("a: &a 1\nb: *a\nc: [*a, *a]\nd: 3 * 4 & 5") == 3
     assert yaml_text.expansion("base: &b\n  x: 1\nother:\n  <<: *b\n  y: &c\n    z: *b") == 2
+
+
+def test_entries_are_put_together_to_the_mappings_they_came_from() -> None:
+    text = "a:\n- k: 1\n  l:\n    m: 2\n- k: 3\n  n: [x]\nb:\n- u\n- v\n"
+    assert yaml_text.tree(yaml_text.entries(text)) == {
+        "a": [{"k": "1", "l": {"m": "2"}}, {"k": "3"}],
+        "b": ["u", "v"],
+    }
