@@ -7,8 +7,10 @@ Source: torch/package/package_exporter.py, package_importer.py (2.13).
 """
 
 from scanners.containers import zip as zip_container
-from scanners.containers.zip import directory_of
+from scanners.containers.zip import ZipEntry, directory_of, member_reader
+from scanners.errors import ScanError
 from scanners.facts import Code, Identified
+from scanners.formats import disguises
 from scanners.reading import INERT, Blob, Reading
 
 NAME = "torch-package"
@@ -32,10 +34,20 @@ def read(blob: Blob, reading: Reading) -> None:
     for entry in directory.everything:
         below = entry.name.partition("/")[2]
         if below.startswith(".data/") and below.endswith(".storage"):
-            blob.claim(entry.key, INERT)
+            if not _disguised(blob, entry, reading):
+                blob.claim(entry.key, INERT)
         elif below.endswith(".py"):
             sources.append(below)
     if sources:
         more = f" and {len(sources) - _LISTED} more" if len(sources) > _LISTED else ""
         text = ", ".join(sources[:_LISTED]) + more
         reading.state(Code(location=reading.at(), language="python", action="packaged", text=text, runs="load"))
+
+
+def _disguised(blob: Blob, entry: ZipEntry, reading: Reading) -> bool:
+    """Whether a storage holds a file, or cannot be read."""
+    try:
+        data = member_reader(blob.reader, entry, reading.budget)
+        return disguises.is_file(data.read_at(0, disguises.HEAD), data)
+    except ScanError:
+        return True

@@ -15,7 +15,9 @@ from scanners.containers.zip import ZipDirectory, ZipEntry, directory_of, member
 from scanners.containers.zip_union import Nearby
 from scanners.errors import ScanError
 from scanners.facts import Identified
+from scanners.formats import disguises
 from scanners.limits import Budget
+from scanners.reader import Reader, Window
 from scanners.reading import INERT, Blob, Reading
 
 NAME = "torch-zip"
@@ -31,7 +33,6 @@ STORAGES = "torch-storages"
 
 _STORAGE = re.compile(r"(?:data|constants|tensors)/([0-9]+|[0-9a-f]+\.storage)\Z", re.IGNORECASE).match
 _INERT = frozenset({INERT})
-_NUMPY = b"\x93NUMPY"
 _RECORD_LIMIT = 64
 _ORDERS = {b"little", b"big"}
 
@@ -78,7 +79,7 @@ def read(blob: Blob, reading: Reading) -> None:
     for entry, below in records:
         if not entry.is_directory:
             _claim(blob, entry, below, script=script)
-    _claim_storages(blob, found)
+    _claim_storages(blob, found, reading.budget)
     for entry in pickles:
         if entry.name.split("/", 1)[0].lower() != root.lower():
             reading.anomaly(
@@ -128,18 +129,30 @@ def _claim(blob: Blob, entry: ZipEntry, below: str, *, script: bool) -> None:
         blob.claim(entry.key, SCRIPT_SOURCE)
 
 
-def _claim_storages(blob: Blob, entries: list[ZipEntry]) -> None:
-    """Call the storages inert, but those that begin like an array: np.load takes members whatever they are called."""
+def _claim_storages(blob: Blob, entries: list[ZipEntry], budget: Budget) -> None:
+    """Call the storages inert, but those that hold a file: other loaders take members whatever they are called."""
     nearby = Nearby(blob.reader)
     claims = blob.claims
-    length = len(_NUMPY)
-    for _, raw_name, _, _, _, _, _, header_offset, data_offset, _, _, _, _, _ in entries:
+    for entry in entries:
+        _, raw_name, method, _, _, _, _, header_offset, data_offset, _, _, _, _, _ = entry
         begin = data_offset - nearby.base
-        if 0 <= begin <= nearby.filled - length:
-            array = nearby.block[begin : begin + length] == _NUMPY
+        if method:
+            weights = not _packed_file(blob.reader, entry, budget)
+        elif 0 <= begin < nearby.filled and nearby.block[begin] not in disguises.FIRST:
+            weights = True
         else:
-            array = nearby.at(max(0, data_offset), length) == _NUMPY
-        if not array:
+            head = nearby.at(max(0, data_offset), disguises.HEAD)[: entry.size]
+            weights = not disguises.is_file(head, Window(blob.reader, max(0, data_offset), entry.size))
+        if weights:
             key = header_offset, raw_name
             known = claims.get(key)
             claims[key] = _INERT if known is None else known | _INERT
+
+
+def _packed_file(reader: Reader, entry: ZipEntry, budget: Budget) -> bool:
+    """Whether a storage that is compressed, as torch writes none, holds a file; one that cannot be read might."""
+    try:
+        data = member_reader(reader, entry, budget)
+        return disguises.is_file(data.read_at(0, disguises.HEAD), data)
+    except ScanError:
+        return True

@@ -179,7 +179,7 @@ def test_payload_that_one_entry_calls_weights_and_another_does_not() -> None:
     weights = record(b"data/0", HOSTILE)
     alias = record(b"x.pkl", HOSTILE, header_offset=0, in_local_headers=False)
 
-    assert place_of_payload(built(weights, GOOD, alias)) == ("archive/x.pkl",)
+    assert place_of_payload(built(weights, GOOD, alias)) == ("archive/data/0",)
 
 
 def test_payload_that_only_the_directory_calls_weights() -> None:
