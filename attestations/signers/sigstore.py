@@ -8,6 +8,7 @@ is imported where it is used.
 
 import base64
 import logging
+import re
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -58,6 +59,8 @@ _TRUST_CONFIG_TYPE = "application/vnd.dev.sigstore.clienttrustconfig"
 # older GitHub attestations) and are told apart from broken ones.
 _JUDGED_ENTRIES = frozenset({("dsse", "0.0.1"), ("hashedrekord", "0.0.2")})
 _KNOWN_ENTRIES = frozenset({"dsse", "hashedrekord", "intoto"})
+_SECONDS = re.compile(r"[0-9]{1,11}")
+"""since 1970, up to the year 5138"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -508,9 +511,9 @@ class SigstoreVerifier:
         times: list[tuple[datetime, TimeSource]] = []
         entry = object_of(bundle.log_entries[0], "a log entry")
         # The log's time counts where its promise (SET) covers it; the promise has been verified above.
-        integrated = entry.get("integratedTime")
-        if entry.get("inclusionPromise") and isinstance(integrated, int | str) and int(integrated):
-            times.append((datetime.fromtimestamp(int(integrated), tz=UTC), TimeSource.LOG))
+        integrated = _integrated_time(entry)
+        if entry.get("inclusionPromise") and integrated:
+            times.append((datetime.fromtimestamp(integrated, tz=UTC), TimeSource.LOG))
         stamped = proven_time(
             bundle.timestamps, bundle.envelope.signatures[0].signature, timestamp_authorities(self._trusted_root())
         )
@@ -545,6 +548,7 @@ _SIGSTORE_LEAKS = (
     KeyError,
     TypeError,
     AttributeError,
+    OverflowError,
     x509.InvalidVersion,
     x509.ExtensionNotFound,
     x509.DuplicateExtension,
@@ -585,7 +589,22 @@ def _other(signed_by: SignedBy, expected: str) -> str:
 def _has_time(bundle: Bundle) -> bool:
     """Return whether anything tells a time: a timestamp, or the log where its promise covers it."""
     entry = object_of(bundle.log_entries[0], "a log entry")
-    return bool(bundle.timestamps) or bool(entry.get("inclusionPromise") and entry.get("integratedTime"))
+    return bool(bundle.timestamps) or bool(entry.get("inclusionPromise") and _integrated_time(entry))
+
+
+def _integrated_time(entry: Mapping[str, Json]) -> int:
+    """Return the seconds since 1970 at which the log says that it took the entry in, 0 where it does not say.
+
+    Raises:
+        EnvelopeError: no time that there can be; sigstore-python and the calendar fail on such in ways of their own.
+    """
+    value = entry.get("integratedTime")
+    if value is None:
+        return 0
+    text = str(value) if isinstance(value, int) else value
+    if not isinstance(text, str) or not _SECONDS.fullmatch(text):
+        raise EnvelopeError("the time of the bundle's log entry is no number of seconds")
+    return int(text)
 
 
 def _check_judgeable(bundle: Bundle) -> None:
@@ -596,6 +615,7 @@ def _check_judgeable(bundle: Bundle) -> None:
     if len(bundle.log_entries) > 1:
         raise Unsupported(f"the bundle has {len(bundle.log_entries)} log entries, and this program judges one")
     entry = object_of(bundle.log_entries[0], "a log entry")
+    _integrated_time(entry)
     kind_version = entry.get("kindVersion")
     if kind_version is None:
         raise EnvelopeError("the bundle's log entry does not say of which kind it is")

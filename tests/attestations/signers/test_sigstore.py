@@ -152,6 +152,24 @@ def test_changed_entry_of_the_older_log_does_not_hold(sigstore_stack: "SigstoreS
         verified(sigstore_stack, with_entry(signed_v1(sigstore_stack), **changes))
 
 
+@pytest.mark.parametrize(
+    "seconds", [str(1 << 63), str(10**17), "9" * 5000, "-1", "1e9", "\u0661", " 1700000000", 1.5, [], {}]
+)
+@pytest.mark.parametrize("without_log", [False, True])
+def test_time_of_an_entry_that_is_none_is_malformed(
+    sigstore_stack: "SigstoreStack", bundle: Bundle, seconds: Any, without_log: bool
+) -> None:
+    verifier = SigstoreVerifier(
+        identity="dev@example.com",
+        issuer=sigstore_stack.issuer,
+        trust=SigstoreTrust(source=sigstore_stack.trusted_root),
+        insecure_ignore_log=without_log,
+    )
+    for made in (bundle, signed_v1(sigstore_stack)):
+        with pytest.raises(EnvelopeError, match="no number of seconds"):
+            verify_bundle(with_entry(made, integratedTime=seconds), [verifier])
+
+
 @pytest.mark.parametrize("fault", [Fault.PROMISE_BY_STRANGER, Fault.CHECKPOINT_V1_BY_STRANGER, Fault.REKOR_V1_LATE])
 def test_what_a_lying_older_log_takes_in_does_not_verify(sigstore_stack: "SigstoreStack", fault: Fault) -> None:
     with sigstore_stack.fault(fault):
