@@ -23,6 +23,8 @@ _PREFIX = ".modelsign-tmp-"
 _ASIDE = "-was-"
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
+_ATTEMPTS = 100
+"""names that are tried in a directory which answers that there is no such file"""
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 
@@ -210,15 +212,23 @@ def _unnamed(directory: Path) -> int:
 
 def _locked(directory: Path, make: Callable[[Path], int]) -> tuple[Path, int]:
     """Make something with a name of ours, lock it, and return both; again, where another run swept it in between."""
+    attempts = 0
     while True:
         temporary = directory / f"{_PREFIX}{secrets.token_hex(8)}"
+        attempts += 1
         try:
             descriptor = make(temporary)
         except FileNotFoundError:
-            if directory.is_dir():
-                continue  # a directory that was swept before it could be opened
+            # A directory that was swept before it could be opened; or a place like /proc, which never takes a file.
+            if attempts < _ATTEMPTS and directory.is_dir():
+                continue
             raise
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        except OSError:  # a network file system without locks
+            os.close(descriptor)
+            _remove(temporary)
+            raise
         with contextlib.suppress(FileNotFoundError):
             if os.path.samestat(temporary.lstat(), os.fstat(descriptor)):
                 return temporary, descriptor

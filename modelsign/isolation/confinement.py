@@ -120,7 +120,7 @@ def confine(names: tuple[str, ...], bounds: Bounds) -> None:
         NotConfinedError: the kernel refuses a layer.
     """
     inherited = _address_space()
-    if sys.platform == "linux":
+    if sys.platform == "linux" and "process" in names:
         _no_new_rights()
     # In this order: Landlock needs a descriptor, which the limits forbid, and they need a call that seccomp refuses.
     for name, put_on in (

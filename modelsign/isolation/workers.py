@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import field
 from typing import Generic, NamedTuple, NoReturn, Protocol, TypeVar
 
-from modelsign.errors import UsageError
+from modelsign.errors import SourceError, UsageError
 from modelsign.isolation import confinement
 from modelsign.isolation.confinement import Bounds, NotConfinedError, Sandbox, active_layers, confine, die_with_parent
 from modelsign.isolation.imports import NeededModuleError, Provider, Stop
@@ -191,6 +191,8 @@ class _Worker(Generic[T]):
     pid: int
     pipe: int
     batch: _Batch[T]
+    names: tuple[str, ...]
+    """the layers it was told to put on"""
     deadline: float
     received: bytearray = field(default_factory=bytearray)
 
@@ -229,7 +231,7 @@ class _Parent(Generic[T, R]):
         try:
             while True:
                 while len(self._running) < self._at_once and (batch := self._choose()):
-                    self._start(batch)
+                    self._begin(batch)
                 while self._next in self._results:
                     yield self._results.pop(self._next)
                     self._next += 1
@@ -254,6 +256,19 @@ class _Parent(Generic[T, R]):
             self._taken += len(batch.tasks)
         return batch
 
+    def _begin(self, batch: _Batch[T]) -> None:
+        """Start a worker; where this user or machine has no room for one more, go on with those that run."""
+        try:
+            self._start(batch)
+        except OSError as error:
+            if not self._running:
+                raise SourceError(
+                    f"no worker can be started: {error.strerror}. End other programs or raise the limits of processes "
+                    "and open files (ulimit -u, ulimit -n); --sandbox off parses without workers"
+                ) from error
+            self._again.appendleft(batch)
+            self._at_once = len(self._running)
+
     def _start(self, batch: _Batch[T]) -> None:
         seconds = self._bounds.seconds if len(batch.tasks) == 1 else min(self._bounds.seconds, _BATCH_SECONDS)
         reading, writing = os.pipe()
@@ -276,7 +291,7 @@ class _Parent(Generic[T, R]):
                 _serve(self._work, batch, self._names, self._bounds, self._provider.absent, parent, writing)
             os.close(writing)
             os.set_blocking(reading, False)
-            worker = _Worker(pid=pid, pipe=reading, batch=batch, deadline=time.monotonic() + seconds)
+            worker = _Worker(pid=pid, pipe=reading, batch=batch, names=self._names, deadline=time.monotonic() + seconds)
             self._running[reading] = worker
             self._selector.register(reading, selectors.EVENT_READ, worker)
         finally:
@@ -314,15 +329,16 @@ class _Parent(Generic[T, R]):
             self._give_up(batch, why)
             return
         try:
-            self._believe(batch, _frames(worker.received))
+            self._believe(worker, _frames(worker.received))
         except InvalidAnswerError as error:
             self._give_up(batch, f"its answer is not valid: {error}")
 
-    def _believe(self, batch: "_Batch[T]", frames: list[bytes]) -> None:
+    def _believe(self, worker: "_Worker[T]", frames: list[bytes]) -> None:
         """Take over what a worker said that ended well, and see to what it left undone."""
+        batch = worker.batch
         # Said before the first byte of a file was read, so these are words of ours.
         if frames and frames[0][:1] == UNCONFINED:
-            self._do_without(batch, *frames[0][1:].decode().split("\n", 1))
+            self._do_without(worker, *frames[0][1:].decode().split("\n", 1))
             return
         needed = frames.pop()[1:].decode("ascii", "replace") if frames and frames[-1][:1] == NEEDED else None
         answered, alone = self._read_all(batch, frames[1:], unfinished=needed is not None)
@@ -377,15 +393,16 @@ class _Parent(Generic[T, R]):
             raise InvalidAnswerError("a frame of no known kind")
         return self._work.refused(task, kind, message[:_MESSAGE])
 
-    def _do_without(self, batch: "_Batch[T]", layer: str, reason: str) -> None:
+    def _do_without(self, worker: "_Worker[T]", layer: str, reason: str) -> None:
         """Go on without a layer that the kernel offered and then refused, unless all are required."""
-        if self._required or layer not in self._names:
+        if self._required or layer not in worker.names:
             raise UsageError(f"the sandbox layer {layer} cannot be put on: {reason}. `modelsign doctor` tells more")
-        import logging  # takes longer than the scan of a small file, and is seldom needed
+        if layer in self._names:  # else another worker, started before that one ended, has told already
+            import logging  # takes longer than the scan of a small file, and is seldom needed
 
-        logging.getLogger(__name__).warning("workers run without %s: %s", layer, reason)
-        self._names = tuple(name for name in self._names if name != layer)
-        self._again.appendleft(batch)
+            logging.getLogger(__name__).warning("workers run without %s: %s", layer, reason)
+            self._names = tuple(name for name in self._names if name != layer)
+        self._again.appendleft(worker.batch)
 
     def _give_up(self, batch: "_Batch[T]", reason: str) -> None:
         """Do a batch again file by file; or, of a single file, put up with the failure."""

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from modelsign import publish
 from modelsign.errors import SourceError, UsageError
 from modelsign.publish import is_leftover, making_parents, replacing_directory, replacing_file, reserve, sweep
 
@@ -94,6 +95,30 @@ def test_only_what_shall_be_durable_is_flushed(tmp_path: Path, monkeypatch: pyte
 def test_a_missing_directory_is_a_source_error(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="No such file"), replacing_file(tmp_path / "x" / "a", force=False):
         pass
+
+
+def test_a_directory_that_never_takes_a_file_is_a_source_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **_: int) -> int:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), os.fspath(path))
+
+    monkeypatch.setattr(publish, "_new_file", refuse)  # as in /proc
+    with (
+        pytest.raises(SourceError, match="a: cannot be written: No such file"),
+        replacing_file(tmp_path / "a", force=True),
+    ):
+        pass
+
+
+def test_a_file_system_without_locks_is_a_source_error_and_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(SourceError, match="a: cannot be written: No locks"), replacing_file(tmp_path / "a", force=True):
+        pass
+    assert names(tmp_path) == []
 
 
 def test_missing_parents_are_made_and_taken_away_again_after_an_error(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
+import errno
+import os
 import re
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
-from modelsign.isolation import seccomp
+from modelsign.isolation import libc, seccomp
 from modelsign.isolation.seccomp import ABSENT, ALLOW, ARCHITECTURES, KILL, REFUSE
 
 HEADERS = {
@@ -78,6 +81,15 @@ def test_no_call_that_opens_connects_starts_or_signals_is_allowed(name: str) -> 
 def test_a_machine_without_a_table_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.uname", lambda: SimpleNamespace(machine="riscv64"))
     assert seccomp.missing() == "no table of system calls for riscv64 processes of 64 bits"
+
+
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EPERM])
+def test_a_container_that_forbids_filters_says_so(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    if sys.platform != "linux" or os.uname().machine not in ARCHITECTURES:
+        pytest.skip("there are no filters of system calls here")
+    monkeypatch.setattr(libc, "prctl", lambda *_: -1)
+    monkeypatch.setattr(libc, "last_error", lambda: OSError(number, os.strerror(number)))
+    assert "this container or emulator forbids them" in (seccomp.missing() or "")
 
 
 def test_another_platform_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

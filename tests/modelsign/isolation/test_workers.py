@@ -1,5 +1,6 @@
 """Batches, order, retries and lies, with a work of our own."""
 
+import errno
 import json
 import os
 import signal
@@ -13,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from modelsign.errors import UsageError
+from modelsign.errors import SourceError, UsageError
 from modelsign.isolation import confinement, landlock
-from modelsign.isolation.confinement import Bounds, Sandbox
+from modelsign.isolation.confinement import Bounds, NotConfinedError, Sandbox
 from modelsign.isolation.workers import ALONE, ANSWER, NEEDED, REFUSAL, InvalidAnswerError, Served, results
 from scanners import native
 
@@ -409,6 +410,50 @@ def test_auto_goes_on_without_a_layer_that_the_kernel_refuses(
     assert "without landlock: [Errno 1] Operation not permitted" in caplog.text
 
 
+def test_auto_goes_on_when_several_workers_are_refused_a_layer_at_once(
+    descriptor: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(Letters, "group", lambda *_: None)
+    monkeypatch.setattr(landlock, "abi", lambda: 7)
+    monkeypatch.setattr(landlock, "restrict", broken)
+    monkeypatch.setattr(confinement, "_no_new_rights", lambda: broken_layer("process"))
+    assert list(results(Letters(descriptor), "abcdef", workers=4)) == [*"abcdef"]
+    assert sorted(record.getMessage() for record in caplog.records) == [
+        "workers run without landlock: [Errno 1] Operation not permitted",
+        "workers run without process: Operation not permitted",
+    ]
+
+
+def broken_layer(name: str) -> None:
+    raise NotConfinedError(name, "Operation not permitted")
+
+
+def test_where_no_more_processes_can_be_started_those_that_run_do_the_work(
+    descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Letters, "group", lambda *_: None)
+    real = os.fork
+    started = iter([real, real, no_room])
+
+    def start() -> int:
+        return next(started, real)()
+
+    monkeypatch.setattr(os, "fork", start)
+    assert list(results(Letters(descriptor), "abcdef", workers=4)) == [*"abcdef"]
+
+
+def no_room() -> int:
+    raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+
+def test_where_no_process_can_be_started_at_all_the_way_out_is_named(
+    descriptor: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fork", no_room)
+    with pytest.raises(SourceError, match=r"Resource temporarily unavailable\. .*--sandbox off"):
+        list(results(Letters(descriptor), "ab"))
+
+
 def test_require_does_not(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(confinement, "layers", lambda: (confinement._process(), confinement._rlimits()))
     monkeypatch.setattr(confinement, "_limit_resources", broken)
@@ -417,8 +462,10 @@ def test_require_does_not(descriptor: int, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 KILLED = """
-import os
+import os, signal
 from modelsign import isolation
+
+signal.signal(signal.SIGINT, signal.default_int_handler)   # programs in the background are born without
 
 fork = os.fork
 
