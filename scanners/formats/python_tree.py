@@ -21,8 +21,15 @@ _LOADED = frozenset(
     "__init__ __new__ __post_init__ __setstate__ __reduce__ __reduce_ex__ __del__ __call__ __init_subclass__"
     " __set_name__ __getattr__ __getattribute__ __class_getitem__ __mro_entries__ __prepare__"
     " forward from_pretrained from_config call build setup load load_model load_context"
-    " predict initialize handle preprocess postprocess inference generate get_config _load_pyfunc execute".split()
+    " predict initialize handle preprocess postprocess inference generate get_config _load_pyfunc execute"
+    " post_init tie_weights init_weights _init_weights _initialize_weights _from_config _load_from_state_dict"
+    " load_state_dict get_input_embeddings set_input_embeddings get_output_embeddings resize_token_embeddings"
+    " prepare_inputs_for_generation _update_model_kwargs_for_generation _reorder_cache tokenize _tokenize encode decode"
+    " _decode _convert_token_to_id _convert_id_to_token convert_tokens_to_string get_vocab vocab_size"
+    " build_inputs_with_special_tokens apply_chat_template to_dict to_diff_dict to_json_string from_dict train eval to"
+    " extra_repr get_config_dict from_dict check_inputs encode_prompt prepare_latents set_timesteps step".split()
 )
+"""methods that making, loading or using a model calls; so are all with two underscores on either side"""
 
 _SERVED = frozenset(
     "generate _load_pyfunc handle model_fn input_fn predict_fn output_fn transform_fn load_context load_model predict"
@@ -38,7 +45,10 @@ _PROCESS = frozenset(
     " commands.getoutput commands.getstatusoutput asyncio.create_subprocess_shell asyncio.create_subprocess_exec"
     " pip.main pip._internal.main platform.popen pexpect.spawn sh.bash plumbum.local _posixsubprocess.fork_exec"
     " pip._internal.main.main pip._internal.cli.main.main pip.__main__.main os.fork pty.fork"
-    " multiprocessing.util.spawnv_passfds torch.utils.collect_env.run distutils.spawn.spawn psutil.Popen".split()
+    " ensurepip.bootstrap setuptools.command.easy_install.main venv.create invoke.run fabric.Connection pexpect.run"
+    " pexpect.runu docker.from_env docker.DockerClient win32com.client.Dispatch win32com.client.DispatchEx"
+    " win32api.ShellExecute multiprocessing.util.spawnv_passfds torch.utils.collect_env.run"
+    " distutils.spawn.spawn psutil.Popen".split()
 )
 _NETWORK = frozenset(
     "socket.socket socket.create_connection urllib.request.urlopen urllib.request.urlretrieve"
@@ -51,6 +61,8 @@ _NETWORK = frozenset(
     " requests.patch requests.delete requests.options httpx.request httpx.put httpx.stream urllib3.PoolManager"
     " urllib3.request urllib3.ProxyManager asyncio.open_connection asyncio.start_server webbrowser.open"
     " webbrowser.open_new smtplib.SMTP_SSL imaplib.IMAP4 imaplib.IMAP4_SSL poplib.POP3 ftplib.FTP_TLS"
+    " git.Repo.clone_from git.cmd.Git logging.handlers.HTTPHandler logging.handlers.SocketHandler"
+    " logging.handlers.DatagramHandler logging.handlers.SMTPHandler logging.handlers.SysLogHandler"
     " ssl.get_server_certificate dns.resolver.resolve pycurl.Curl torch.hub.load"
     " wget.download torch.hub.download_url_to_file torch.hub.load_state_dict_from_url xmlrpc.client.ServerProxy".split()
 )
@@ -59,19 +71,23 @@ _SENDING = frozenset(
     " socket.getaddrinfo socket.socketpair smtplib.SMTP smtplib.SMTP_SSL ftplib.FTP ftplib.FTP_TLS telnetlib.Telnet"
     " paramiko.SSHClient asyncio.open_connection asyncio.start_server dns.resolver.resolve imaplib.IMAP4"
     " imaplib.IMAP4_SSL poplib.POP3 requests.post requests.put requests.patch httpx.post httpx.put"
-    " websocket.create_connection websocket.WebSocketApp websocket.WebSocket websockets.connect"
-    " websockets.client.connect xmlrpc.client.ServerProxy webbrowser.open webbrowser.open_new".split()
+    " logging.handlers.HTTPHandler logging.handlers.SocketHandler logging.handlers.DatagramHandler"
+    " logging.handlers.SMTPHandler websocket.create_connection websocket.WebSocketApp websocket.WebSocket"
+    " websockets.connect websockets.client.connect xmlrpc.client.ServerProxy webbrowser.open"
+    " webbrowser.open_new".split()
 )
 """what fetches no weights: it sends, or talks to a machine below HTTP"""
 _NATIVE = frozenset(
     "ctypes.CDLL ctypes.PyDLL ctypes.WinDLL ctypes.cdll.LoadLibrary ctypes.windll.LoadLibrary"
     " ctypes.string_at cffi.FFI torch.ops.load_library torch.classes.load_library"
     " torch.utils.cpp_extension.load torch.utils.cpp_extension.load_inline tensorflow.load_op_library"
+    " cython.inline Cython.inline pyximport.install numpy.f2py.compile pycuda.compiler.SourceModule cupy.RawModule"
     " tf.load_op_library numpy.ctypeslib.load_library tensorflow.load_library tf.load_library"
     " importlib.machinery.ExtensionFileLoader imp.load_dynamic _imp.create_dynamic".split()
 )
 _CHANGE = frozenset(
     "os.remove os.unlink os.rename os.replace os.rmdir os.removedirs os.chmod os.chown os.symlink os.link os.truncate"
+    " winreg.SetValueEx winreg.SetValue winreg.CreateKey winreg.CreateKeyEx"
     " shutil.rmtree shutil.move shutil.copy shutil.copyfile shutil.copytree shutil.unpack_archive"
     " tensorflow.io.write_file tf.io.write_file tensorflow.io.gfile.rmtree tf.io.gfile.rmtree".split()
 )
@@ -79,6 +95,7 @@ _UNPICKLE = frozenset(
     "pickle.load pickle.loads pickle.Unpickler _pickle.loads cPickle.loads dill.load dill.loads cloudpickle.load"
     " cloudpickle.loads joblib.load marshal.load marshal.loads shelve.open yaml.load yaml.unsafe_load"
     " yaml.full_load jsonpickle.decode pandas.read_pickle torch.package.PackageImporter torch.jit.load"
+    " dill.load_session dill.load_module keras.config.enable_unsafe_deserialization"
     " keras.models.load_model"
     " tf.keras.models.load_model".split()
 )
@@ -89,7 +106,9 @@ _EXECUTE = frozenset(
     " site.addsitedir cProfile.run cProfile.runctx profile.run profile.runctx pdb.run pdb.runeval"
     " pdb.Pdb bdb.Bdb trace.Trace doctest.debug_script doctest.debug_src importlib.machinery.SourceFileLoader"
     " importlib.machinery.SourcelessFileLoader imp.load_source imp.load_compiled zipimport.zipimporter"
-    " pandas.eval _testcapi.run_in_subinterp _xxsubinterpreters.run_string _interpreters.exec".split()
+    " rpy2.robjects.r js2py.eval_js execjs.eval sympy.sympify sympy.parse_expr"
+    " sympy.parsing.sympy_parser.parse_expr pandas.eval _testcapi.run_in_subinterp _xxsubinterpreters.run_string"
+    " _interpreters.exec".split()
 )
 _DECODERS = frozenset(
     "base64.b64decode base64.b32decode base64.b16decode base64.b85decode base64.a85decode base64.urlsafe_b64decode"
@@ -101,6 +120,19 @@ _IMPORTERS = frozenset({"__import__", "importlib.import_module", "builtins.__imp
 _GUARDED = frozenset({"os", "subprocess", "builtins", "sys", "ctypes", "pty", "socket", "importlib", "posix", "nt"})
 _PRELOADS = frozenset({"LD_PRELOAD", "DYLD_INSERT_LIBRARIES", "PYTHONSTARTUP", "BASH_ENV", "PYTHONINSPECT"})
 """environment variables that make other programs run code"""
+_NATIVE_METHODS = frozenset({"register_custom_ops_library", "enable_load_extension", "load_extension"})
+"""methods that load a library whatever they hang on: of ONNX Runtime's options, of SQLite's connections"""
+_REPLACED = frozenset(
+    "torch.load torch.serialization.load pickle.load pickle.loads pickle.Unpickler numpy.load joblib.load".split()
+)
+"""loaders that no model needs to put something else in the place of"""
+_HOOKED = ("sys.meta_path.", "sys.path_hooks.")
+_PICTURES = frozenset({"PIL.Image.open", "Image.open"})
+_OUTPUT = late(
+    r"(?:\./)?\w[\w -]{0,80}\.(?:txt|jsonl?|csv|tsv|md|log|wav|mp3|flac|mp4|gif|png|jpe?g|webp|npy|npz|srt|obj|ply|glb)"
+)
+"""a file of results in the working directory, which nothing runs"""
+_DOWNLOADERS = frozenset({"snapshot_download", "hf_hub_download"})
 _LOOK_UPS = frozenset({"getattr", "builtins.getattr", "object.__getattribute__", "inspect.getattr_static"})
 _BUILTIN_NAMES = frozenset({"exec", "eval", "compile", "execfile", "__import__", "open", "getattr"})
 _BUILDING_NAMES = frozenset({"chr", "bytes", "bytearray", "map", "str", "base64", "codecs", "binascii"})
@@ -133,7 +165,8 @@ _OPEN_MODE = late(r"[rwax][bt+]{0,2}")
 _SENSITIVE = late(
     r"(?:/etc/(?:passwd|shadow|sudoers|cron|ld\.so\.preload|rc\.local|profile|systemd)|\.ssh/|id_rsa|authorized_keys"
     r"|\.aws/credentials|\.netrc|\.git-credentials|\.docker/config\.json|\.kube/config|\.config/gcloud|\.pypirc|\.npmrc"
-    r"|/proc/self/environ|huggingface/(?:stored_)?token|\.bashrc|\.bash_profile|\.bash_history|\.zshrc|\.profile\b"
+    r"|/proc/self/environ|secrets/kubernetes\.io|\.vault-token|\.gnupg/|\.azure/|\.ethereum/|\.bitcoin/"
+    r"|Login Data|huggingface/(?:stored_)?token|\.bashrc|\.bash_profile|\.bash_history|\.zshrc|\.profile\b"
     r"|/var/spool/cron|Library/LaunchAgents|\.config/autostart|Start Menu|sitecustomize|usercustomize|wallet\.dat)"
 )
 _COOKIE = late(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
@@ -234,6 +267,8 @@ class _Module:
         self._references: list[tuple[ast.Name | ast.Attribute, str]] = []
         self._seen_as: dict[int, str] = {}
         self._commands: set[str] = set()
+        self._pictures: set[int | str] = set()
+        self._kept_calls: dict[int, str] = {}
         self._texts = texts
         self._lazy = any(
             isinstance(one, ast.ImportFrom) and one.module == "__future__" and one.names[0].name == "annotations"
@@ -314,6 +349,10 @@ class _Module:
         """Note what part its expressions play in a node, before they are visited themselves."""
         if isinstance(node, ast.Call):
             self._seen_as[id(node.func)] = "called"
+            if self._dotted(node.func) in _PICTURES:
+                inside = [one for argument in node.args for one in ast.walk(argument)]
+                self._pictures.update(id(one) for one in inside if isinstance(one, ast.Call))
+                self._pictures.update(one.id for one in inside if isinstance(one, ast.Name))
             plain = isinstance(node.func, ast.Name) and node.func.id in {"isinstance", "issubclass", "hasattr"}
             maker = node.func if isinstance(node.func, ast.Call) else node  # lru_cache()(f)
             wraps = _called_name(maker) in _WRAPPERS and self._dotted(node.func) != "atexit.register"
@@ -364,6 +403,7 @@ class _Module:
             self._bound.add(node.id)
         elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
             self._assign(node.targets[0].id, node.value)
+            self._kept_calls[id(node.value)] = node.targets[0].id
         elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Attribute):
             dotted = self._dotted(node.value)
             if dotted in _PARTS:
@@ -409,7 +449,7 @@ class _Module:
 
     def _entries(self, made: set[str]) -> list[str]:
         """Return what runs once the model is used: known methods, hooks of the module, classes ``made`` at import."""
-        found = {name for name in self._callers if name.rsplit(".", 1)[-1] in _LOADED and "." in name}
+        found = {name for name in self._callers if "." in name and _is_loaded(name.rsplit(".", 1)[-1])}
         found.update(
             name
             for name in self._callers
@@ -471,8 +511,13 @@ class _Module:
                     yield "sensitive-path", _source(node), self._moment(function), node.lineno
                 if _walks(node):
                     yield "obfuscation", _source(node), self._moment(function), node.lineno
-                elif node.attr == "__code__" and isinstance(node.ctx, ast.Store):
-                    yield "exec", f"{_source(node)} = …", self._moment(function), node.lineno
+                elif isinstance(node.ctx, ast.Store):
+                    dotted = self._dotted(node) or ""
+                    hooks = dotted.startswith("builtins.") and node.attr in _BUILTIN_NAMES
+                    if node.attr == "__code__" or hooks or f"{dotted}." in _HOOKED:
+                        yield "exec", f"{_source(node)} = …", self._moment(function), node.lineno
+                    elif dotted in _REPLACED:
+                        yield "deserialize", f"{_source(node)} = …", self._moment(function), node.lineno
 
     def _sends_environment(self, node: ast.Attribute, function: str) -> bool:
         """Return whether all environment variables are used as one value where something talks to the network."""
@@ -528,7 +573,8 @@ class _Module:
         elif name in _PROCESS or self._starts(call, name):
             yield "process"
         elif name in _NETWORK:
-            yield "sending" if name in _SENDING else "network"
+            if not self._fetches_picture(call, name):
+                yield "sending" if name in _SENDING else "network"
         elif name in _NATIVE or name.startswith(("ctypes.cdll.", "ctypes.windll.", "ctypes.pythonapi.")):
             yield "native"
         elif name in _CHANGE or self._writes(name, call):
@@ -539,10 +585,29 @@ class _Module:
                 yield "obfuscation" if inside and name.endswith("loads") else "deserialize"
         elif name in _IMPORTERS and call.args and self._fold(call.args[0]) is None:
             yield "obfuscation" if self._concealed(call.args[0]) else "import"
-        elif isinstance(call.func, ast.Attribute) and call.func.attr in {"exec_module", "load_module"}:
+        elif self._imports_other(call, name):
             yield "exec"
+        elif isinstance(call.func, ast.Attribute) and call.func.attr in _NATIVE_METHODS:
+            yield "native"
         elif self._hides_attribute(call):
             yield "obfuscation"
+
+    def _fetches_picture(self, call: ast.Call, name: str) -> bool:
+        """Return whether a call gets a picture from an address that stands there, as examples do."""
+        if name != "requests.get" or not call.args or not isinstance(self._fold(call.args[0]), str):
+            return False
+        return id(call) in self._pictures or self._kept_calls.get(id(call)) in self._pictures
+
+    def _imports_other(self, call: ast.Call, name: str) -> bool:
+        """Return whether a call runs a module from a file, or changes where imports come from to what it fetches."""
+        if isinstance(call.func, ast.Attribute) and call.func.attr in {"exec_module", "load_module"}:
+            return True
+        return name.startswith(_HOOKED) or (name.startswith("sys.path.") and self._fetches(call))
+
+    def _fetches(self, call: ast.Call) -> bool:
+        """Return whether an argument is what a download of a repository gives: a place to import from."""
+        inner = (one for argument in call.args for one in ast.walk(argument) if isinstance(one, ast.Call))
+        return any(_called_name(one) in _DOWNLOADERS for one in inner)
 
     def _starts(self, call: ast.Call, name: str) -> bool:
         """Return whether a method starts a process though nobody can say what it hangs on."""
@@ -553,6 +618,8 @@ class _Module:
             method = self._fold(function.args[0]) if made and function.args else None
             owner = self._dotted(call.args[0]) if call.args else None
             return isinstance(method, str) and f"{owner}.{method}" in _PROCESS
+        if name.startswith("sh.") and "sh" in self._modules:
+            return True  # every attribute of the package sh is a program
         if not isinstance(function, ast.Attribute):
             return False
         if function.attr == "system" and call.args and self._imports_os:
@@ -600,6 +667,9 @@ class _Module:
                 call.args[1] if len(call.args) > 1 else next((k.value for k in call.keywords if k.arg == "mode"), None)
             )
             text = self._fold(mode) if mode is not None else "r"
+            target = self._fold(call.args[0]) if call.args else None
+            if isinstance(target, str) and _OUTPUT.fullmatch(target):
+                return False
             return text is None or (isinstance(text, str) and bool(_WRITING.search(text)))
         if name == "os.open":
             return any(_CREATING.search(_source(flag)) for flag in call.args[1:])
@@ -683,6 +753,12 @@ class _Module:
         if function in {"vars", "builtins.vars"} and len(call.args) == 1:
             owner = self._dotted(call.args[0], depth + 1)
             return f"{owner}.__dict__" if owner else None
+        if function in {"functools.reduce", "reduce"} and len(call.args) == 3:
+            # reduce(getattr, ["system"], os)
+            path, owner = self._folder.fold(call.args[1]), self._dotted(call.args[2], depth + 1)
+            names = [one for one in path if isinstance(one, str)] if isinstance(path, list) else []
+            if owner and names and self._dotted(call.args[0], depth + 1) in _LOOK_UPS:
+                return ".".join((owner, *names))
         if function in {"pkgutil.resolve_name", "pydoc.locate"} and isinstance(first, str):
             return first.replace(":", ".")
         # Each step looks at what it hangs on once: chains of calls would cost twice as much with every link.
@@ -713,6 +789,10 @@ class _Module:
     def _fold(self, node: ast.AST) -> str | bytes | None:
         """Return a text or bytes constant, also one put together from pieces."""
         return self._folder.text(node)
+
+
+def _is_loaded(method: str) -> bool:
+    return method in _LOADED or (method.startswith("__") and method.endswith("__"))
 
 
 def _walks(node: ast.Attribute) -> bool:

@@ -243,3 +243,22 @@ def test_constants_that_cost_without_end_are_a_limit() -> None:
 def test_a_long_chain_of_calls_is_followed_link_by_link(chain: str) -> None:
     report = scan_blob(BytesReader(f"x = {chain}\n".encode()), "modeling.py").report
     assert report.verdict is Verdict.CLEAN
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import requests\nfrom PIL import Image\nu = 'http://a.b/c'\nImage.open(requests.get(u, stream=True).raw)",
+        "import requests, io\nfrom PIL import Image\nr = requests.get('http://a.b/c')\nImage.open(io.BytesIO(r.content))",
+        "with open('out.txt', 'w') as file:\n    file.write('x')",
+        "import functools\nfunctools.reduce(getattr, 'a.b'.split('.'), model)",
+        "import builtins\nbuiltins.print = quiet",
+    ],
+)
+def test_what_examples_do_states_no_action(source: str) -> None:
+    assert actions(source) == set()
+
+
+@pytest.mark.parametrize("path", ["../out.txt", "/tmp/out.txt", "x.py", "x.pth", ".bashrc", "a/x.sh"])
+def test_writing_elsewhere_or_what_runs_is_stated(path: str) -> None:
+    assert ("file-write", "import") in actions(f"open({path!r}, 'w').write('x')")
