@@ -90,3 +90,17 @@ class Window:
     def read_at(self, offset: int, length: int) -> bytes:
         length = min(length, self._size - offset)
         return self._parent.read_at(self._offset + offset, length) if length > 0 else b""
+
+
+def after_zeros(reader: Reader, start: int, end: int) -> int:
+    """Return where a run of zero bytes ends: padding, which many readers step over."""
+    while start < end:
+        block = reader.read_at(start, min(_BLOCK, end - start))
+        padding = len(block) - len(block.lstrip(b"\x00"))
+        start += padding
+        if padding < len(block) or not block:
+            break
+    return start
+
+
+_BLOCK = 1 << 16

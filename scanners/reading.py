@@ -11,7 +11,7 @@ from typing import Protocol
 from scanners.facts import Anomaly, Fact, Import
 from scanners.findings import Finding, Location, Rule
 from scanners.limits import Budget
-from scanners.reader import Reader
+from scanners.reader import Reader, Window, after_zeros
 from scanners.records import dataclass
 
 INERT = "inert"
@@ -160,6 +160,19 @@ class Reading:
                 around=self.blob.shared,
             )
         )
+
+    def behind(self, offset: int) -> None:
+        """Hand on what lies behind the end of this format, but for zeros, as a file of its own.
+
+        Some loaders read on in another format, some look from the end; what nobody reads counts as inert.
+        """
+        reader = self.blob.reader
+        end = reader.size
+        self.inert(offset, end - offset)
+        begin = after_zeros(reader, offset, end)
+        if begin < end:
+            rest = Window(reader, begin, end - begin)
+            self.child(f"behind@{begin}", rest, span=(begin, end - begin), stored=True)
 
     def parsed(self, offset: int, length: int) -> None:
         """Account for bytes that were interpreted."""

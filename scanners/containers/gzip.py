@@ -9,6 +9,7 @@ import zlib
 from scanners.containers import deflate, stream
 from scanners.containers.deflate import Inflate
 from scanners.containers.unpacking import Method
+from scanners.reader import after_zeros
 from scanners.reading import Blob, Reading
 
 NAME = "gzip"
@@ -56,7 +57,7 @@ def _decoder() -> Inflate:
     return Inflate(deflate.GZIP, _plain)
 
 
-METHOD = Method(decoder=_decoder, errors=deflate.ERRORS, magic=b"\x1f\x8b", between=stream.zeros)
+METHOD = Method(decoder=_decoder, errors=deflate.ERRORS, magic=b"\x1f\x8b", between=after_zeros)
 
 
 def matches(blob: Blob) -> bool:

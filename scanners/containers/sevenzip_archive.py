@@ -106,7 +106,7 @@ def read(blob: Blob, reading: Reading) -> None:
     behind = blob.reader.size - offset - size
     if behind:
         reading.anomaly("stream-trailing-bytes", f"{behind} bytes behind the archive", offset + size, behind)
-        reading.inert(offset + size, behind)
+        reading.behind(offset + size)
 
 
 def _header(reader: Reader, offset: int, size: int, reading: Reading) -> "_Cursor | None":

@@ -2,10 +2,9 @@
 
 from scanners.containers.unpacking import Method, Unpacked
 from scanners.facts import Identified
-from scanners.reader import Reader, Window
+from scanners.reader import Reader
 from scanners.reading import Blob, Reading
 
-_BLOCK = 1 << 16
 _FRAMES = 65_536
 """skippable frames in a row that are stepped over"""
 
@@ -51,25 +50,9 @@ def hand_on(blob: Blob, reading: Reading, name: str, method: Method) -> None:
     behind = size - consumed
     if behind:
         tail = blob.reader.read_at(consumed, min(behind, 1 << 20))
-        reading.inert(consumed, behind)
         if tail.strip(b"\x00") or len(tail) < behind:
             reading.anomaly("stream-trailing-bytes", f"{behind} bytes behind the compressed data", consumed, behind)
-            # Some loaders take the next stream in another format, some look from the end.
-            begin = zeros(blob.reader, consumed, size)
-            reading.child(
-                f"behind@{begin}", Window(blob.reader, begin, size - begin), span=(begin, size - begin), stored=True
-            )
-
-
-def zeros(reader: Reader, start: int, end: int) -> int:
-    """Return where a run of zero bytes ends: padding that gzip's and xz's readers step over."""
-    while start < end:
-        block = reader.read_at(start, min(_BLOCK, end - start))
-        padding = len(block) - len(block.lstrip(b"\x00"))
-        start += padding
-        if padding < len(block) or not block:
-            break
-    return start
+        reading.behind(consumed)
 
 
 def skippable_frames(reader: Reader, start: int, end: int) -> int:

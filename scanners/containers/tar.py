@@ -96,6 +96,9 @@ def read(blob: Blob, reading: Reading) -> None:
         reading.anomaly(code, message, offset)
     for offset, length in directory.spans:
         reading.parsed(offset, length)
+    behind = {offset for code, _, offset in directory.anomalies if code == "tar-trailing-bytes"}
+    if behind:
+        reading.behind(min(behind))
     seen: dict[str, int] = {}
     for entry in directory.entries:
         if not entry.is_regular:

@@ -7,6 +7,7 @@ from scanners import native
 from scanners.containers import stream
 from scanners.containers.unpacking import Method
 from scanners.errors import FormatError, LimitExceeded
+from scanners.reader import after_zeros
 from scanners.reading import Blob, Reading
 
 NAME = "xz"
@@ -20,7 +21,7 @@ METHOD = Method(
     decoder=partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, memlimit=_MEMORY),
     errors=_ERRORS,
     magic=b"\xfd7zXZ\x00",
-    between=stream.zeros,
+    between=after_zeros,
 )
 ALONE = Method(decoder=partial(lzma.LZMADecompressor, lzma.FORMAT_ALONE, memlimit=_MEMORY), errors=_ERRORS)
 

@@ -90,7 +90,7 @@ class _File:
         left = self.reader.size - self.position
         if left:
             self.reading.anomaly("stream-trailing-bytes", f"{left} bytes behind the last name", self.position, left)
-            self.reading.inert(self.position, left)
+            self.reading.behind(self.position)
 
     def array(self) -> tuple[int, int, str, tuple[int, ...]]:
         """Read one array's header and step over its data."""

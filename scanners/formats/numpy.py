@@ -44,6 +44,8 @@ def read(blob: Blob, reading: Reading) -> None:
     reading.parsed(0, start)
     element = element_of(descr)
     if element is None:
+        # numpy.dtype takes more than numpy writes, 'O,O' for one: a pickle there is read as one.
+        reading.behind(start)
         raise FormatError(f"a dtype that numpy does not know: {str(descr)[:80]!r}", offset=10)
     size, objects = element
     if objects:

@@ -30,6 +30,8 @@ PICKLE_ROLES: Final = frozenset({"torch-data-pkl", "torch-constants-pkl", "torch
 
 _SUFFIXES: Final = (".pkl", ".pickle", ".p", ".dill", ".cloudpickle", ".joblib", ".sav", ".pkl4", ".pck", ".pcl")
 _HEAD: Final = 65_536
+_STREAMS: Final = 16
+"""pickles that are looked at before a file without header or name is taken for something else"""
 NOT_FIRST: Final = frozenset(b".012QRabdeghjlopqrstu\x81\x85\x86\x87\x90\x91\x92\x93\x94\x98")
 """opcodes that take something from the stack or the memo, which are empty: what begins with one is no pickle"""
 _NAME: Final = late(r"[^\W\d][\w.]*\Z")
@@ -53,8 +55,22 @@ def matches(blob: Blob) -> bool:
     if framed:
         return first.stop is not None or first.opcodes >= 8 or named or bool(_touched(first)) or cut_short
     if first.stop is not None:
-        return named or _plausible(first) or (first.stop == size and first.opcodes >= 4 and first.root is not None)
+        if named or _plausible(first) or (first.stop == size and first.opcodes >= 4 and first.root is not None):
+            return True
+        return _goes_on(window, first.stop)
     return (bool(first.calls) and _plausible(first)) or (named and (first.opcodes >= 4 or bool(first.imports)))
+
+
+def _goes_on(window: Window, start: int) -> bool:
+    """Whether pickles that follow one without a name in it name something: a program that loads several gets there."""
+    for _ in range(_STREAMS):
+        after = run(window, start=start, budget=Budget(limits=Limits(opcodes=_HEAD, facts=_HEAD)))
+        if _plausible(after):
+            return True
+        if after.stop is None:
+            return False
+        start = after.stop
+    return False
 
 
 def _touched(first: PickleRun) -> list[Global]:

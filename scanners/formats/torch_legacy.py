@@ -24,14 +24,16 @@ NAME = "torch-legacy"
 
 MAGIC: Final = 0x1950A86A20F9469CFC6C
 PROTOCOL: Final = 1001
+_MAGICS: Final = MAGIC.to_bytes(10, "little"), b"%d" % MAGIC, b"%x" % MAGIC, b"%X" % MAGIC
+"""how the number can stand in a pickle"""
 _HEAD: Final = 256
 _PICKLES: Final = ("the magic number", "the protocol version", "the system facts", "the object", "the storage keys")
 
 
 def is_legacy(blob: Blob) -> bool:
     """Return whether the blob begins with the pickle of torch's magic number, in any protocol."""
-    head = blob.reader.read_at(0, 4)
-    if not head or head[0] not in {0x80, 0x4C, 0x49, 0x8A}:
+    head = blob.reader.read_at(0, _HEAD)
+    if not any(number in head for number in _MAGICS):
         return False
     window = Window(blob.reader, 0, _HEAD)
     first = run(window, budget=Budget(limits=Limits(opcodes=_HEAD)))

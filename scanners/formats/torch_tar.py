@@ -12,7 +12,7 @@ from typing import Final
 
 from scanners.containers import tar
 from scanners.containers.tar import directory_of
-from scanners.errors import FormatError, LimitExceeded
+from scanners.errors import FormatError
 from scanners.facts import Identified
 from scanners.pickles.machine import PickleRun
 from scanners.pickles.streams import read_stream, report_failure
@@ -27,7 +27,6 @@ TENSORS_ROLE: Final = "torch-tar-tensors"
 PICKLE_ROLE: Final = "pickle"
 
 _ROLES: Final = {"sys_info": PICKLE_ROLE, "pickle": PICKLE_ROLE, "storages": STORAGES_ROLE, "tensors": TENSORS_ROLE}
-_MANY: Final = 1_000_000
 
 
 def matches(blob: Blob) -> bool:
@@ -88,10 +87,9 @@ class _Member:
     def count(self) -> int:
         """Read the pickled number of items that follow."""
         value = self.pickle().root
-        if not isinstance(value, int) or value < 0:
+        if not isinstance(value, int):
             raise FormatError("the number of items is no number", offset=0)
-        if value > _MANY:
-            raise LimitExceeded("members", f"{value} items, more than {_MANY}")
+        # torch goes on for as many as the file says, and has loaded what is there before it finds the rest missing.
         return value
 
     def storages(self) -> None:
@@ -130,4 +128,4 @@ class _Member:
         left = self.reader.size - self.position
         if left:
             self.reading.anomaly("tar-trailing-bytes", f"{left} bytes behind the last item", self.position, left)
-            self.reading.inert(self.position, left)
+            self.reading.behind(self.position)

@@ -80,6 +80,12 @@ def test_bytes_behind_the_archive_are_noted() -> None:
     assert [finding.rule.id for finding in report.findings] == ["MS206"]
 
 
+def test_payload_behind_the_archive_is_found() -> None:
+    report = scan(sevenzip(Packed(members=[TEXT]), trailer=b"cos\nsystem\n(S'echo x'\ntR."))
+
+    assert report.verdict is Verdict.MALICIOUS
+
+
 def test_empty_archive_is_clean() -> None:
     assert scan(b"7z\xbc\xaf\x27\x1c\x00\x04" + bytes(24)).verdict is Verdict.CLEAN
 

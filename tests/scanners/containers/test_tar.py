@@ -141,6 +141,13 @@ def test_bytes_behind_the_archive_are_noted() -> None:
     assert codes(tar(Entry(name="a")) + b"something else") == ["tar-trailing-bytes"]
 
 
+@pytest.mark.parametrize("end", [0, 1024])
+def test_payload_behind_the_archive_is_found(end: int) -> None:
+    data = tar(Entry(name="a"))[:512] + bytes(end) + b"cos\nsystem\n(S'echo x'\ntR."
+
+    assert scan(data).verdict is Verdict.MALICIOUS
+
+
 def test_member_that_ends_outside_the_file_is_incomplete() -> None:
     report = scan(tar(Entry(name="a.txt", data=b"x" * 2000))[:1000])
 

@@ -63,6 +63,10 @@ def test_bytes_behind_the_names_are_noted() -> None:
     assert [finding.rule.id for finding in scan(GOOD + b"more").report.findings] == ["MS206"]
 
 
+def test_payload_behind_the_names_is_found() -> None:
+    assert scan(GOOD + b"cos\nsystem\n(S'echo x'\ntR.").report.verdict is Verdict.MALICIOUS
+
+
 def test_every_truncation_is_incomplete() -> None:
     for length in range(16, len(GOOD)):
         assert scan(GOOD[:length]).report.verdict is Verdict.INCOMPLETE

@@ -43,6 +43,11 @@ def test_the_pickle_of_an_object_array_is_read() -> None:
     assert scan(npy("'|O'", "(1,)", p.system())).verdict is Verdict.MALICIOUS
 
 
+@pytest.mark.parametrize("descr", ["'O,O'", "'object'", "'(2,)O'", "{'names': ['a'], 'formats': ['O']}"])
+def test_the_pickle_behind_a_dtype_that_numpy_does_not_write_is_read(descr: str) -> None:
+    assert scan(npy(descr, "(1,)", p.system())).verdict is Verdict.MALICIOUS
+
+
 def test_a_harmless_object_array_is_clean() -> None:
     assert scan(npy("'|O'", "(2,)", p.dump(["a", "b"]))).verdict is Verdict.CLEAN
 

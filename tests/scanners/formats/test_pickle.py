@@ -30,6 +30,12 @@ def test_a_pickle_is_one_under_any_name(name: str, payload: bytes) -> None:
     assert scan(payload, name).verdict is Verdict.MALICIOUS
 
 
+@pytest.mark.parametrize("payload", [p.system(), b"cos\nsystem\n(S'echo x'\ntR."])
+@pytest.mark.parametrize("before", [b"I1\n.", b"N." * 9, b"(1N."])
+def test_a_payload_behind_pickles_that_could_be_text_is_found(before: bytes, payload: bytes) -> None:
+    assert scan(before + payload, "noext").verdict is Verdict.MALICIOUS
+
+
 @pytest.mark.parametrize(
     "text",
     [

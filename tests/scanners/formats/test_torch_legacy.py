@@ -44,6 +44,23 @@ def test_a_payload_in_any_of_the_pickles_is_found(position: int) -> None:
     assert scan(legacy(*parts)).verdict is Verdict.MALICIOUS
 
 
+@pytest.mark.parametrize(
+    "magic",
+    [
+        b"I%d\n." % MAGIC,
+        b"I0x%x\n." % MAGIC,
+        b"N0L%dL\n." % MAGIC,
+        b"(1\x8b\x0a\x00\x00\x00" + MAGIC.to_bytes(10, "little") + b".",
+        p.proto(4) + p.frame(p.value(MAGIC) + p.STOP),
+    ],
+    ids=["decimal", "hexadecimal", "behind another value", "behind a mark", "in a frame"],
+)
+def test_the_magic_number_may_be_pickled_in_any_way(magic: bytes) -> None:
+    content = magic + p.dump(1001, 2) + p.dump({}, 2) + p.system()
+
+    assert scan_blob(BytesReader(content), "weights").report.verdict is Verdict.MALICIOUS
+
+
 def test_a_payload_behind_the_storages_is_found() -> None:
     assert scan(legacy() + p.system()).verdict is Verdict.MALICIOUS
 

@@ -8,6 +8,7 @@ import pytest
 from scanners.engine import scan_blob
 from scanners.findings import FileReport, Verdict
 from scanners.reader import BytesReader
+from tests.builders import pickles as p
 from tests.builders.checkpoints import floats, torch_tar
 from tests.builders.tars import Entry, tar
 from tests.vectors import VECTORS, needs_vectors
@@ -49,6 +50,19 @@ def test_payload_in_each_member_is_found(name: str) -> None:
 
 def test_payload_behind_the_count_is_found() -> None:
     report = scan(with_member("storages", b"\x80\x02K\x01." + HOSTILE))
+
+    assert report.verdict is Verdict.MALICIOUS
+
+
+@pytest.mark.parametrize("count", [1 << 70, 1_000_001, -1])
+def test_payload_behind_a_count_without_measure_is_found(count: int) -> None:
+    report = scan(with_member("storages", p.dump(count, 2) + HOSTILE))
+
+    assert report.verdict is Verdict.MALICIOUS
+
+
+def test_payload_behind_the_last_item_is_found() -> None:
+    report = scan(with_member("tensors", members(GOOD)["tensors"] + HOSTILE))
 
     assert report.verdict is Verdict.MALICIOUS
 
