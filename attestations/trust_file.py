@@ -6,7 +6,7 @@ age is what shows that a revoked authority may still be trusted there.
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Self
 
@@ -16,6 +16,8 @@ from attestations.strict_json import Json, object_of, parse_object, text_of, wri
 
 SCHEMA = "modelsign.trust/v1"
 _MAX_BYTES = 4 * 1024 * 1024
+_CLOCKS = timedelta(days=1)
+"""by which those of two machines may differ"""
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z")
 
 
@@ -71,6 +73,11 @@ class TrustFile:
             )
         except (EnvelopeError, ValueError) as error:
             raise TrustError(f"{name}: not a trust file: {error}") from error
+
+
+def is_ahead(fetched: datetime, now: datetime) -> bool:
+    """Return whether roots are dated in the future: by a clock that was wrong, they would be young for ever."""
+    return fetched > now + _CLOCKS
 
 
 def is_trust_file(document: dict[str, Json]) -> bool:

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 
 from attestations.errors import TrustError
 from attestations.strict_json import parse_object
-from attestations.trust_file import TrustFile, read_trust_file
+from attestations.trust_file import TrustFile, is_ahead, read_trust_file
 from modelsign.config import user_directory
 from modelsign.errors import UsageError
 from modelsign.publish import replacing_file
@@ -139,7 +139,7 @@ def import_file(path: Path, *, force: bool = False) -> TrustFile:
         raise UsageError(
             f"{path}: roots of {file.instance!r}; known are {' and '.join(INSTANCES)}, and instances by https address"
         )
-    if file.fetched > datetime.now(UTC) + timedelta(days=1):
+    if is_ahead(file.fetched, datetime.now(UTC)):
         raise UsageError(f"{path}: dated {file.fetched:%Y-%m-%d}, which is in the future; check the clocks")
     place = stored(file.instance)
     if place.is_file() and not force:

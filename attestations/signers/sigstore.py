@@ -41,7 +41,7 @@ from attestations.signers.unlogged import check_issuer, judge_certificate
 from attestations.statement import Statement
 from attestations.strict_json import Json, object_of, parse_object, text_of, write
 from attestations.timestamps import TimestampAuthority, proven_time
-from attestations.trust_file import TrustFile, is_trust_file, read_trust_file
+from attestations.trust_file import TrustFile, is_ahead, is_trust_file, read_trust_file
 from attestations.verify import Method, Proof, SignedBy, TimeSource, Unproven
 
 if TYPE_CHECKING:
@@ -127,7 +127,13 @@ class SigstoreTrust:
                 f"{self.source}: nothing says how old these roots are, and they may be {self.max_age.days} days old at "
                 "most; use a file of `modelsign trust export`, which carries its date"
             )
-        age = datetime.now(UTC) - fetched
+        now = datetime.now(UTC)
+        if is_ahead(fetched, now):
+            raise TrustError(
+                f"{self.source}: the roots are dated {fetched:%Y-%m-%d}, which is in the future, so nothing says how "
+                "old they are; check the clocks, and get new ones (`modelsign trust update`, or `trust export`)"
+            )
+        age = now - fetched
         if age > self.max_age:
             raise TrustError(
                 f"{self.source}: the roots were fetched on {fetched:%Y-%m-%d}, {age.days} days ago, and may be "

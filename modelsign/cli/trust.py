@@ -10,6 +10,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from attestations.errors import TrustError
+from attestations.trust_file import is_ahead
 from modelsign import trusting
 from modelsign.cli.instance import check_instance
 from modelsign.cli.options import Verb, common, offline_option, quiet, reporting
@@ -88,8 +89,12 @@ def status(max_age: timedelta | None, name: str | None, output: Output) -> None:
         return
     for roots in [one for one in found if one.fetched is not None] or found[:1]:
         age = roots.age(now)
-        if age is None or age > max_age:
-            raise TrustError(f"the roots of {roots.instance} are older than {max_age.days} days, or of unknown age")
+        ahead = roots.fetched is not None and is_ahead(roots.fetched, now)
+        if age is None or ahead or age > max_age:
+            raise TrustError(
+                f"the roots of {roots.instance} are older than {max_age.days} days, of unknown age, or dated in the "
+                "future"
+            )
 
 
 def _line(roots: trusting.Roots, now: datetime) -> str:

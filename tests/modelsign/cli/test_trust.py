@@ -74,6 +74,19 @@ def test_roots_that_are_too_old_are_not_believed(
     assert "31 days ago" in capsys.readouterr().out
 
 
+def test_roots_of_the_future_are_not_young_for_ever(
+    sigstore_stack: "SigstoreStack", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    verify = keyless(sigstore_stack, tmp_path, monkeypatch)
+    roots = exported(sigstore_stack, tmp_path / "roots.json", age=timedelta(days=-400))
+    assert invoke([*verify, "--trusted-root", roots, "--max-trust-age", "30d"]) == 15
+    assert "in the future" in capsys.readouterr().out
+    kept = trusting.stored("public-good")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_bytes(Path(roots).read_bytes())
+    assert invoke(["trust", "status", "--max-age", "30d"]) == 15
+
+
 def test_roots_of_unknown_age_are_not_believed_where_the_age_counts(
     sigstore_stack: "SigstoreStack", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
