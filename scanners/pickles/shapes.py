@@ -128,7 +128,9 @@ class Shapes:
         return isinstance(result, Global) or (isinstance(result, Attribute) and bool(self.resolver.name_of(result)))
 
 
-_FROM_BUFFER: Final = frozenset({"numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"})
+_FROM_BUFFER: Final = frozenset(
+    f"numpy.{module}._reconstruct" for module in ("core.multiarray", "_core.multiarray", "core._internal")
+)
 """ways to an array that do not go by its class's __new__ either"""
 _BY_NEW: Final = _FROM_BUFFER | {
     "NEWOBJ",

@@ -564,6 +564,7 @@ SUSPICIOUS = {
     "a sentence transformer, constructed by its name": dump(
         call("sentence_transformers.sentence_transformer.model", "SentenceTransformer", "who/knows")
     ),
+    "a graph, constructed": dump(call("networkx.classes.graph", "Graph", [(1, 2)])),
     "a store of results, constructed": dump(call("joblib.memory", "Memory", "/tmp/x")),
     "a graph layer, which is restored through generated source": dump(
         new("torch_geometric.nn.sequential", "Sequential", state={"_caller_module": "os"})
@@ -645,6 +646,36 @@ HARMLESS = {
             "gensim.models.word2vec",
             "Word2Vec",
             state={"hashfxn": Global("builtins", "hash"), "load": Global("gensim.utils", "call_on_class_only")},
+        )
+    ),
+    "random numbers of numpy before 1.17": dump(call("numpy.random", "__RandomState_ctor")),
+    "an array of numpy before 1.0": dump(
+        call("numpy.core._internal", "_reconstruct", Global("numpy", "ndarray"), (0,), "b")
+    ),
+    "weights of terms": dump(
+        new(
+            "gensim.models.tfidfmodel",
+            "TfidfModel",
+            state={"wglobal": call("functools", "partial", Global("gensim.models.tfidfmodel", "smartirs_wglobal"), 1)},
+        )
+    ),
+    "topics over time": dump(new("gensim.models.ldaseqmodel", "sslm", state={"vocab_len": 3})),
+    "an ensemble of topics": dump(
+        new(
+            "gensim.models.ensemblelda",
+            "EnsembleLda",
+            state={"masking_method": Global("gensim.models.ensemblelda", "mass_masking")},
+        )
+    ),
+    "a graph": dump(
+        new(
+            "networkx.classes.digraph",
+            "DiGraph",
+            state={
+                "node_dict_factory": Global("builtins", "dict"),
+                "_adj": {1: {2: {"weight": 0.5}}},
+                "adj": new("networkx.classes.coreviews", "AdjacencyView", state={"_atlas": {}}),
+            },
         )
     ),
     "a clustering": dump(
