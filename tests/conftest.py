@@ -1,6 +1,7 @@
 """What holds for every test: no network but loopback, no inherited settings."""
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -33,10 +34,25 @@ def closed_network() -> None:
     socket_allow_hosts(["127.0.0.1", "::1", "localhost"], allow_unix_socket=True)
 
 
+CI_JOBS = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "BUILDKITE", "CIRCLECI")
+JOB_TOKENS = (
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_URL", "GOOGLE_SERVICE_ACCOUNT_NAME", "SIGSTORE_ID_TOKEN"
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def nobodys_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
 @pytest.fixture(autouse=True)
-def no_inherited_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the developer's own MODELSIGN_* variables and colours out of the tests."""
+def no_inherited_settings(nobodys_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep out of the tests who runs them, where: variables, colours, saved settings, the CI job, the umask."""
     for name in list(os.environ):
         if name.startswith("MODELSIGN_") and name not in {"MODELSIGN_PEERS", "MODELSIGN_VECTORS"}:
             monkeypatch.delenv(name)
-    monkeypatch.delenv("FORCE_COLOR", raising=False)
+    for name in ("FORCE_COLOR", "NO_COLOR", "COLUMNS", *CI_JOBS, *JOB_TOKENS):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(nobodys_home / name))
+    os.umask(0o022)

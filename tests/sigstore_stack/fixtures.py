@@ -18,7 +18,9 @@ def sigstore_stack(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Sigsto
     """A Sigstore instance on 127.0.0.1, one for the whole session."""
     from tests.sigstore_stack.stack import SigstoreStack
 
-    with SigstoreStack(tmp_path_factory.mktemp("sigstore")) as stack:
+    with SigstoreStack(tmp_path_factory.mktemp("sigstore")) as stack, pytest.MonkeyPatch.context() as patch:
+        # a machine of Google's would offer a token for its service account
+        patch.setattr("id._internal.oidc.ambient._GCP_PRODUCT_NAME_FILE", "/nonexistent")
         yield stack
 
 
