@@ -59,6 +59,9 @@ _GLOBALS = frozenset("lipsum cycler joiner namespace self range dict".split())
 """what Jinja itself gives to every template, to be called and not to be printed"""
 _INTERPRETER = late(r"__(?:class|globals|subclasses|builtins|import|mro|bases?|init|getattribute|dict)__")
 _COUNTING = frozenset("length count int float abs round min max first last".split())
+_FIELD = late(r"\{\w*(?::([^{}]*))?\}")
+_FILL = late(r"(?:.?[<>^])?(\d{1,4})s?")
+_WIDEST = 256
 _WIDTH_ARGUMENT = late(r"%[-+ #0]*\d*\.?\*|:[^{}]{0,4}\{[^{}]*\}")
 """a width that an argument gives"""
 _OUTSIDE = late(r"^(?:/|\\|~|[A-Za-z]:)|(?:^|[/\\])\.\.(?:[/\\]|$)|://")
@@ -135,6 +138,7 @@ class _Walk:
         self._sources: dict[str, list[nodes.Node]] = {}
         self._macros: dict[str, nodes.Macro] = {}
         self._sizes: dict[str, int] = {}
+        self._unsure: set[str] = set()  # names that have a value that is known, and another one
         self._pieces = 0
         self._bombs: dict[int, int] = {}
         self._loops: dict[int, int] = {}
@@ -207,8 +211,12 @@ class _Walk:
                 parameters = self._macros[function.name].args
                 for parameter, argument in zip(parameters, node.args, strict=False):
                     yield parameter.name, argument
+                for argument in node.args[len(parameters) :]:
+                    yield "varargs", argument
                 for keyword in node.kwargs:
                     yield keyword.key, keyword.value
+                    yield "kwargs", nodes.Const(keyword.key)
+                    yield "kwargs", keyword.value
             case nodes.Call(node=nodes.Getattr(node=nodes.Name() as owner) as method) if method.attr in _PUTS:
                 for argument in node.args:
                     yield owner.name, argument
@@ -242,6 +250,8 @@ class _Walk:
             known.append(source)
         if value is not None:
             self._constants[name] = value
+        elif name in self._constants:
+            self._unsure.add(name)
 
     def _mentions(self, node: "nodes.Node", name: str) -> int:
         count = 0
@@ -323,6 +333,10 @@ class _Walk:
                     yield "dunder-attribute", f"{node.key}="
                 case nodes.For() if self._loops[id(node)] >= _LONG_LOOP:
                     yield "loop-bomb", f"for over {self._source(node.iter)}: {self._loops[id(node)]} rounds in all"
+                case nodes.For() if self._grows(node):
+                    yield "loop-bomb", f"for over {self._source(node.iter)}, which grows in the loop"
+                case nodes.Macro() if self._doubles(node):
+                    yield "loop-bomb", f"the macro {node.name} calls itself twice in each of its steps"
                 case nodes.Include() | nodes.Import() | nodes.FromImport() | nodes.Extends():
                     target = self._fold(node.template)
                     outside = not isinstance(target, str) or bool(_OUTSIDE.search(target))
@@ -341,8 +355,34 @@ class _Walk:
                     f"{self._source(node)}: a text of {self._bombs.get(id(node)) or self._size(node)} characters",
                 )
 
+    def _grows(self, loop: "nodes.For") -> bool:
+        """Return whether a loop appends to the list it goes over."""
+        nodes = self._nodes
+        if not isinstance(loop.iter, nodes.Name):
+            return False
+        calls = (call.node for one in loop.body for call in one.find_all(nodes.Call))
+        methods = (method for method in calls if isinstance(method, nodes.Getattr) and method.attr in _PUTS)
+        return any(isinstance(one.node, nodes.Name) and one.node.name == loop.iter.name for one in methods)
+
+    def _doubles(self, macro: "nodes.Macro") -> bool:
+        """Return whether a macro calls itself more than once with a number that it counts down."""
+        nodes = self._nodes
+        names = {parameter.name for parameter in macro.args}
+        counting = 0
+        for one in macro.body:
+            for call in one.find_all(nodes.Call):
+                if isinstance(call.node, nodes.Name) and call.node.name == macro.name:
+                    counting += any(
+                        isinstance(argument, nodes.Sub)
+                        and isinstance(argument.left, nodes.Name)
+                        and argument.left.name in names
+                        and isinstance(self._fold(argument.right), int)
+                        for argument in call.args
+                    )
+        return counting > 1
+
     def _attribute(self, node: "nodes.Getattr") -> Iterator[tuple[str, str]]:
-        if (node.attr.startswith("__") and node.attr.endswith("__")) or node.attr in _INTERNALS:
+        if node.attr.startswith("_") or node.attr in _INTERNALS:  # the sandbox refuses every such name
             yield "dunder-attribute", self._source(node)
         elif isinstance(node.node, self._nodes.Name) and self._foreign(node.node.name):
             yield "escape-object", self._source(node)
@@ -379,13 +419,17 @@ class _Walk:
                 yield "attr-filter", self._source(node)
         elif node.name in _BUILDERS:
             yield from self._built(node)
+        elif node.name in {"batch", "slice"} and node.args:
+            count = self._fold(node.args[0])
+            if isinstance(count, int) and count >= _LONG_RANGE:
+                yield "loop-bomb", self._source(node)
         if isinstance(node.node, self._nodes.Name) and node.node.name in _GLOBALS and self._foreign(node.node.name):
             yield "escape-object", self._source(node)
         for keyword in node.kwargs:
             if keyword.key != "attribute":
                 continue
             value = self._fold(keyword.value)
-            if isinstance(value, str) and any(part.startswith("__") for part in value.split(".")):
+            if isinstance(value, str) and any(part.startswith("_") for part in re.split(r"[.,]", value)):
                 yield "dunder-attribute", self._source(node)
             elif value is None:
                 yield "attr-filter", self._source(node)
@@ -396,7 +440,7 @@ class _Walk:
         if isinstance(function, nodes.Name):
             if function.name in _PYTHON_FUNCTIONS and function.name not in self._bound:
                 yield "python-function", self._source(node)
-            if function.name == "range" and self._times(node) >= _LONG_RANGE:
+            if function.name == "range" and (self._times(node) >= _LONG_RANGE or self._multiplied(node)):
                 yield "loop-bomb", self._source(node)
             if function.name == "lipsum" and "lipsum" not in self._bound:
                 counts = [self._fold(one) for one in (*node.args[:1], *(part.value for part in node.kwargs))]
@@ -410,6 +454,14 @@ class _Walk:
                 text = self._fold(function.node)
                 if isinstance(text, str) and not isinstance(function.node, nodes.Const):
                     yield from _string(text)  # a format that is put together from pieces
+
+    def _multiplied(self, call: "nodes.Call") -> bool:
+        """Return whether a bound of a range is something times a number that is too large already."""
+        nodes = self._nodes
+        found = [one for one in call.args if isinstance(one, nodes.Mul)]
+        found += [one for argument in call.args for one in argument.find_all(nodes.Mul)]
+        factors = (self._fold(side) for one in found for side in (one.left, one.right))
+        return any(isinstance(factor, int) and factor >= _LONG_RANGE for factor in factors)
 
     def _arithmetic(self, node: "nodes.Mul | nodes.Pow") -> Iterator[tuple[str, str]]:
         left, right = self._fold(node.left), self._fold(node.right)
@@ -455,7 +507,8 @@ class _Walk:
                 name = f"{piece.node.name}()" if f"{piece.node.name}()" in self._sources else piece.node.name
             if name is not None and name not in seen:
                 seen.add(name)
-                pending += self._sources.get(name, ())
+                known = known and name not in self._unsure
+                pending += self._sources.get(name) or self._sources.get(name.split(".", 1)[0]) or ()
                 underscores = underscores or name in {"chr", "ord"}
                 # `dict` and `namespace` make values out of what they are given
                 free = free or name not in {*self._sources, "dict", "namespace", "true", "false", "none"}
@@ -613,7 +666,7 @@ class _Walk:
                 return str(getattr(value, method)(*arguments[:1])) if arguments or "strip" in method else None
             case "format" if all(isinstance(argument, (str, int)) for argument in arguments):
                 pieces = iter(str(argument) for argument in arguments)
-                return _capped(re.sub(r"\{\w*\}", lambda _: next(pieces, ""), value))
+                return _capped(_FIELD.sub(lambda match: _aligned(next(pieces, ""), match[1] or ""), value))
             case _:
                 return None
 
@@ -732,6 +785,12 @@ def _times(left: _Literal, right: _Literal) -> _Literal:
         if isinstance(text, str) and isinstance(count, int) and 0 <= count * len(text) <= 4096:
             return text * count
     return None
+
+
+def _aligned(text: str, layout: str) -> str:
+    """Return a text as `str.format` lays it out: `class` as `__class__` with `_^9`."""
+    fill = _FILL.fullmatch(layout)
+    return format(text, layout) if fill and int(fill[1]) <= _WIDEST else text
 
 
 def _percent(text: _Literal, values: _Literal) -> str | None:

@@ -148,6 +148,19 @@ ORDINARY_KEYS = {
 }
 
 HOSTILE = {
+    "values-joined": "{% set d = {'a': '__cl', 'b': 'ass__'} %}{{ ''[d.values()|join] }}",
+    "varargs": "{% macro f() %}{{ ''[varargs|join] }}{% endmacro %}{{ f('__cl', 'ass__') }}",
+    "kwargs": "{% macro f() %}{{ ''[kwargs|join] }}{% endmacro %}{{ f(__cl=1, ass__=2) }}",
+    "filled": "{{ ''['{:_^9}'.format('class')] }}",
+    "macro-environment": "{% macro m() %}{% endmacro %}{{ m._environment.from_string('x').render() }}",
+    "undefined-method": "{{ nothing._fail_with_undefined_error }}",
+    "second-attribute": "{{ messages|sort(attribute='role,__class__') }}",
+    "letters-by-place": "{% set s = 'abcdefghijklmnopqrstuvwxyz_' %}{% set n = namespace(v='') %}{% for i in [26, 26, 2] %}{% set n.v = n.v ~ s[i] %}{% endfor %}{{ ''[n.v] }}",
+    "batch-bomb": "{{ [1]|batch(10**9, 'x')|list }}",
+    "slice-bomb": "{{ [1]|slice(10**9)|list }}",
+    "growing-loop": "{% set xs = [1] %}{% for x in xs %}{% set _ = xs.append(x) %}{% endfor %}",
+    "range-of-product": "{% for i in range(messages|length * 10**9) %}x{% endfor %}",
+    "doubling-macro": "{% macro a(n) %}{% if n %}{{ a(n - 1) }}{{ a(n - 1) }}{% endif %}{% endmacro %}{{ a(60) }}",
     "dunder-attribute": "{{ ''.__class__.__mro__[1].__subclasses__() }}",
     "cycler-globals": "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
     "joiner-globals": "{{ joiner.__init__.__globals__ }}",
