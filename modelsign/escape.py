@@ -1,4 +1,9 @@
-"""The one place where text that an attacker controls is made harmless before it meets a terminal, HTML or Markdown."""
+"""The one place where text that an attacker controls is made harmless before it meets a terminal, HTML or Markdown.
+
+Build servers read what a program prints for orders of its own: GitHub takes `::add-mask::…` where a line begins and
+`##[…]` anywhere, Azure Pipelines `##vso[task.setvariable …]` (https://learn.microsoft.com/azure/devops/pipelines/scripts/logging-commands),
+TeamCity `##teamcity[…]`. A file's name or a text in a pickle must give none.
+"""
 
 import re
 import unicodedata
@@ -6,11 +11,17 @@ import unicodedata
 # Cc controls (ESC, newline), Cf format characters (bidi overrides, zero-width), Cs lone surrogates, Co private use,
 # Cn unassigned, Zl and Zp line breaks: none may act on the reader's screen.
 _ACTIVE = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_ORDER = re.compile(r"#(?=#\w*\[)")
+_LINE_ORDER = re.compile(r"(\s*):(?=:)")
 _MARKDOWN = frozenset("\\`*_{}[]()<>#+-.!|~&")
 
 
 def plain(text: str) -> str:
     r"""Return ``text`` with every active character spelled out: ``\x1b``, ``\u202e``."""
+    if "##" in text:
+        text = _ORDER.sub(r"\\x23", text)
+    if "::" in text:
+        text = _LINE_ORDER.sub(r"\1\\x3a", text, count=1) if _LINE_ORDER.match(text) else text
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -23,6 +34,12 @@ def _spelled(character: str) -> str:
     if code <= 0xFF:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
+
+
+def json_document(text: str) -> str:
+    """Return a JSON document that says the same and gives a build server that shows it no order."""
+    # There is no `#` but in strings, where it may be written so.
+    return _ORDER.sub(r"\\u0023", text) if "##" in text else text
 
 
 def markup(text: str) -> str:

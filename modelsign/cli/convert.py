@@ -19,7 +19,7 @@ from modelsign.conversion.output import DEFAULT_ALIGNMENT
 from modelsign.conversion.record import Conversion, FileIdentity, LeftOut
 from modelsign.conversion.sharding import size_of
 from modelsign.conversion.tying import Tied
-from modelsign.escape import plain
+from modelsign.escape import json_document, plain
 from modelsign.isolation import Sandbox
 from modelsign.publish import making_parents, refuse_existing, replacing_file
 from modelsign.regular import path_of
@@ -138,7 +138,7 @@ def convert(
         _write(record, done.conversion.to_json(), force=force)
         _write(sidecar, _sidecar(done), force=force)
     if as_json:
-        sys.stdout.write(done.conversion.to_json().decode("ascii"))
+        sys.stdout.write(json_document(done.conversion.to_json().decode("ascii")))
     elif not quiet() or dry_run:
         click.echo("\n".join(_summary(done.conversion, dtype_report=dtype_report)))
 

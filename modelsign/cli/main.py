@@ -1,6 +1,7 @@
 """The command `modelsign`: a group that imports a verb only when it is called."""
 
 import atexit
+import errno
 import gc
 import importlib
 import os
@@ -99,6 +100,7 @@ def main() -> None:
 
 def run() -> NoReturn:
     """Run the command line and exit with a code of the table in `exits.py`."""
+    _open_what_is_closed()
     gc.disable()  # until the verb is imported: collecting during imports finds nothing, and costs a tenth of a scan
     code = invoke(sys.argv[1:])
     if threading.active_count() == 1 and not atexit._ncallbacks():  # noqa: SLF001 - there is no public way to ask
@@ -110,6 +112,24 @@ def run() -> NoReturn:
             code = Exit.SOURCE
         os._exit(code)
     sys.exit(code)
+
+
+def _open_what_is_closed() -> None:
+    """Occupy standard streams that the caller closed: a model's file, or one of ours, would get their numbers.
+
+    Standard input and output become what cannot be read or written, which is an error for whoever needs them; what is
+    said on standard error is lost, as the caller wants it.
+    """
+    for number, flags in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, flags)  # takes the lowest number that is free: this one
+    # Typed as never None, which they are where the interpreter found nothing open.
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - it stays open
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115 - it stays open
 
 
 def invoke(arguments: list[str]) -> int:
@@ -165,9 +185,20 @@ def _invoke(arguments: list[str], chosen: dict[str, object]) -> int:
 
 
 def _message(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    if error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
-    return str(error)
+    return f"{error.strerror}{_WAYS_OUT.get(error.errno or 0, '')}"
+
+
+# What the system says of no file in particular.
+_WAYS_OUT = {
+    errno.ENOENT: ": the working directory was removed; change to one that exists",
+    errno.EMFILE: "; `ulimit -n` shows the limit, and raises it",
+    errno.EBADF: ": standard output is closed",
+    errno.ENOSPC: ": standard output cannot be written",
+}
 
 
 class _TerminatedError(SystemExit):

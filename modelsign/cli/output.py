@@ -8,7 +8,10 @@ from typing import TypeAlias
 
 from modelsign.config import holds, is_local
 from modelsign.errors import SourceError, UsageError
+from modelsign.escape import json_document
 from scanners.records import dataclass
+
+_JSON = frozenset({"json", "jsonl", "sarif"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,15 +57,25 @@ class Output:
         """Render and write every form asked for."""
         bare = Style(quiet=self.style.quiet)
         for form, path in self.reports:
-            _write(path, render(form, bare))
+            _write(path, _rendered(render, form, bare))
         if self.destination is not None:
-            _write(self.destination, render(self.format, bare))
+            _write(self.destination, _rendered(render, self.format, bare))
             return
-        text = render(self.format, self.style)
+        text = _rendered(render, self.format, self.style)
         encoding = "utf-8" if self.format != "human" else (sys.stdout.encoding or "utf-8")
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode(encoding, "backslashreplace"))
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.flush()
+            sys.stdout.buffer.write(text.encode(encoding, "backslashreplace"))
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise SourceError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def _rendered(render: Render, form: str, style: Style) -> str:
+    text = render(form, style)
+    return json_document(text) if form in _JSON else text
 
 
 def _is_result(path: Path) -> bool:

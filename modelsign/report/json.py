@@ -14,6 +14,7 @@ from pathlib import Path
 
 from attestations.named_files import read_whole
 from modelsign.errors import UsageError
+from modelsign.escape import json_document
 from modelsign.gate import Acceptance, verdict_over
 from modelsign.report import Result
 from scanners.findings import (
@@ -54,7 +55,7 @@ def write(result: Result, *, color: bool = False, quiet: bool = False, verbose: 
 
 def _text(value: Json) -> str:
     # ASCII only: the form may meet a terminal, and escapes survive every encoding.
-    return json.dumps(value, indent=2, ensure_ascii=True) + "\n"
+    return json_document(json.dumps(value, indent=2, ensure_ascii=True)) + "\n"
 
 
 def document(report: Report, result: Result) -> Json:

@@ -72,6 +72,58 @@ def test_a_bug_is_one_line_and_exit_code_70(
     assert "Traceback" not in error
 
 
+def run_in_shell(script: str, *arguments: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run ``script``, in which "$@" is the program with ``arguments``."""
+    command = ["sh", "-c", script, "sh", sys.executable, "-P", "-m", "modelsign", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=cwd, check=False)
+
+
+@pytest.mark.parametrize("arguments", [["scan"], ["scan", "--json"]], ids=["human", "json"])
+def test_a_closed_standard_output_is_an_error_that_says_so(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    done = run_in_shell('"$@" >&-', *arguments, str(tmp_path / "a.json"))
+    assert (done.returncode, done.stderr) == (
+        exits.Exit.SOURCE,
+        "modelsign: standard output cannot be written: Bad file descriptor\n",
+    )
+
+
+def test_help_without_a_standard_output_is_an_error_too() -> None:
+    done = run_in_shell('"$@" >&-', "--help")
+    assert (done.returncode, done.stderr) == (
+        exits.Exit.SOURCE,
+        "modelsign: Bad file descriptor: standard output is closed\n",
+    )
+
+
+def test_without_standard_streams_the_exit_code_and_a_file_still_tell(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    report = tmp_path / "report"
+    assert run_in_shell('"$@" <&- >&- 2>&-', "scan", "-o", str(report), str(tmp_path / "a.json")).returncode == 0
+    assert report.read_text().startswith("a.json: clean")
+    assert run_in_shell('"$@" 2>&-', "scan", str(tmp_path / "absent")).returncode == exits.Exit.SOURCE
+
+
+def test_a_full_disk_behind_standard_output_is_said(tmp_path: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("this system has no /dev/full")
+    (tmp_path / "a.json").write_text("{}")
+    done = run_in_shell('"$@" >/dev/full', "scan", str(tmp_path / "a.json"))
+    assert (done.returncode, done.stderr) == (
+        exits.Exit.SOURCE,
+        "modelsign: standard output cannot be written: No space left on device\n",
+    )
+
+
+def test_a_working_directory_that_was_removed_is_said(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "gone").mkdir()
+    done = run_in_shell('rmdir ../gone && "$@"', "scan", str(tmp_path / "a.json"), cwd=tmp_path / "gone")
+    assert done.returncode == exits.Exit.SOURCE
+    assert "the working directory was removed" in done.stderr
+
+
 def test_exit_codes_can_be_folded(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert invoke(["scan", "--exit-codes", "simple", str(tmp_path / "nothing")]) == 1
     assert invoke(["scan", "--exit-codes", "simple", "--wrong"]) == 2
