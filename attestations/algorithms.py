@@ -20,6 +20,21 @@ PublicKey: TypeAlias = ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey | rs
 
 MIN_RSA_BITS = 2048
 
+_P = 2**255 - 19
+# The y coordinates of Ed25519's points of order 8 and less, with two that are not in canonical form. A "key" of these
+# needs no private half: signatures hold for any text (RFC 8032 section 8.4 leaves them to whoever takes in keys).
+_SMALL_ORDER = frozenset(
+    {
+        0,
+        1,
+        _P - 1,
+        _P,
+        _P + 1,
+        int.from_bytes(bytes.fromhex("c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"), "little"),
+        int.from_bytes(bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"), "little"),
+    }
+)
+
 _Hash: TypeAlias = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
 
 _CURVE_HASHES: dict[str, type[_Hash]] = {
@@ -37,8 +52,12 @@ def problem(key: object) -> str | None:
         return f"its curve is {key.curve.name}, not P-256, P-384 or P-521"
     if isinstance(key, rsa.RSAPrivateKey | rsa.RSAPublicKey):
         return None if key.key_size >= MIN_RSA_BITS else f"RSA with {key.key_size} bits is too weak"
-    if isinstance(key, ed25519.Ed25519PrivateKey | ed25519.Ed25519PublicKey):
+    if isinstance(key, ed25519.Ed25519PrivateKey):
         return None
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        # The highest bit is the sign of x.
+        y = int.from_bytes(key.public_bytes_raw(), "little") & (2**255 - 1)
+        return "anybody can sign with it (a point of small order)" if y in _SMALL_ORDER else None
     return "it is neither ECDSA, Ed25519 nor RSA"
 
 

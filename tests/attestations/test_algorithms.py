@@ -57,6 +57,33 @@ def test_signature_of_one_kind_of_key_is_none_of_another(signer: str, reader: st
         algorithms.verify(KEYS[reader].public_key(), algorithms.sign(KEYS[signer], b"data"), b"data")
 
 
+# All points of order 8 and less, and other spellings of them (https://eprint.iacr.org/2020/1244, table 1).
+SMALL_ORDER = [
+    "0100000000000000000000000000000000000000000000000000000000000000",
+    "0100000000000000000000000000000000000000000000000000000000000080",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "0000000000000000000000000000000000000000000000000000000000000000",
+    "0000000000000000000000000000000000000000000000000000000000000080",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+    "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff",
+]
+
+
+@pytest.mark.parametrize("point", SMALL_ORDER)
+def test_key_with_which_anybody_signs_is_none(point: str) -> None:
+    key = ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(point))
+    base_point = bytes.fromhex("58" + "66" * 31)
+    for text in (b"%d" % number for number in range(64)):
+        # Of one such key this signature holds for every text, of the others for one in up to eight.
+        with pytest.raises(Unsupported, match="anybody can sign with it"):
+            algorithms.verify(key, base_point + (1).to_bytes(32, "little"), text)
+
+
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
 
 
