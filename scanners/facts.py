@@ -31,6 +31,10 @@ class Import(Fact):
         return f"{self.module}.{self.name}" if self.name else self.module
 
 
+EXHAUSTING = "exhausting"
+"""shape of a call that takes very many elements from an iterator, whatever shapes its function has"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call(Fact):
     """A call that a loader would make, resolved through the indirections of `knowledge/semantics.toml`."""

@@ -10,11 +10,12 @@ import lzma
 import zlib
 from typing import Final
 
-from scanners.facts import Call, Stored, Tensor
+from scanners.facts import EXHAUSTING, Call, Stored, Tensor
 from scanners.findings import Location
 from scanners.knowledge.tables import Tables, tables
 from scanners.limits import Budget
 from scanners.patterns import late
+from scanners.pickles.endless import exhausting_calls
 from scanners.pickles.machine import INLINE, PickleRun, looks_nested, run
 from scanners.pickles.resolve import Called, Resolver, begins_compressed, full_name, inflated, written_name
 from scanners.pickles.shapes import Shapes
@@ -123,6 +124,23 @@ class _Witness:
                         continue
             for called in self.resolver.calls(made):
                 self.call(called)
+        for made, name in exhausting_calls(self.run, self.resolver):
+            self.exhausting(made, name)
+
+    def exhausting(self, made: Made, name: str) -> None:
+        key = (name, EXHAUSTING, made.opcode, True)
+        seen = self.counts.get(key, 0)
+        self.counts[key] = seen + 1
+        if seen < _SAME:
+            self.reading.state(
+                Call(
+                    location=self.reading.at(made.offset),
+                    function=name,
+                    text=readable(made, self.reader),
+                    via=made.opcode,
+                    shape=EXHAUSTING,
+                )
+            )
 
     def call(self, called: Called) -> None:
         shape = self.shapes.of(called)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from scanners.facts import Anomaly, Call, Fact, Import, Reference, Stored
+from scanners.facts import EXHAUSTING, Anomaly, Call, Fact, Import, Reference, Stored
 from scanners.findings import Confidence, Finding, Rule, Severity
 from scanners.knowledge.tables import Judgement, Standing, effect_of
 from scanners.knowledge.tables import judge as standing_of
@@ -116,6 +116,14 @@ EXTERNAL_ARRAY = Rule(
     fix="Write it anew with a joblib of this decade; it keeps arrays inside.",
     cwe="CWE-73",
 )
+EXHAUSTS_MEMORY = Rule(
+    id="MS114",
+    name="pickle-exhausts-memory",
+    severity=Severity.MEDIUM,
+    summary="Loading the file takes elements from an iterator that has no end, or more than memory holds",
+    fix="Do not load the file: an honest pickle holds its elements, and this one only fills memory or never ends.",
+    cwe="CWE-400",
+)
 
 RULES: tuple[Rule, ...] = (
     DANGEROUS_CALL,
@@ -131,6 +139,7 @@ RULES: tuple[Rule, ...] = (
     NESTED_PICKLE,
     LOADERS_DIFFER,
     EXTERNAL_ARRAY,
+    EXHAUSTS_MEMORY,
 )
 
 _BY_CODE: dict[str, Rule] = {
@@ -226,6 +235,10 @@ class _Judge:
             return
         if not fact.literal:
             self.computed(fact, made_here)
+            return
+        if fact.shape == EXHAUSTING:
+            message = f"calls {fact.function} with an iterator of more elements than memory holds"
+            self.report(EXHAUSTS_MEMORY, fact, message, fact.text)
             return
         judgement = self.standing(fact.function)
         if judgement.standing is Standing.DANGEROUS:

@@ -54,6 +54,10 @@ EXAMPLES = {
         bad=lambda: one(p.dump(p.new("joblib.numpy_pickle", "NDArrayWrapper", state={"filename": "x_01.npy"}))),
         good=lambda: one(ORDINARY),
     ),
+    "MS114": Example(
+        bad=lambda: one(p.dump(p.call("builtins", "list", p.call("builtins", "range", 1 << 31)))),
+        good=lambda: one(p.dump({"steps": p.call("builtins", "range", 1 << 31)})),
+    ),
 }
 
 
