@@ -78,10 +78,11 @@ SMALL_ORDER = [
 def test_key_with_which_anybody_signs_is_none(point: str) -> None:
     key = ed25519.Ed25519PublicKey.from_public_bytes(bytes.fromhex(point))
     base_point = bytes.fromhex("58" + "66" * 31)
-    for text in (b"%d" % number for number in range(64)):
-        # Of one such key this signature holds for every text, of the others for one in up to eight.
-        with pytest.raises(Unsupported, match="anybody can sign with it"):
-            algorithms.verify(key, base_point + (1).to_bytes(32, "little"), text)
+    # Of one such key the second of these signatures holds for every text, of the others for one in up to eight.
+    for signature in (bytes(64), base_point + (1).to_bytes(32, "little")):
+        for text in (b"%d" % number for number in range(64)):
+            with pytest.raises(Unsupported, match="anybody can sign with it"):
+                algorithms.verify(key, signature, text)
 
 
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551  # of P-256
@@ -117,13 +118,6 @@ def test_ed25519_signature_is_not_malleable() -> None:
     other = good[:32] + (int.from_bytes(good[32:], "little") + order).to_bytes(32, "little")
     with pytest.raises(SignatureInvalid):
         algorithms.verify(key.public_key(), other, b"data")
-
-
-@pytest.mark.parametrize("raw", [bytes(32), b"\x01" + bytes(31), b"\xec" + b"\xff" * 30 + b"\x7f"])
-def test_ed25519_key_of_a_small_group_signs_nothing_with_zeros(raw: bytes) -> None:
-    weak = ed25519.Ed25519PublicKey.from_public_bytes(raw)
-    with pytest.raises(SignatureInvalid):
-        algorithms.verify(weak, bytes(64), b"data")
 
 
 @pytest.mark.parametrize(
