@@ -113,3 +113,18 @@ def test_python_2_names_are_judged_under_todays_name(protocol: int) -> None:
     verdict, _ = scan(payload)
 
     assert verdict is Verdict.MALICIOUS
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "arguments"),
+    [
+        ("operator", "mul", ("a", 1 << 40)),
+        ("_operator", "pow", (9, 1 << 40)),
+        ("math", "log", (2,)),
+        ("re", "_compile.match", (1, "a")),
+    ],
+)
+def test_arithmetic_and_matching_are_for_later(module: str, name: str, arguments: tuple[object, ...]) -> None:
+    """Libraries keep such functions; a loader that calls one computes for as long as the file wants."""
+    assert {finding.rule.id for finding in scan(p.dump(p.call(module, name, *arguments)))[1]} == {"MS102"}
+    assert not scan(p.dump({"activation": p.Global(module, name)}))[1]
