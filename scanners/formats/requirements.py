@@ -40,20 +40,19 @@ def read(blob: Blob, reading: Reading) -> None:
     text = re.sub(r"\\\r?\n", " ", data.decode(encoding, "replace"))
     for raw in text.splitlines():
         line = re.sub(r"(?:^|\s)#.*$", "", raw).strip()
-        option = _OPTION.match(line)
-        if option:
-            _state(reading, _LONG.get(option[1], option[1]), option[2])
-            continue
-        url = url_of(line)
-        if url:
-            _state(reading, "requirement", url)
+        source = source_of(line)
+        if source:
+            _state(reading, *source)
     reading.parsed(0, size)
 
 
-def url_of(line: str) -> str | None:
-    """Return where a requirement comes from, None for one from the index."""
+def source_of(line: str) -> tuple[str, str] | None:
+    """Return (option, or `requirement`; place) of a line that names where packages come from, None for another."""
+    option = _OPTION.match(line)
+    if option:
+        return _LONG.get(option[1], option[1]), option[2]
     url = _URL.search(line)
-    return url[1] if url else None
+    return ("requirement", url[1]) if url else None
 
 
 def _state(reading: Reading, context: str, target: str) -> None:

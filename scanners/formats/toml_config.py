@@ -12,7 +12,7 @@ from scanners import detect
 from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Identified, Reference
 from scanners.formats.json_config import references
-from scanners.formats.requirements import url_of
+from scanners.formats.requirements import source_of
 from scanners.reading import Blob, Reading
 
 NAME = "toml"
@@ -67,6 +67,6 @@ def _from_elsewhere(document: dict[str, Any]) -> Iterator[str]:
         elif isinstance(item, list):
             work += [(one, inside) for one in reversed(item)]
         elif inside and isinstance(item, str):
-            url = url_of(item)
-            if url and "://" in item and "@" in item:
-                yield url
+            source = source_of(item)
+            if source and "://" in item and "@" in item:
+                yield source[1]

@@ -1,9 +1,11 @@
 """YAML configurations: Python tags, Hydra's `_target_`, MLflow's `MLmodel`, and models that Keras wrote.
 
 Sources: PyYAML `constructor.py` (`!!python/…` tags; `yaml.load` with the full or the unsafe loader acts on them), Hydra
-`instantiate` (`_target_` is imported and called; NeMo, CVE-2025-23304), MLflow `MLmodel` (`loader_module` is imported
-and its `_load_pyfunc` called, `code` goes onto the import path first).
+`instantiate` (`_target_` is imported and called; NeMo, CVE-2025-23304), HyperPyYAML (`!apply:`, `!new:`), MLflow
+`MLmodel` (`loader_module` is imported and its `_load_pyfunc` called, `code` goes onto the import path first).
 """
+
+import re
 
 from scanners import detect
 from scanners.errors import LimitExceeded
@@ -19,6 +21,14 @@ _PYTHON = "tag:yaml.org,2002:python/"
 _INERT = frozenset("none bool str unicode bytes int long float complex list tuple dict".split())
 """values that the full loader makes without a look-up"""
 _MLFLOW_CODE = frozenset({"loader_module", "code", "model_code_path", "python_model", "data", "artifacts"})
+_MLFLOW_FILES = frozenset({"model_path", "pickled_model", "model_data", "model_binary"})
+"""files of a flavour, relative to the model"""
+_HYPERPYYAML = late(r"!(new|name|apply|module):([A-Za-z_][\w.]{0,300})")
+"""tags of SpeechBrain's configurations: look up, and call"""
+_SHELL = late(
+    r"\$\(|`|&&|\||;\s*(?!python|platform|sys_platform|os_name|implementation|extra|\()[A-Za-z_/.$]", re.IGNORECASE
+)
+"""what a shell acts on; behind a semicolon, a requirement has conditions"""
 
 
 _INTERPOLATED = late(r"\$\{([\w.]{1,200})\}")
@@ -55,6 +65,9 @@ def read(blob: Blob, reading: Reading) -> None:
             kind, _, target = tag.name.removeprefix(_PYTHON).partition(":")
             if kind not in _INERT:
                 _state(reading, "python-tag", target or kind, f"!!python/{kind}")
+        hyper = _HYPERPYYAML.fullmatch(tag.name)
+        if hyper:
+            _state(reading, "callable", hyper[2], f"!{hyper[1]}")
     size_of_all = yaml_text.expansion(text)
     if size_of_all >= MAXIMUM_EXPANSION:
         reading.anomaly("yaml-alias-bomb", f"aliases of aliases stand for {size_of_all} values or more")
@@ -67,16 +80,24 @@ def read(blob: Blob, reading: Reading) -> None:
             named = _INTERPOLATED.fullmatch(entry.value)
             target = values.get(named[1], entry.value) if named else entry.value
             _state(reading, "callable", target, ".".join(part for part in entry.path if part != "[]"))
-        elif packages and "dependencies" in entry.path:
-            url = requirements.url_of(entry.value)
-            if url:
-                _state(reading, "requirement", url, "pip")
-        elif mlmodel and key in _MLFLOW_CODE and ("python_function" in entry.path or key == "loader_module"):
+        elif packages and ("dependencies" in entry.path or "channels" in entry.path):
+            source = requirements.source_of(entry.value)
+            if source:
+                _state(reading, "requirement", source[1], "pip" if source[0] == "requirement" else source[0])
+            if not source and _SHELL.search(entry.value):
+                _state(reading, "mlflow", entry.value, "dependency")
+        elif mlmodel and _is_loaded(entry.path, key):
             _state(reading, "mlflow", entry.value, key)
     tree = yaml_text.tree(found) if "class_name" in text else {}
     if "class_name" in tree and "config" in tree:  # `to_yaml()` of TensorFlow before 2.6
         keras_config.state_objects(tree, reading)
     reading.parsed(0, size)
+
+
+def _is_loaded(path: tuple[str, ...], key: str) -> bool:
+    """Return whether an entry of an MLmodel names code, or a file of a flavour."""
+    code = key in _MLFLOW_CODE and ("python_function" in path or key == "loader_module")
+    return code or key in _MLFLOW_FILES
 
 
 def _state(reading: Reading, kind: str, target: str, context: str) -> None:

@@ -68,6 +68,25 @@ _KNOWN_HOSTS = late(
     r"https?://(?:download\.pytorch\.org|pypi\.org|files\.pythonhosted\.org|pypi\.nvidia\.com|data\.pyg\.org"
     r"|storage\.googleapis\.com/(?:jax|tensorflow)[\w-]*|huggingface\.co|wheels?\.[\w.-]+|[\w.-]+\.github\.io)(?:/|$)"
 )
+_KNOWN_PLACES = late(
+    r"(?:[a-z0-9.-]+\.)?(?:github\.com|githubusercontent\.com|gitlab\.com|bitbucket\.org|gitee\.com|codeberg\.org|sr\.ht"
+    r"|pypi\.org|pythonhosted\.org|anaconda\.(?:org|com)|huggingface\.co|hf\.co|modelscope\.cn|googleapis\.com"
+    r"|googlesource\.com|pkg\.dev|amazonaws\.com|aliyuncs\.com|aliyun\.com|azure\.com|visualstudio\.com|microsoft\.com"
+    r"|nvidia\.com|intel\.com|amd\.com|radeon\.com|pytorch\.org|pyg\.org|openmmlab\.com|dgl\.ai|vllm\.ai|flashinfer\.ai"
+    r"|lightning\.ai|paddlepaddle\.org\.cn|bcebos\.com|huaweicloud\.com|tencent\.com|doubanio\.com|douban\.com"
+    r"|openxlab\.org\.cn|alphacephei\.com|jfrog\.io|edu|ac\.[a-z]{2}|edu\.[a-z]{2}|github\.io|gitlab\.io|readthedocs\.io"
+    r"|kaggle\.com|databricks\.com|h2o\.ai|spacy\.io|allenai\.org|apache\.org|gnu\.org|python\.org|localhost)"
+)
+"""forges, mirrors of the index, and publishers of wheels; what one gets from them is still not the index's"""
+_HOST = late(r"(?:[a-z0-9]+\+)?(?:https?|ssh|svn|hg)(?:\+[a-z]+)?://(?:[^/@\s]*@)?([^/:\s]+)", re.IGNORECASE)
+_MODULES = frozenset(
+    "mlflow.pytorch.pickle_module pickle cloudpickle dill keras tensorflow.keras tf_keras torch.serialization".split()
+)
+_VALUES = late(
+    r"os\.path\.(?:join|basename|dirname|splitext|normpath|abspath|expanduser)|(?:random|math|itertools)\.[a-z][a-z_]*"
+    r"|pathlib\.\w*Path"
+)
+"""what of the standard library configurations compute paths and numbers with"""
 _PLAIN_HTTP = late(r"^(?:[a-z]+\+)?http://(?!localhost|127\.)|^ftp://|^git://")
 
 
@@ -121,6 +140,7 @@ _LOADERS = {
     "target": "instantiate_from_config",
     "type": "SentenceTransformer",
     "types": "SentenceTransformer",
+    **dict.fromkeys(("!new", "!name", "!apply", "!module"), "hyperpyyaml (SpeechBrain)"),
     **dict.fromkeys(
         ("activation_function", "activation_fn", "sbert_ce_default_activation_function"), "SentenceTransformer"
     ),
@@ -138,7 +158,7 @@ def _callable(facts: FileFacts, fact: Reference) -> Iterator[Finding]:
     root = fact.target.split(".")[0]
     key = fact.context.rsplit(".", 1)[-1]
     loader = _LOADERS.get(key, _LOADERS["_target_"])
-    if key == "target" and _OPERATOR.fullmatch(fact.target):
+    if (key == "target" and _OPERATOR.fullmatch(fact.target)) or _VALUES.fullmatch(fact.target):
         return
     if dangerous(fact.target):
         yield _finding(facts, fact, TARGET, Severity.HIGH, f"{loader} calls {fact.target}")
@@ -155,6 +175,13 @@ def _mlflow(facts: FileFacts, fact: Reference) -> Iterator[Finding]:
             message = f"mlflow.pyfunc.load_model imports {fact.target} and calls its _load_pyfunc"
             severity = Severity.HIGH if dangerous(fact.target) else Severity.MEDIUM
             yield _finding(facts, fact, MLFLOW, severity, message)
+    elif fact.context == "module":
+        if fact.target not in _MODULES:
+            message = f"mlflow imports {fact.target} to load the model with"
+            yield _finding(facts, fact, MLFLOW, Severity.MEDIUM, message)
+    elif fact.context == "dependency":
+        message = "a shell that is told to install this dependency does more than that"
+        yield _finding(facts, fact, MLFLOW, Severity.HIGH, message)
     elif outside or "://" in fact.target:
         message = f"the {fact.context} of the model lies outside it: {fact.target}"
         yield _finding(facts, fact, MLFLOW, Severity.HIGH, message)
@@ -168,5 +195,7 @@ def _requirement(facts: FileFacts, fact: Reference) -> Iterator[Finding]:
         message = f"whoever sits on the way can replace what {fact.target} gives"
         yield _finding(facts, fact, ELSEWHERE, Severity.MEDIUM, message)
     elif not _KNOWN_HOSTS.match(fact.target) and fact.target not in {".", "./"}:
+        host = _HOST.match(fact.target)
+        unknown = host is not None and not _KNOWN_PLACES.fullmatch(host[1].lower())
         message = f"pip fetches from {fact.target}, which is not the public index"
-        yield _finding(facts, fact, ELSEWHERE, Severity.LOW, message)
+        yield _finding(facts, fact, ELSEWHERE, Severity.MEDIUM if unknown else Severity.LOW, message)

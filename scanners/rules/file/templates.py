@@ -55,7 +55,10 @@ UNPARSABLE = Rule(
 
 RULES: tuple[Rule, ...] = (ESCAPE, BUILT, BOMB, INCLUSION, UNPARSABLE)
 
-_SANDBOX = "runs on servers that render outside Jinja's sandbox (llama-cpp-python < 0.2.72, CVE-2024-34359)"
+_SANDBOX = (
+    "runs on servers that render outside Jinja's sandbox"
+    " (llama-cpp-python < 0.2.72, CVE-2024-34359; SGLang, CVE-2026-5760)"
+)
 
 _BY_CONSTRUCT = {
     "dunder-attribute": (ESCAPE, Confidence.HIGH, f"the template reaches for Python's internals; {_SANDBOX}"),

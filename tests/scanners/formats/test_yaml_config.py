@@ -71,7 +71,10 @@ def test_text_in_block_scalars_is_no_mapping() -> None:
 
 
 def test_an_mlmodel_names_its_loader() -> None:
-    assert references(MLMODEL.decode(), "MLmodel") == {("mlflow", "mlflow.sklearn")}
+    assert references(MLMODEL.decode(), "MLmodel") == {
+        ("mlflow", "mlflow.sklearn"),
+        ("mlflow", "model.pkl"),
+    }
     assert ("mlflow", "evil") in references("flavors:\n  python_function:\n    loader_module: evil", "MLmodel")
 
 
