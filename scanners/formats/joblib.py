@@ -8,6 +8,8 @@ their bytes for opcodes. Both are run. The plain one ends in an error sooner or 
 imports or calls on the way is stated like everything else.
 
 `NDArrayWrapper` (joblib before 0.10) names another file, which joblib loads with `numpy.load(allow_pickle=True)`.
+`ZNDArrayWrapper` names a ZF file that holds the bytes of an array. Given to `joblib.load` itself it would be a pickle,
+so it counts for an array only where an unpickler does nothing with it.
 
 Sources: joblib/numpy_pickle.py and numpy_pickle_compat.py of 1.5.
 """
@@ -18,6 +20,7 @@ from typing import Final
 from scanners import native
 from scanners.errors import FormatError
 from scanners.facts import Identified, Reference
+from scanners.patterns import late
 from scanners.pickles.machine import PickleRun, run
 from scanners.pickles.values import Global, Made, Mapping
 from scanners.pickles.witness import bear_witness
@@ -27,6 +30,8 @@ from scanners.reading import Blob, Reading
 NAME = "joblib"
 
 _WRAPPERS: Final = frozenset({"NumpyArrayWrapper", "NDArrayWrapper", "ZNDArrayWrapper"})
+_ARRAY: Final = late(r"_\d\d\.npy\.z\Z")
+"""what joblib before 0.10 called the compressed arrays beside a pickle: their elements, and nothing around them"""
 _PREFIX: Final = b"ZF"
 _LENGTH: Final = 19
 """characters of the length in the header of a ZF file"""
@@ -71,13 +76,21 @@ def read(blob: Blob, reading: Reading) -> None:
     if len(data) != length:
         reading.anomaly("joblib-length", f"the header says {length} bytes, the data has {len(data)}", 2)
     reading.parsed(0, start)
+    array = _ARRAY.search(blob.name) is not None and _runs_nothing(data, reading)
     reading.child(
-        "pickle",
+        "array" if array else "pickle",
         BytesReader(data),
         span=(start, reader.size - start),
         stored=False,
-        roles=frozenset({"pickle"}),
+        roles=frozenset() if array else frozenset({"pickle"}),
     )
+
+
+def _runs_nothing(data: bytes, reading: Reading) -> bool:
+    """Return whether an unpickler ends in an error before it does anything, as on the elements of most arrays."""
+    stream = run(BytesReader(data), start=0, budget=reading.budget)
+    done = stream.calls or stream.imports or stream.persistent or stream.limit
+    return stream.stop is None and stream.c_error is None and not done
 
 
 def wraps(stream: PickleRun) -> bool:

@@ -1,5 +1,6 @@
 """joblib files: arrays between the opcodes are stepped over, and what a plain unpickler would make of them is seen."""
 
+import struct
 import zlib
 
 import pytest
@@ -108,6 +109,24 @@ def test_every_length_that_joblib_understands_makes_a_zf_file(length: bytes) -> 
     content = b"ZF" + length.ljust(19) + zlib.compress(p.system())
 
     assert scan_blob(BytesReader(content), "weights").report.verdict is Verdict.MALICIOUS
+
+
+ARRAY_NAME = "model.pkl_01.npy.z"
+
+
+def scan_array(content: bytes, name: str = ARRAY_NAME) -> FileReport:
+    return scan_blob(BytesReader(content), name).report
+
+
+@pytest.mark.parametrize("data", [bytes(80), struct.pack("<4d", 1, 2, 3, 4), b"\xff" * 9])
+def test_an_array_beside_a_pickle_is_no_pickle(data: bytes) -> None:
+    assert scan_array(zf(data)).verdict is Verdict.CLEAN
+    assert scan_array(zf(data), "model.pkl").verdict is Verdict.SUSPICIOUS
+
+
+@pytest.mark.parametrize("data", [p.system(), p.system()[:-1], p.system()[:-1] + b"\xff", p.dump(1) + p.system()])
+def test_a_pickle_that_is_called_an_array_is_read(data: bytes) -> None:
+    assert scan_array(zf(data)).verdict is Verdict.MALICIOUS
 
 
 @pytest.mark.parametrize("content", [zf(b"")[:-3], b"ZF0xzz" + b" " * 15, zf(p.dump(1))[:30]])
