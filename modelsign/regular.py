@@ -5,7 +5,7 @@ import os
 import stat
 from pathlib import Path
 
-from modelsign.errors import SourceError
+from modelsign.errors import SourceError, UsageError
 
 
 def path_of(value: str | os.PathLike[str]) -> Path:
@@ -13,7 +13,11 @@ def path_of(value: str | os.PathLike[str]) -> Path:
 
     Raises:
         SourceError: nothing can lie there: it is too long, or has a NUL in it.
+        UsageError: it is an address, which no path may look like (a scan reads one that way too).
     """
+    scheme, separator, _ = os.fspath(value).partition("://")
+    if separator and scheme.isalnum():
+        raise UsageError(f"{value}: the scheme {scheme}:// is not known; give a file or a directory of this machine")
     path = Path(value)
     try:
         path.lstat()

@@ -27,6 +27,7 @@ from modelsign.isolation import Sandbox
 from modelsign.late_signer import LateSigner, LateVerifier
 from modelsign.policy.decision import Decision
 from modelsign.publish import is_leftover, replacing_directory
+from modelsign.regular import path_of
 from modelsign.scanning import scan
 from modelsign.signing import Signed, late_signer_of, sign
 from modelsign.sources import Entry, Source, source_of
@@ -107,7 +108,7 @@ def release(
         ConversionError: a checkpoint cannot be converted safely.
         AttestationError: no signature could be made.
     """
-    origin, place = Path(source), Path(target)
+    origin, place = path_of(source), path_of(target)
     _refuse_places(origin, place, force=force)
     sealer, judge = _signer(key, passphrase, signer, verifier)
     gate = Gate(allow_incomplete=allow_incomplete)

@@ -176,7 +176,7 @@ def verify(
     request = Request(
         model=model,
         signature=signature_path(model) if signature is None else path_of(signature),
-        claims=claims_path(model) if claims is None else path_of(claims),
+        claims=claims_path(model) if claims is None else _given_claims(path_of(claims)),
         cosignatures=tuple(Path(path) for path in cosignatures),
         ignored=ignored,
         partial=tuple(partial),
@@ -203,6 +203,13 @@ def _claimed(path: Path, name: str, ignored: tuple[str, ...]) -> Manifest:
     from modelsign.claims import claimed_digests
 
     return claimed_digests.read(path, name=name, ignored=ignored)
+
+
+def _given_claims(path: Path) -> Path:
+    # No claims in their usual place are none; where somebody names a file, it is a typing mistake.
+    if not os.path.lexists(path):
+        raise SourceError(f"{path}: there is no such file of claims")
+    return path
 
 
 def _load(path: Path) -> Policy:

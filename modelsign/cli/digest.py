@@ -1,7 +1,6 @@
 """`modelsign digest`: the root digest and the manifest of a model, as a signature would name them."""
 
 import json
-from pathlib import Path
 
 import click
 
@@ -12,6 +11,7 @@ from modelsign.cli.options import TARGET, Verb, common, reporting
 from modelsign.cli.output import Output, Style
 from modelsign.errors import SourceError
 from modelsign.escape import plain
+from modelsign.regular import path_of
 from modelsign.signing import names_left_out
 
 
@@ -38,7 +38,7 @@ def digest(
     TARGET is a directory, or a model that is one file. With -q only the root digest is printed.
     """
     output.spare([target])
-    model = Path(target)
+    model = path_of(target)
     if not model.exists():
         raise SourceError(f"{model}: there is no such file or directory")
     with hashing_bar(model, allow_symlinks=allow_symlinks) as progress:

@@ -334,6 +334,18 @@ def test_missing_earlier_signature_is_named(model: Path, key: Path) -> None:
         sign(model, key=key, reuse=model / "none.sig")
 
 
+@pytest.mark.parametrize("target", ["hf://org/model", "https://acme.example/model", "s3://bucket/model"])
+def test_address_is_no_path(tmp_path: Path, target: str) -> None:
+    private, public = write_key(tmp_path)
+    for call in (
+        lambda: sign(target, key=private),
+        lambda: verify(target, keys=[public]),
+        lambda: attest(target, key=private, scan=True),
+    ):
+        with pytest.raises(UsageError, match=rf"^{target}: the scheme [a-z0-9]+:// is not known"):
+            call()
+
+
 @pytest.mark.parametrize("path", ["a" * 300, "/".join(["a" * 200] * 30), "a\0b"])
 def test_path_that_nothing_can_lie_at_is_a_source_error(tmp_path: Path, path: str) -> None:
     private, public = write_key(tmp_path)

@@ -805,13 +805,17 @@ def test_a_policy_that_lets_every_file_change_verifies_nothing(signed: tuple[Pat
     assert denied(verify(place, policy=rules)) == [Code.CONTENT]
 
 
-@pytest.mark.parametrize("name", ["/", "no\0path"])
+@pytest.mark.parametrize("name", ["/", "no\0path", "none.jsonl"])
 def test_what_is_no_file_is_no_claims_file(signed: tuple[Path, Path, Path], name: str) -> None:
     place, _, public = signed
     with pytest.raises(SourceError):
         verify(place, keys=[public], claims=name)
+
+
+@pytest.mark.parametrize("name", ["/", "no\0path"])
+def test_what_is_no_file_is_no_signature_file(signed: tuple[Path, Path, Path], name: str) -> None:
     with pytest.raises(SourceError):
-        verify(place, keys=[public], signature=name)
+        verify(signed[0], keys=[signed[2]], signature=name)
 
 
 @pytest.mark.parametrize("single", [False, True])

@@ -55,3 +55,19 @@ def test_digest_is_the_signed_one_whatever_signatures_lie_there(
 
 def test_missing_target_has_its_code(tmp_path: Path) -> None:
     assert invoke(["digest", str(tmp_path / "none")]) == 4
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["digest"],
+        ["sign", "--key", "KEY"],
+        ["attest", "--scan", "--key", "KEY"],
+        ["release", "--key", "KEY", "-o", "OUT"],
+    ],
+)
+def test_address_is_called_one(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = {"KEY": str(write_key(tmp_path)[0]), "OUT": str(tmp_path / "out")}
+    assert invoke([*(names.get(word, word) for word in command), "hf://acme/model"]) == 2
+    assert "hf://acme/model: the scheme hf:// is not known" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
