@@ -121,3 +121,9 @@ def coreml(kind: int = 500, content: bytes = b"") -> bytes:
 
 def coreml_custom_layer(name: str) -> bytes:
     return coreml(500, data(1, data(1, "layer") + data(500, data(10, name))))
+
+
+def java_objects(*classes: str) -> bytes:
+    """A stream of Java objects that describes the classes."""
+    described = b"".join(b"sr" + struct.pack(">H", len(name)) + name.encode() + bytes(11) for name in classes)
+    return b"\xac\xed\x00\x05" + described

@@ -160,6 +160,9 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         elif fact.action == "script-attack":
             message = f"a command ({fact.language}) opens a shell for others, or runs what it fetches or decodes"
             yield found(SCRIPT, facts, fact.location, message, severity=Severity.MEDIUM, evidence=fact.text)
+        elif fact.action == "git-command":
+            message = "git runs what this configuration names, once the directory is used as a repository"
+            yield found(SCRIPT, facts, fact.location, message, severity=Severity.MEDIUM, evidence=fact.text)
         elif fact.action in _BY_ACTION and fact.language in {"python", "shell"}:
             groups.setdefault((fact.action, fact.runs, fact.location.members), []).append(fact)
     for (action, runs, _), places in groups.items():

@@ -74,7 +74,29 @@ EXPORTED = Rule(
     cwe="CWE-95",
 )
 
-RULES: tuple[Rule, ...] = (PROMISE, CLOSURE, LUA, COREML, EXECUTORCH, MACHINE_CODE, MSGPACK, EXPORTED)
+JAVA = Rule(
+    id="MS578",
+    name="java-gadget-class",
+    severity=Severity.HIGH,
+    summary="A stream of Java objects names classes that run code while they are made",
+    fix="Do not read the file; take the model in a format that is data (PMML, ONNX).",
+    cwe="CWE-502",
+)
+
+RULES: tuple[Rule, ...] = (PROMISE, CLOSURE, LUA, COREML, EXECUTORCH, MACHINE_CODE, MSGPACK, EXPORTED, JAVA)
+
+_JAVA_GADGETS = late(
+    r"\[?L?(?:org\.apache\.commons\.(?:collections4?\.(?:functors|keyvalue\.TiedMapEntry|map\.(?:Lazy|Transformed)Map)"
+    r"|beanutils\.BeanComparator|fileupload\.disk\.DiskFileItem)|com\.sun\.org\.apache\.xalan|org\.apache\.xalan"
+    r"|com\.sun\.rowset\.JdbcRowSetImpl|javax\.management\.BadAttributeValueExpException|javax\.script\."
+    r"|sun\.reflect\.annotation\.AnnotationInvocationHandler|java\.net\.URL$|java\.rmi\.|sun\.rmi\.|javax\.naming\."
+    r"|java\.lang\.(?:ProcessBuilder|Runtime|reflect\.)|java\.beans\.EventHandler|java\.security\.SignedObject"
+    r"|java\.lang\.invoke\.SerializedLambda|org\.codehaus\.groovy\.runtime|groovy\.(?:lang|util)\.|clojure\.|bsh\."
+    r"|org\.springframework\.(?:core|beans|aop|jndi|transaction)\.|org\.hibernate\.|com\.mchange\.v2\.c3p0|org\.mozilla\.javascript"
+    r"|org\.python\.core|org\.jboss\.|com\.sun\.syndication|com\.rometools|org\.aspectj\.|com\.vaadin\.|org\.apache\.wicket"
+    r"|org\.apache\.click|org\.apache\.myfaces|com\.alibaba\.fastjson|com\.fasterxml\.jackson\.databind\.node\.POJONode).*"
+)
+"""classes that published chains of deserialisation consist of (the ysoserial project lists most)"""
 
 _R_ACTS = frozenset(
     "system system2 shell shell.exec pipe eval evalq parse source sys.source download.file url socketConnection"
@@ -121,6 +143,8 @@ def _judged(fact: Fact) -> _Judged | None:
         case Reference(kind="linked-model"):
             severity = Severity.MEDIUM if _OUTSIDE.search(fact.target) else Severity.LOW
             return COREML, severity, f"the model is linked to {fact.target!r}"
+        case Operator(framework="java") if _JAVA_GADGETS.match(fact.name):
+            return JAVA, Severity.HIGH, f"reading the stream makes an object of {fact.name}"
         case Code(language="lua-bytecode"):
             return LUA, Severity.MEDIUM, f"{fact.text}: runs when the model calls it"
         case Code(action="machine-code"):

@@ -35,6 +35,11 @@ EXAMPLES = {
     "MS574": _twins("m.pte", _program("my::op"), _program("aten::add")),
     "MS575": _twins("m.plan", b"ftrt" + bytes(60), b"text"),
     "MS577": _twins("model.json", _exported("__import__('os').system('id')"), _exported("s77 + 1")),
+    "MS578": _twins(
+        "model.ser",
+        build.java_objects("java.util.HashMap", "org.apache.commons.collections.functors.InvokerTransformer"),
+        build.java_objects("weka.classifiers.trees.J48", "[D"),
+    ),
     "MS576": _twins("m.msgpack", build.packed_map(x=b"\xd4\x2ax"), build.packed_map(x=b"\x01")),
 }
 
@@ -56,3 +61,7 @@ def test_an_r_function_that_finds_another_by_its_name_is_judged_by_it() -> None:
 
 def test_a_compiled_engine_is_never_clean() -> None:
     assert scan_files({"m.engine": b"ftrt" + bytes(60)}).verdict is Verdict.SUSPICIOUS
+
+
+def test_objects_of_java_are_never_clean() -> None:
+    assert scan_files({"j48.model": build.java_objects("weka.classifiers.trees.J48")}).verdict is Verdict.INCOMPLETE
