@@ -30,7 +30,6 @@ from modelsign.policy.rules import ModelRules
 from modelsign.regular import read_regular
 from scanners.records import dataclass
 
-_MAX_SIGNATURE_BYTES = 256 * 1024 * 1024
 _MAX_OTHER_SIGNATURES = 16
 _OTHER_SIGNATURE_BYTES = 1 << 20
 _BYTES_PER_ENTRY = 2048
@@ -164,12 +163,14 @@ def _other_signatures(request: Request, manifest: Manifest) -> list[str]:
     others = [path for path in sorted(request.model.glob("*.sig")) if path.name not in known]
     wanted = {(entry.resource, entry.digest) for entry in manifest.entries} if others else set()
     found = []
+    # Nobody vouches for them, so they are not read and parsed at any cost.
+    most = _OTHER_SIGNATURE_BYTES + _BYTES_PER_ENTRY * len(manifest.entries)
     for path in others[:_MAX_OTHER_SIGNATURES]:
         try:
-            data = read_regular(path, _MAX_SIGNATURE_BYTES, what="the other signature", follow=False)
+            data = read_regular(path, 2 * most, what="the other signature", follow=False)
             payload = Bundle.parse(data).envelope.payload
-            if len(payload) > _OTHER_SIGNATURE_BYTES + _BYTES_PER_ENTRY * len(manifest.entries):
-                continue  # nobody vouches for it, so it is not parsed at any cost
+            if len(payload) > most:
+                continue
             said = manifest_of(Statement.parse(payload))
         except (AttestationError, SourceError, OSError):
             continue

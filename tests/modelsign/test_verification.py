@@ -19,7 +19,7 @@ from attestations.predicates.model_scan import ModelScan
 from attestations.signers.key import KeySigner
 from attestations.statement import Statement, Subject
 from attestations.uris import OMS_DIGESTS_V0_1
-from modelsign import scanning
+from modelsign import regular, scanning
 from modelsign.attesting import attest
 from modelsign.claims import store
 from modelsign.cli.exits import Exit, exit_of_decision
@@ -298,6 +298,23 @@ def test_a_file_that_is_only_called_a_signature_is_a_file(signed: tuple[Path, Pa
     (place / "other.sig").write_bytes(b"import os")
 
     assert Code.FILE_UNSIGNED in denied(verify(place, keys=[public]))
+
+
+def test_a_file_called_a_signature_costs_no_more_to_read_than_one_of_this_model(
+    signed: tuple[Path, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, _, public = signed
+    asked = []
+
+    def watched(path: Path, limit: int, **options: Any) -> bytes:
+        asked.append(limit)
+        return regular.read_regular(path, limit, **options)
+
+    monkeypatch.setattr(content, "read_regular", watched)
+    with (place / "huge.sig").open("wb") as file:
+        file.truncate(1 << 30)
+    assert denied(verify(place, keys=[public], scan=False))[0] is Code.FILE_UNSIGNED
+    assert max(asked) < 4 << 20
 
 
 def test_unsigned_files_can_be_let_pass_and_are_named_and_scanned(signed: tuple[Path, Path, Path]) -> None:
