@@ -145,9 +145,9 @@ def test_expired_certificate_is_refused(model: Path, root: str, capsys: pytest.C
 @pytest.mark.parametrize(
     ("leaf", "said"),
     [
-        (issue("release", ROOT, with_usage=False), "does not say what it is for"),
-        (issue("release", ROOT, ca=True, purposes=CODE_SIGNING), "that of an authority"),
-        (issue("release", purposes=CODE_SIGNING), None),
+        (issue("release", ROOT, with_usage=False, since=SINCE, until=UNTIL), "does not say what it is for"),
+        (issue("release", ROOT, ca=True, purposes=CODE_SIGNING, since=SINCE, until=UNTIL), "that of an authority"),
+        (issue("release", purposes=CODE_SIGNING, since=SINCE, until=UNTIL), None),
     ],
     ids=["no usage", "authority", "self-signed"],
 )
