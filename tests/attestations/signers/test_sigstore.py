@@ -77,7 +77,7 @@ def test_what_is_signed_verifies(sigstore_stack: "SigstoreStack", bundle: Bundle
     assert proven.signed_by.issuer == sigstore_stack.issuer
     assert proven.time is not None
     assert proven.time_source is TimeSource.AUTHORITY
-    assert abs(datetime.now(UTC) - proven.time) < timedelta(minutes=5)
+    assert abs(datetime.now(UTC) - proven.time) < timedelta(hours=1)
 
 
 def signed_v1(stack: "SigstoreStack") -> Bundle:
@@ -91,7 +91,7 @@ def test_what_the_older_log_takes_in_verifies_with_its_time(sigstore_stack: "Sig
     proven = verified(sigstore_stack, made)
     assert (proven.statement, proven.time_source) == (STATEMENT, TimeSource.LOG)
     assert proven.time is not None
-    assert abs(datetime.now(UTC) - proven.time) < timedelta(minutes=5)
+    assert abs(datetime.now(UTC) - proven.time) < timedelta(hours=1)
 
 
 @pytest.mark.parametrize(("version", "kind"), [(None, "hashedrekord"), (1, "dsse"), (2, "hashedrekord")])

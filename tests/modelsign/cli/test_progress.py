@@ -47,7 +47,9 @@ def test_nothing_is_shown_when_quiet(terminal: Terminal) -> None:
         assert advance is None
 
 
-def test_nothing_is_shown_within_the_first_second(terminal: Terminal) -> None:
+def test_nothing_is_shown_within_the_first_second(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 0.9])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     with progress.progress_bar("Scanning", total=10, quiet=False) as advance:
         assert advance is not None
         advance(5)
