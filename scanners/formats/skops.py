@@ -15,6 +15,8 @@ from scanners.reading import Blob, Reading
 NAME = "skops"
 
 _PLAIN_LOADERS = frozenset({"JsonNode", "DictNode", "ListNode", "TupleNode", "SetNode", "SliceNode", "BytesNode"})
+_PLAIN_MODULES = frozenset({None, "builtins", "str"})
+_STEP = 1 << 20
 MAXIMUM_STATED = 20_000
 
 
@@ -22,8 +24,13 @@ def matches(blob: Blob) -> bool:
     """Return whether the blob is JSON that describes nodes."""
     if detect.suffix_of(blob.name) != "json":
         return False
-    head = blob.reader.read_at(0, 4096)
-    return b'"__loader__"' in head or (blob.name == "schema.json" and b"\\u" in head)
+    if blob.name.rsplit("/", 1)[-1] != "schema.json":
+        return b'"__loader__"' in blob.reader.read_at(0, 4096)
+    for place in range(0, blob.reader.size, _STEP):  # what skops itself would open: the key may stand anywhere
+        piece = blob.reader.read_at(place, _STEP + 16)
+        if b'"__loader__"' in piece or b"\\u" in piece:
+            return True
+    return False
 
 
 def read(blob: Blob, reading: Reading) -> None:
@@ -52,8 +59,8 @@ def _nodes(value: Json) -> Iterator[tuple[str, str]]:
             continue
         work += list(item.values())
         loader, name, module = item.get("__loader__"), item.get("__class__"), item.get("__module__")
-        if not isinstance(loader, str) or loader in _PLAIN_LOADERS:
-            continue
+        if not isinstance(loader, str) or (loader in _PLAIN_LOADERS and module in _PLAIN_MODULES):
+            continue  # a list of another module's class is made by calling that class
         dotted = f"{module}.{name}"
         yield dotted, loader
         content = item.get("content")

@@ -45,3 +45,13 @@ def test_only_a_schema_is_taken() -> None:
 
 def test_truncations_and_mutations_end_in_a_verdict() -> None:
     survive_mutations(skops, [SCHEMA], name="schema.json", rounds=200)
+
+
+def test_a_schema_is_found_behind_any_padding() -> None:
+    padded = json.dumps({"pad": "A" * 9000, **node("os.system", "FunctionNode")}).encode()
+    assert skops.matches(blob_of(padded, "schema.json"))
+    assert ("os.system", "FunctionNode") in references(padded)
+
+
+def test_a_list_of_another_class_is_stated() -> None:
+    assert references(json.dumps(node("os.system", "ListNode", content=[])).encode()) == {("os.system", "ListNode")}
