@@ -48,9 +48,11 @@ class Trusted:
 
         Raises:
             UsageError: an identity without an issuer or the other way round, a malformed expression, a key that
-                cannot be used.
+                cannot be used, limits in time with nothing between them.
         """
         found = (*others, *self._keys(), *self._identities())
+        if self.signed_after and self.signed_before and self.signed_before <= self.signed_after:
+            raise UsageError("no time lies after --signed-after and before --signed-before; turn them round")
         if self.signed_after is None and self.signed_before is None:
             return found
         return tuple(

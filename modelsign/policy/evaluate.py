@@ -19,6 +19,8 @@ from modelsign.policy.evidence import Evidence, SignedClaim
 from modelsign.policy.identities import distinct
 from modelsign.policy.rules import ConversionRule, Mode, ModelRules, Policy, ScanRule, When, calver
 
+_WORSE = (Result.PASSED, Result.WARNED, Result.FAILED)
+
 
 def evaluate(policy: Policy, evidence: Evidence) -> tuple[Reason, ...]:
     """Return what ``policy`` says about ``evidence``, in a fixed order.
@@ -72,6 +74,12 @@ def _signed(policy: Policy, evidence: Evidence) -> Reason:
     if not accepted:
         found = ", ".join(sorted({one.signer.name for one in evidence.signatures})) or "nobody"
         message = f"the policy wants a signature by {wanted}; signed by {found}"
+        unnamed = next(
+            (name for one in evidence.signatures if not one.signer.principals for name in one.signer.vouched), ""
+        )
+        if unnamed.startswith("key "):
+            key = unnamed.removeprefix("key ")
+            message += f"; that key is in [trust], but no identity is it: [identities] NAME = {{ key = {key!r} }}"
         return Reason(code=Code.SIGNER_TRUSTED, message=message, passed=False)
     if rule.threshold > 1:
         count = distinct([one.signer for one in accepted], policy.patterns(rule.by))
@@ -182,9 +190,19 @@ def _newest(accepted: Sequence[SignedClaim], problems: list[str]) -> list[tuple[
             problems.append(f"the scan by {_called(signer)} is malformed: {error}")
             continue
         who = (signer.issuer, signer.identity, signer.key if signer.identity is None else "")
-        if who not in newest or newest[who][1].finished <= scan.finished:
+        if who not in newest or _later(scan, newest[who][1]):
             newest[who] = (claim, scan)
     return [newest[who] for who in sorted(newest, key=lambda who: tuple(part or "" for part in who))]
+
+
+def _later(scan: ModelScan, other: ModelScan) -> bool:
+    """Return whether a scan replaces another one; of two in one second the worse does, in whatever order they lie."""
+    return _weight(scan) > _weight(other)
+
+
+def _weight(scan: ModelScan) -> tuple[datetime, int, bool, int]:
+    worst = -1 if scan.worst is None else scan.worst.rank
+    return scan.finished, _WORSE.index(scan.result), not scan.complete, worst
 
 
 def _not_all(claim: SignedClaim) -> str:

@@ -164,6 +164,8 @@ def _trusted_key(keys: "_Table", name: str, base: Path) -> TrustedKey:
             not_before=_start_of(table.optional("not_before", date)),
             not_after=_end_of(table.optional("not_after", date)),
         )
+        if key.not_before is not None and key.not_after is not None and key.not_after < key.not_before:
+            raise table.error("not_after", "lies before not_before: the key would count at no time")
         table.finish()
         return key
     return TrustedKey(name=name, path=base / keys.take(name, str))

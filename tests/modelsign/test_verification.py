@@ -480,6 +480,23 @@ def test_a_policy_without_names_trusts_nobody(signed: tuple[Path, Path, Path], t
     assert verify(signed[0], policy=policy(tmp_path, "schema = 1\n[require.scan]"), keys=[signed[2]]).allowed
 
 
+def test_a_key_of_a_policy_that_is_nobody_is_said_to_be_nobody(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    rules = policy(tmp_path, 'schema = 1\n[trust]\nkeys = { release = "release.pub" }')
+    decision = verify(signed[0], policy=rules)
+    assert denied(decision) == [Code.SIGNER_TRUSTED]
+    (said,) = [reason.message for reason in decision.reasons if reason.denies]
+    assert "no identity is it: [identities] NAME = { key = 'release' }" in said
+    named = policy(tmp_path, rules.read_text() + "\n[identities]\nNAME = { key = 'release' }")
+    assert verify(signed[0], policy=named).allowed
+
+
+def test_limits_in_time_with_nothing_between_them_are_a_usage_error(signed: tuple[Path, Path, Path]) -> None:
+    first, last = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
+    for after, before in ((last, first), (first, first)):
+        with pytest.raises(UsageError, match="turn them round"):
+            verify(signed[0], keys=[signed[2]], signed_after=after, signed_before=before)
+
+
 def test_identities_of_a_policy_need_an_instance_to_believe(signed: tuple[Path, Path, Path], tmp_path: Path) -> None:
     nameless = 'schema = 1\n[identities]\nann = { issuer = "https://issuer.example", subject = "ann@acme.example" }'
 

@@ -247,6 +247,20 @@ def test_a_later_failed_scan_by_the_same_signer_is_not_outvoted() -> None:
     assert codes(asked(policy(SCANNED), [passed, failed])) == [Code.SCAN_ATTESTED]
 
 
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    "worse",
+    [
+        {"result": Result.FAILED, "findings": (finding(Severity.HIGH),)},
+        {"result": Result.WARNED, "complete": False},
+        {"findings": (finding(Severity.MEDIUM),), "result": Result.WARNED},
+    ],
+)
+def test_of_two_scans_in_one_second_the_worse_counts_in_any_order(worse: dict[str, object], turned: bool) -> None:
+    both = [scan_statement(MODEL), scan_statement(MODEL, **worse)]
+    assert codes(asked(policy(SCANNED), both[::-1] if turned else both)) == [Code.SCAN_ATTESTED]
+
+
 def test_a_later_passed_scan_replaces_an_earlier_failed_one() -> None:
     failed = scan_statement(MODEL, result=Result.FAILED, findings=(finding(Severity.HIGH),))
     passed = scan_statement(MODEL, finished=NOW + timedelta(seconds=60))

@@ -148,6 +148,10 @@ def test_a_trusted_root_lies_beside_the_policy() -> None:
         ("schema = 1\n[identities]\na = 'ann'", "identities.a: must be a table"),
         ("schema = 1\n[trust]\nkeys = { a = 1 }", "trust.keys.a: must be a string"),
         ("schema = 1\n[trust]\nkeys = { a = { path = 'x' } }", "trust.keys.a.file: is missing"),
+        (
+            "schema = 1\n[trust]\nkeys = { a = { file = 'x', not_before = 2026-02-01, not_after = 2026-01-31 } }",
+            "trust.keys.a.not_after: lies before not_before",
+        ),
         ("schema = 1\nexpires = 'soon'", "expires: must be a date"),
         ("schema = 1\nmode = 'off'", "mode: must be one of 'enforce', 'warn'"),
         ("schema = ", "not TOML"),
