@@ -60,6 +60,7 @@ from scanners.formats import (
     torchserve,
     ubjson,
     weights_index,
+    word2vec,
     yaml_config,
 )
 from scanners.reading import FileRule, Format, TreeRule
@@ -130,6 +131,7 @@ FORMATS: tuple[Format, ...] = (
     ubjson,
     catboost,
     fasttext,
+    word2vec,
     lightgbm,
     onnx,
     onnx_tensor,
