@@ -23,7 +23,7 @@ _NAMED = late(
 )
 _WORKFLOW = late(rb"^\s{1,40}[\"']?runs-on[\"']?\s*:", re.MULTILINE)
 _OF_GIT = frozenset({"config", ".gitconfig", ".gitmodules"})
-_SECTION = late(rb"\s*(?:[#;][^\n]*\s+)*\[\w[\w.-]*(?:[ \t]+\"[^\"\n]*\")?\]")
+_SECTION = late(rb"\s*+(?:[#;][^\n]*\n\s*+)*+\[\w[\w.-]*(?:[ \t]+\"[^\"\n]*\")?\]")
 _RUN_BY_GIT = late(
     rb"^[ \t]*(?:fsmonitor[ \t]*=[ \t]*(?!true|false|0|1)\S"
     rb"|(?:sshCommand|hooksPath|gitProxy|askPass|pager|editor|external|textconv|uploadpack|receivepack|helper)"

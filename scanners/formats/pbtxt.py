@@ -23,8 +23,10 @@ MAXIMUM_DEPTH = 100
 _LONGEST = 1 << 16
 """characters kept of adjacent strings: paths are shorter, weights are not read"""
 _BEGINS = late(
-    rb"\s*(?:#[^\n]*\n\s*)*(?:saved_model_schema_version\s*:|meta_graphs\s*:?\s*\[?\s*[{<]|meta_info_def\s*:?\s*[{<]"
-    rb"|node\s*:?\s*\[?\s*[{<]\s*(?:#[^\n]*\n\s*)*(?:(?:name|op|input|device)\s*:|attr\b)|graph_def\s*:?\s*[{<]|library\s*:?\s*[{<]\s*function|versions\s*:?\s*[{<])"
+    # Spaces are never given back (`*+`): three runs of them behind `node` would be tried in every division.
+    rb"\s*+(?:#[^\n]*\n\s*+)*+(?:saved_model_schema_version\s*+:|meta_graphs\s*+:?\s*+\[?\s*+[{<]"
+    rb"|meta_info_def\s*+:?\s*+[{<]|node\s*+:?\s*+\[?\s*+[{<]\s*+(?:#[^\n]*\n\s*+)*+(?:(?:name|op|input|device)\s*+:|attr\b)"
+    rb"|graph_def\s*+:?\s*+[{<]|library\s*+:?\s*+[{<]\s*+function|versions\s*+:?\s*+[{<])"
 )
 _TOKEN = late(
     r"""[\s;,]+|\#[^\n]*|(?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|(?P<mark>[{}<>\[\]:])|(?P<word>[^\s;,\#"'{}<>\[\]:]+)""",

@@ -21,7 +21,7 @@ _FOOTER = 48
 MAXIMUM_BLOCK = 64 << 20
 MAXIMUM_ENTRIES = 2_000_000
 _STATE = re.compile(rb'^\s*model_checkpoint_path\s*:\s*"')
-_PATH = re.compile(rb'^\s*(?:model_checkpoint_path|all_model_checkpoint_paths)\s*:\s*"([^"]*)"', re.MULTILINE)
+_PATH = re.compile(rb'^[^\S\n]*+(?:model_checkpoint_path|all_model_checkpoint_paths)\s*+:\s*+"([^"]*)"', re.MULTILINE)
 _TYPES = {
     1: "F32", 2: "F64", 3: "I32", 4: "U8", 5: "I16", 6: "I8", 7: "string", 9: "I64", 10: "BOOL", 14: "BF16",
     17: "U16", 19: "F16", 22: "U32", 23: "U64",

@@ -41,7 +41,6 @@ _LITERAL: Final = late(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'')
 _TOP: Final = late(r"op_version_set = \d+|import __torch__[\w.]*|class \w+(?:\([\w.]*\))?:")
 _MEMBER: Final = late(r'  (?:__\w+__(?:\[""\])? = |\w+ : )[^;]*')
 _FUNCTION: Final = late(r"(?:  )?def \w+\(")
-_SIGNATURE: Final = late(r"[^;]*\) -> [^;]*:")
 _CALL: Final = late(r"[\w\])\"'][ \t]*\(|\w[\"']")
 """a call, or a literal with a prefix (an f-string calls what it holds)"""
 _PYTHON_LIMIT: Final = 4 << 20
@@ -105,30 +104,37 @@ def runs_as_python(text: str) -> bool:
 
 def _as_printed(text: str) -> bool:
     """Return whether every line outside of functions has the form in which torch prints it."""
-    signature = ""
-    pending = False
+    signature: list[str] = []  # the lines of one that is not closed yet
+    depth = 0
     body = 1 << 30  # lines indented further than this belong to a function
     for line in _LITERAL.sub('""', text).split("\n"):
         plain = line.lstrip(" ")
         if not plain or plain[0] == "#":
             continue
-        if pending:
-            signature += plain
+        if signature:
+            signature.append(plain)
         elif len(line) - len(plain) > body:
             continue
         elif head := _FUNCTION.match(line):
-            signature = line[head.end() :]
-            pending = True
+            signature.append(line[head.end() :])
+            depth = 0
             body = len(line) - len(plain)
         else:
             body = 1 << 30
             if not _TOP.fullmatch(line) and (not _MEMBER.fullmatch(line) or _CALL.search(line)):
                 return False
-        if pending and signature.count("(") < signature.count(")"):
-            if not _SIGNATURE.fullmatch(signature) or _CALL.search(signature):
-                return False
-            pending = False
-    return not pending
+        if signature:
+            depth += signature[-1].count("(") - signature[-1].count(")")
+            if depth < 0:
+                if not _is_plain_signature("".join(signature)):
+                    return False
+                signature = []
+    return not signature
+
+
+def _is_plain_signature(text: str) -> bool:
+    """Return whether a function's head, from its arguments on, ends as torch prints it and computes nothing."""
+    return text.endswith(":") and ") -> " in text and ";" not in text and not _CALL.search(text)
 
 
 def operators(text: str) -> Iterator[tuple[int, str, str, str]]:

@@ -79,3 +79,8 @@ def test_another_file_called_config_is_not_git_s() -> None:
 
 def test_truncations_and_mutations_end_in_a_verdict() -> None:
     survive_mutations(command_file, [b"[core]\n\tfsmonitor = sh -c id\n"], name="config", rounds=100)
+
+
+@pytest.mark.parametrize("text", ["# " * 2000, "#\n" * 2000])
+def test_comments_without_end_are_passed_once(text: str) -> None:
+    assert not command_file.matches(blob_of(text.encode(), name="config"))

@@ -73,3 +73,8 @@ def test_nesting_without_end_is_refused() -> None:
 
 def test_truncations_and_mutations_end_in_a_verdict() -> None:
     survive_mutations(pbtxt, [HOSTILE], name="saved_model.pbtxt")
+
+
+@pytest.mark.parametrize("text", ["node", "meta_graphs:", "node { #\n"])
+def test_spaces_without_end_are_passed_once(text: str) -> None:
+    assert not pbtxt.matches(blob_of((text + " " * 4096).encode()))

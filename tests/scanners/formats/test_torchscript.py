@@ -151,3 +151,10 @@ def test_what_torch_itself_writes(tmp_path_factory: pytest.TempPathFactory, line
     assert scanned.report.coverage.complete
     found = [fact.name for fact in scanned.facts.facts if isinstance(fact, Operator)]
     assert found == ([] if verdict is Verdict.CLEAN else ["aten::save"])
+
+
+@pytest.mark.parametrize(
+    "text", ["def f(" + "a,\n" * 300_000, "def f(" + ") -> " * 300_000 + ":\n"], ids=["arguments", "arrows"]
+)
+def test_a_signature_without_end_is_looked_at_once(text: str) -> None:
+    assert not runs_as_python(text)
