@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from math import isfinite
 
+from modelsign.conversion.keys import name_of
 from modelsign.conversion.plan import Json
 from modelsign.conversion.record import LeftOut
 from modelsign.conversion.refusals import NoTensorsError
@@ -57,6 +58,14 @@ _DICTS = frozenset(
 )
 _SCRIPTED = "__torch__."
 """classes of TorchScript: every attribute is state"""
+_TYPED = frozenset(
+    {f"torch.jit._pickle.{name}" for name in ("restore_type_tag", "build_tensorlist", "build_intlist")}
+    | {f"torch.jit._pickle.{name}" for name in ("build_doublelist", "build_boollist")}
+)
+"""functions that give back their first argument: C++ notes the types of lists and dictionaries by calling them"""
+_TYPED_DEPTH = 8
+_GRAPHS = frozenset({f"torch.fx.graph_module.reduce_{kind}graph_module" for kind in ("", "package_", "deploy_")})
+"""functions that make a module of torch.fx from its attributes"""
 _MODULE_PARTS = frozenset({"_parameters", "_buffers", "_modules"})
 
 
@@ -188,6 +197,7 @@ class Tree:
 
     def _resolve(self, select: str) -> Value:
         found: list[Value] = []
+        grouped: dict[int, Mapping] = {}
         pending = [(self._root, select)]
         steps = 0
         while pending:
@@ -201,15 +211,21 @@ class Tree:
                     raise ConversionError(f"--select {select}: too many places to look at; give a shorter path")
                 if name == rest:
                     found.append(child)
+                elif name is not None and name.startswith(f"{rest}."):
+                    grouped.setdefault(id(value), Mapping()).entries.append((name[len(rest) + 1 :], child))
                 elif name is not None and rest.startswith(f"{name}."):
                     pending.append((child, rest[len(name) + 1 :]))
-        if not found:
+        if not found and len(grouped) == 1:
+            (group,) = grouped.values()  # a part of a flat state dict: `encoder` of `encoder.weight`
+            self._count(group)
+            return group
+        if not found and not grouped:
             top = self._node(self._root)
             known = sorted(name for name, _ in (*top.children, *top.hidden) if name is not None) if top else []
             raise ConversionError(
                 f"there is no {select!r} in this checkpoint; at the top it has {', '.join(known[:20]) or 'nothing'}"
             )
-        if len({id(value) for value in found}) > 1:
+        if len({id(value) for value in found}) != 1:
             raise ConversionError(f"{select!r} means more than one thing in this checkpoint")
         return found[0]
 
@@ -221,7 +237,7 @@ class Tree:
         return [
             (name if name is not None else "?", value)
             for name, value in (*node.children, *node.hidden)
-            if name is None or not (select == name or select.startswith(f"{name}."))
+            if name is None or not (f"{select}.".startswith(f"{name}.") or name.startswith(f"{select}."))
         ]
 
     # -- naming --------------------------------------------------------------------------------------------------
@@ -256,7 +272,7 @@ class Tree:
                 if relevant:
                     raise ConversionError(
                         f"a dictionary at {prefix.rstrip('.') or 'the top'!r} has a key that is neither text nor a "
-                        "number, and tensors below it: they have no name"
+                        "number, and tensors below it: they have no name; save it with text as keys"
                     )
                 name = "?"
             path = f"{prefix}{name}"
@@ -269,7 +285,7 @@ class Tree:
             if below is None or not relevant:
                 self._leave_out(collected, path, value)
                 continue
-            if isinstance(value, list) and len(value) > KEPT:
+            if below.kind == "list" and len(below.children) > KEPT:
                 # The machine drops plain values of very long lists, so positions are not what they were.
                 raise ConversionError(f"the list {path!r} has tensors among more than {KEPT} values; save a dictionary")
             if len(path) > _NAME_LIMIT:
@@ -327,7 +343,8 @@ class Tree:
             self._nodes[key] = self._look(value)
         return self._nodes[key]
 
-    def _look(self, value: "list[Value] | tuple[Value, ...] | Mapping | Made | Collection") -> _Node | None:
+    def _look(self, given: "list[Value] | tuple[Value, ...] | Mapping | Made | Collection") -> _Node | None:
+        value = _typed(given)
         if self._kind(value).kind is not LeafKind.OTHER:
             return None
         if isinstance(value, list | tuple):
@@ -338,7 +355,7 @@ class Tree:
         if isinstance(value, Collection):
             members: list[tuple[str | None, Value]] = [(None, item) for item in value.items]
             return _Node(kind="frozenset" if value.frozen else "set", children=[], hidden=members)
-        return self._object(value)
+        return self._object(value) if isinstance(value, Made) else None
 
     def _object(self, made: Made) -> _Node:
         name = class_name(made)
@@ -352,14 +369,31 @@ class Tree:
         if parts.keys() >= _MODULE_PARTS:
             return self._module(name, parts, state)
         if name.startswith(_SCRIPTED):
-            return _Node(kind=name, children=state, hidden=[])
+            # Lists and dictionaries of tensors are no state to torch: the weights of an LSTM lie in one once more.
+            plain = [(key, value) for key, value in state if _typed(value) is value]
+            return _Node(
+                kind=name, children=plain, hidden=[(key, value) for key, value in state if _typed(value) is not value]
+            )
+        if name in _GRAPHS and isinstance(made.arguments, tuple) and made.arguments:
+            body = self._node(made.arguments[0])
+            parts = dict(body.children) if body is not None and body.dictionary else {}
+            if parts.keys() >= _MODULE_PARTS:
+                return self._module(name, parts, list(parts.items()))
         if name:
             self._classes.add(name)
-        if made.entries:
+        initial = _reconstructed(made)
+        if made.entries and made.items:
+            # Entries and items at once: which replace which, only its class knows.
+            hidden = [(None, value) for value in (*(value for _, value in made.entries), *made.items)]
+            return _Node(kind=name or "object", children=[], hidden=[*state, *hidden])
+        if made.entries or isinstance(initial, Mapping):
             # A subclass of dict: its items are what it is, its attributes are its own affair.
-            return _Node(kind=name, children=self._entries(made.entries), hidden=state, dictionary=True)
-        if made.items:
-            items: list[tuple[str | None, Value]] = [(str(index), item) for index, item in enumerate(made.items)]
+            known = initial.entries if isinstance(initial, Mapping) else ()
+            entries = [*known, *made.entries]
+            return _Node(kind=name, children=self._entries(entries), hidden=state, dictionary=True)
+        if made.items or isinstance(initial, list):
+            values = [*(initial if isinstance(initial, list) else ()), *made.items]
+            items: list[tuple[str | None, Value]] = [(str(index), item) for index, item in enumerate(values)]
             return _Node(kind=name, children=items, hidden=state)
         return _Node(kind=name or "object", children=[], hidden=[*state, *self._arguments(made)])
 
@@ -373,10 +407,11 @@ class Tree:
         children: list[tuple[str | None, Value]] = []
         hidden: list[tuple[str | None, Value]] = [(key, value) for key, value in state if key not in _MODULE_PARTS]
         for part in ("_parameters", "_buffers", "_modules"):
-            node = self._node(parts[part])
-            if node is None:
+            entries = self._dictionary(parts[part])
+            if entries is None:
+                hidden.append((part, parts[part]))
                 continue
-            for key, value in node.children:
+            for key, value in self._entries(entries):
                 if value is None:
                     continue
                 if part == "_buffers" and key in dropped:
@@ -413,12 +448,25 @@ class Tree:
         for state in made.states:
             parts = state if isinstance(state, tuple) and len(state) == 2 else (state,)
             for part in parts:
-                node = self._node(part)
-                if node is not None and node.dictionary:
-                    merged.update(node.children)
+                entries = self._dictionary(part)
+                if entries is not None:
+                    merged.update(self._entries(entries))
                 elif part is not None:
                     loose.append((None, part))
         return [*merged.items(), *loose]
+
+    def _dictionary(self, value: Value) -> "list[tuple[Value, Value]] | None":
+        """Return the items of what is a dict, None of anything else.
+
+        Its attributes are not looked at: a state can be the object whose state it is, or a chain of any length.
+        """
+        if isinstance(value, Mapping):
+            return list(value.entries)
+        if not isinstance(value, Made) or self._kind(value).kind is not LeafKind.OTHER:
+            return None
+        if class_name(value) in _DICTS:
+            return [*self._initial(value), *value.entries]
+        return list(value.entries) or None
 
     def _arguments(self, made: Made) -> "list[tuple[str | None, Value]]":
         given: list[tuple[str | None, Value]] = [(None, made.arguments)]
@@ -439,16 +487,7 @@ class Tree:
     def _name(self, key: Value) -> str | None:
         if isinstance(key, Span):
             return self._text(key) if key.kind == "str" else None
-        if isinstance(key, str):
-            return key
-        if isinstance(key, bool | int | float) or key is None:
-            return str(key)
-        if isinstance(key, bytes):
-            try:
-                return key.decode("utf-8")
-            except UnicodeDecodeError:
-                return None
-        return None
+        return name_of(key)
 
     # -- counting ------------------------------------------------------------------------------------------------
 
@@ -594,13 +633,50 @@ def class_name(made: Made) -> str:
     return function.dotted if isinstance(function, Global) else ""
 
 
+def _typed(value: Value) -> Value:
+    """Return a list or dictionary whose type C++ has noted; any other value as it is."""
+    inner = value
+    for _ in range(_TYPED_DEPTH):
+        if not isinstance(inner, Made) or not isinstance(inner.function, Global) or inner.function.dotted not in _TYPED:
+            break
+        if (
+            not isinstance(inner.arguments, tuple)
+            or not inner.arguments
+            or inner.entries
+            or inner.items
+            or inner.states
+        ):
+            return value
+        inner = inner.arguments[0]
+    return inner if isinstance(inner, list | Mapping) else value
+
+
+def _reconstructed(made: Made) -> Value:
+    """Return what an object of a subclass of dict or list begins with: protocols 0 and 1 give it to its constructor."""
+    if not isinstance(made.function, Global) or not made.function.dotted.endswith("._reconstructor"):
+        return None
+    match made.arguments:
+        case (Global(), Global(module="builtins" | "__builtin__", name="dict"), Mapping() as entries):
+            return entries
+        case (Global(), Global(module="builtins" | "__builtin__", name="list"), list() as items):
+            return items
+        case _:
+            return None
+
+
 def _last(path: str | None) -> str:
     return LONE_NAME if path is None else path.rpartition(".")[2] or path
 
 
 def _no_tensors(collected: _Collected) -> ConversionError:
     holding = [item for item in collected.left if item.tensors]
-    if holding:
-        places = ", ".join(f"{item.path} ({item.kind}, {item.tensors})" for item in holding[:5])
+    named = [item for item in holding if "?" not in item.path.split(".")]
+    if named:
+        places = ", ".join(f"{item.path} ({item.kind}, {item.tensors})" for item in named[:5])
         return ConversionError(f"no tensors here, but there are some in {places}; pick a part with --select")
+    if holding:
+        return ConversionError(
+            "no tensors here but inside of objects whose parts have no names "
+            f"({', '.join(sorted({item.kind for item in holding})[:5])}); save a dictionary of them, or a `state_dict`"
+        )
     return NoTensorsError("there are no tensors in this file; only numbers in tensors or arrays can become safetensors")

@@ -128,6 +128,8 @@ class PickleRun:
     """offset and length of joblib's other inline arrays"""
     assumptions: int = 0
     """how often going on depended on what a call returns (a string, a tuple, a class)"""
+    replaced: int | None = None
+    """the first place where an element of a list is assigned: what was there before is kept at the list's end"""
     limit: LimitExceeded | None = None
     """the budget that ran out, if one did"""
 
@@ -204,6 +206,7 @@ class Machine:
         self.safe = -1
         self.ran_out = False
         self.assumptions = 0
+        self.replaced: int | None = None
         self.frame_end = -1
         self.resume = -1
         self.inner: list[PickleRun] = []
@@ -273,6 +276,7 @@ class Machine:
             inner=tuple(self.inner),
             arrays=tuple(self.arrays),
             assumptions=self.assumptions,
+            replaced=self.replaced,
             limit=self.limit,
         )
 
@@ -1058,14 +1062,16 @@ class Machine:
                 entries = _kept(target, entries)
             target.entries.extend(entries)
         elif isinstance(target, list):
-            self._set_elements(target, items)
+            self._set_elements(target, items, at)
         elif isinstance(target, Made):
             target.update(list(zip(items[::2], items[1::2], strict=True)))
         else:
             self._mutate(target, "__setitem__", items, opcode, at)
 
-    def _set_elements(self, target: list[Value], items: list[Value]) -> None:
+    def _set_elements(self, target: list[Value], items: list[Value], at: int) -> None:
         """Assign list elements. What they replace is kept at the end: a call may have seen it before."""
+        if self.replaced is None:
+            self.replaced = at
         for index in range(0, len(items), 2):
             key, value = items[index], items[index + 1]
             if isinstance(key, int):

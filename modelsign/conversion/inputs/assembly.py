@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from modelsign.conversion.danger import refuse_dangerous
 from modelsign.conversion.dtypes import DTYPES, FROM_TORCH, WHAT_INSTEAD
 from modelsign.conversion.gather import is_row_major
+from modelsign.conversion.inputs.changes import is_changed, plain_attributes, refuse_changes
 from modelsign.conversion.inputs.numpy_values import array_of, is_array
 from modelsign.conversion.inputs.request import Request
 from modelsign.conversion.plan import Encoding, Plan, PlannedTensor, Store
@@ -13,8 +14,8 @@ from modelsign.conversion.tree import Flattened, LeafKind, Meaning, Tree
 from modelsign.errors import ConversionError
 from scanners.limits import Budget
 from scanners.pickles.machine import PickleRun, run
-from scanners.pickles.tensors import ITEMSIZE, refusal
-from scanners.pickles.values import Attribute, Global, Made, Span, TensorValue, Value
+from scanners.pickles.tensors import ITEMSIZE, fold, refusal
+from scanners.pickles.values import Global, Made, Span, TensorValue, Value
 from scanners.pickles.values import Mapping as PickledMapping
 from scanners.reader import Reader
 
@@ -29,6 +30,18 @@ _INSTEAD: dict[str, str] = {
     "class": "save `tensor.as_subclass(torch.Tensor)`",
     "numpy": "move it to the CPU before it is saved",
 }
+_WITH_STATE = frozenset(
+    {
+        "torch._utils._rebuild_parameter_with_state",
+        "torch._tensor._rebuild_from_type_v2",
+        "torch.tensor._rebuild_from_type_v2",
+    }
+)
+"""rebuild functions whose last argument is what the tensor has for attributes"""
+_STATE_AT = 3
+_TENSOR_CLASSES = frozenset(
+    {"torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer", "torch.autograd.variable.Variable"}
+)
 _TEXT_LIMIT = 1 << 16
 
 
@@ -64,12 +77,7 @@ def checked_run(reader: Reader, what: str, budget: Budget, *, start: int = 0, in
     result = run(reader, start=start, budget=budget, inline_arrays=inline_arrays)
     refuse_dangerous(result, reader, what)
     check_run(result, what)
-    for call in result.calls:
-        if isinstance(call.function, Attribute) and isinstance(call.function.value, TensorValue):
-            raise ConversionError(
-                f"{what}: changes a tensor after making it (byte {call.offset}), which cannot be followed; load the "
-                "checkpoint where it is trusted and save plain tensors"
-            )
+    refuse_changes(result, what)
     return result
 
 
@@ -94,7 +102,9 @@ def text_reader(reader: Reader) -> Callable[[Span], str]:
 
     def read(span: Span) -> str:
         if span.length > _TEXT_LIMIT:
-            raise ConversionError(f"a name is {span.length} bytes long")
+            raise ConversionError(
+                f"a name is {span.length} bytes long, and {_TEXT_LIMIT} are the most; give it a shorter one"
+            )
         return reader.read_at(span.offset, span.length).decode("utf-8", "surrogatepass")
 
     return read
@@ -104,14 +114,15 @@ def tensor_of(value: Value) -> TensorValue | None:
     """Return the tensor a value is, also where it carries attributes of its own that do not matter to its data."""
     if isinstance(value, TensorValue):
         return value
-    if isinstance(value, Made) and isinstance(value.function, Global) and isinstance(value.arguments, tuple):
-        name = value.function.dotted
-        first = value.arguments[0] if value.arguments else None
-        if name in {"torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"}:
-            return first if isinstance(first, TensorValue) else None
-        # `Parameter.__new__(data)`, and attributes set on it afterwards.
-        if name in {"torch.nn.parameter.Parameter", "torch.nn.parameter.Buffer"}:
-            return first if isinstance(first, TensorValue) else None
+    if not isinstance(value, Made) or not isinstance(value.function, Global) or not isinstance(value.arguments, tuple):
+        return None
+    if is_changed_tensor(value):
+        return None
+    if value.function.dotted in _WITH_STATE and len(value.arguments) == _STATE_AT + 1:
+        return fold(value.function, (*value.arguments[:_STATE_AT], None), value.offset)
+    # `Parameter.__new__(data)`, and attributes set on it afterwards.
+    if value.function.dotted in _TENSOR_CLASSES and value.arguments and isinstance(value.arguments[0], TensorValue):
+        return value.arguments[0]
     return None
 
 
@@ -125,11 +136,30 @@ def meaning_of(value: Value) -> Meaning:
         return _OTHER
     if is_array(value):
         return _TENSOR
-    refused = refusal(value)
+    refused = "a tensor that the pickle changes after making it" if is_changed_tensor(value) else refusal(value)
     if refused is None:
         return _OTHER
     advice = next((text for word, text in _INSTEAD.items() if word in refused), "save it as a plain tensor")
     return Meaning(kind=LeafKind.REFUSED, reason=f"is {refused}, which safetensors cannot hold; {advice}")
+
+
+def is_changed_tensor(made: Made) -> bool:
+    """Return whether a call makes a tensor that gets other numbers afterwards than those of its storage."""
+    if not isinstance(made.function, Global) or made.function.dotted not in _WITH_STATE | _TENSOR_CLASSES:
+        return False
+    return is_changed(made) or not plain_attributes(_state(made))
+
+
+def _has_attributes(made: Made) -> bool:
+    return bool(made.states) or _state(made) is not None
+
+
+def _state(made: Made) -> Value:
+    """Return what a rebuild call sets as attributes of the tensor."""
+    if not isinstance(made.function, Global) or made.function.dotted not in _WITH_STATE:
+        return None
+    given = made.arguments
+    return given[_STATE_AT] if isinstance(given, tuple) and len(given) == _STATE_AT + 1 else None
 
 
 def _instead(dtype: str) -> str:
@@ -177,16 +207,18 @@ def plan_tree(
     tensors = []
     arrays: dict[int, PlannedTensor] = {}
     hooked = 0
+    attributed = 0
     for name, value in flat.tensors:
         tensor = resolve(value)
         if tensor is not None:
+            attributed += isinstance(value, Made) and _has_attributes(value)
             hooked += tensor.hooks is not None
             tensors.append(describe(name, tensor, storage(tensor), big_endian=big_endian))
         elif isinstance(value, Made):
             known = arrays.get(id(value))
             tensors.append(array_of(name, value, reader, stores.add, pickle_store, known, inline or {}))
             arrays[id(value)] = tensors[-1]
-    return finished(flat, tensors, stores, format_name, [*notes, *([_hooks(hooked)] if hooked else [])])
+    return finished(flat, tensors, stores, format_name, [*notes, *_notes(hooked, attributed)])
 
 
 def finished(
@@ -208,8 +240,9 @@ def finished(
     )
 
 
-def _hooks(count: int) -> str:
-    return f"backward hooks of {count} tensors were left out"
+def _notes(hooked: int, attributed: int) -> list[str]:
+    notes = [f"backward hooks of {hooked} tensors were left out"] if hooked else []
+    return [*notes, *([f"attributes of {attributed} tensors were left out"] if attributed else [])]
 
 
 def describe(name: str, tensor: TensorValue, place: StorageBytes, *, big_endian: bool) -> PlannedTensor:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from modelsign.conversion.inputs import torch_legacy
-from modelsign.conversion.inputs.assembly import StorageBytes, Stores, tensor_of
+from modelsign.conversion.inputs.assembly import StorageBytes, Stores, is_changed_tensor, tensor_of
+from modelsign.conversion.inputs.changes import is_changed
 from modelsign.conversion.inputs.numpy_values import text_bytes
 from modelsign.conversion.plan import Encoding, Store
 from modelsign.errors import ConversionError
@@ -55,7 +56,7 @@ class NestedStorages:
         tensor = tensor_of(value)
         if tensor is not None or not isinstance(value, Made) or not isinstance(value.function, Global):
             return tensor
-        if not isinstance(value.arguments, tuple) or not value.arguments:
+        if not isinstance(value.arguments, tuple) or not value.arguments or is_changed_tensor(value):
             return None
         known = self._tensors.get(id(value))
         if known is None:
@@ -83,6 +84,8 @@ class NestedStorages:
 
     def _folded(self, made: Made) -> TensorValue | None:
         function, arguments = made.function, made.arguments
+        if is_changed(made):
+            return None
         if not isinstance(function, Global) or not isinstance(arguments, tuple) or not arguments:
             return None
         source = arguments[0]

@@ -94,6 +94,10 @@ def parse(archive: Archive, request: Request) -> Plan:
 
     def storage(tensor: TensorValue) -> StorageBytes:
         folder = "constants" if id(tensor) in from_constants else "data"
+        if tensor.view is not None:
+            raise ConversionError(
+                f"storage {tensor.storage_key!r}: is described as only the old format does, which no loader reads here"
+            )
         size = claims[folder].size(tensor)
         known = places.get((folder, tensor.storage_key))
         if known is not None:

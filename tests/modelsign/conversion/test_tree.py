@@ -135,6 +135,87 @@ def test_a_subclass_of_dict_is_walked() -> None:
     assert names(mapping(("a", attributes))) == ["a.w"]
 
 
+@pytest.mark.parametrize("kind", ["builtins.dict", "__builtin__.dict"])
+def test_a_subclass_of_dict_in_the_oldest_protocols_is_walked(kind: str) -> None:
+    module, _, last = kind.rpartition(".")
+    start = mapping(("w", tensor()))
+    arguments = (Global("my.models", "Weights", 0), Global(module, last, 0), start)
+    assert names(mapping(("state_dict", made("copyreg._reconstructor", arguments=arguments)))) == ["w"]
+
+
+def test_a_subclass_of_list_in_the_oldest_protocols_is_walked() -> None:
+    arguments: Value = (Global("my.models", "Layers", 0), Global("builtins", "list", 0), [tensor(), tensor()])
+    assert names(mapping(("a", made("copyreg._reconstructor", arguments=arguments)))) == ["a.0", "a.1"]
+
+
+def test_an_object_with_both_entries_and_items_is_left_out() -> None:
+    both = made("my.models.Layers")
+    both.extend([tensor()])
+    both.update([(0, tensor())])
+    flat = flatten(mapping(("w", tensor()), ("x", both)))
+    assert [name for name, _ in flat.tensors] == ["w"]
+    assert [(item.path, item.tensors) for item in flat.left_out] == [("x.?", 1), ("x.?", 1)]
+
+
+def typed(name: str, *arguments: Value) -> Made:
+    return Made(Global("torch.jit._pickle", name, 0), arguments, None, "REDUCE", 0)
+
+
+def test_lists_and_dictionaries_that_cpp_gave_types_are_walked() -> None:
+    inner = typed("build_tensorlist", [tensor(), tensor()])
+    root = typed(
+        "restore_type_tag", mapping(("a", tensor()), ("b", typed("restore_type_tag", inner, "List[Tensor]"))), "…"
+    )
+    assert names(root) == ["a", "b.0", "b.1"]
+    assert names(typed("restore_type_tag", mapping(("model", mapping(("w", tensor())))), "…")) == ["w"]
+
+
+def test_a_typed_value_that_is_its_own_content_is_survived() -> None:
+    loop = typed("restore_type_tag")
+    loop.arguments = (loop, "…")
+    assert names(mapping(("w", tensor()), ("x", loop))) == ["w"]
+
+
+def test_lists_of_tensors_in_torchscript_are_no_state() -> None:
+    layer = made("__torch__.LSTM", mapping(("w", tensor()), ("_flat_weights", typed("build_tensorlist", [tensor()]))))
+    flat = flatten(layer, ".")
+    assert [name for name, _ in flat.tensors] == ["w"]
+    assert [(item.path, item.tensors) for item in flat.left_out] == [("_flat_weights", 1)]
+
+
+def test_a_module_of_fx_gives_its_state_dict() -> None:
+    inner = module("torch.nn.modules.linear.Linear", mapping(("weight", tensor())))
+    body = mapping(
+        ("_parameters", mapping()),
+        ("_buffers", mapping()),
+        ("_modules", mapping(("0", inner))),
+        ("_code", "def forward"),
+    )
+    graph = made("torch.fx.graph_module.reduce_graph_module", arguments=(body, "import torch"))
+    assert names(mapping(("model", graph), ("epoch", 1))) == ["0.weight"]
+
+
+def test_tensors_that_no_path_leads_to_are_said_to_be_there() -> None:
+    root = made("my.models.Pair", arguments=(tensor(), tensor()))
+    with pytest.raises(ConversionError, match=r"no names.*save a dictionary"):
+        flatten(root)
+
+
+def test_the_beginning_of_flat_names_is_a_part() -> None:
+    state = mapping(("encoder.w", tensor()), ("encoder.b", tensor()), ("encoders.w", tensor()), ("head", tensor()))
+    flat = flatten(mapping(("model", state), ("n", 1)), "model.encoder")
+    assert [name for name, _ in flat.tensors] == ["w", "b"]
+    bare = flatten(state, "encoder")
+    assert [name for name, _ in bare.tensors] == ["w", "b"]
+    assert [item.path for item in bare.left_out] == ["encoders.w", "head"]
+
+
+def test_the_beginning_of_names_in_two_dictionaries_is_ambiguous() -> None:
+    root = mapping(("a.b.x", tensor()), ("a", mapping(("b.y", tensor()))))
+    with pytest.raises(ConversionError, match="more than one thing"):
+        flatten(root, "a.b")
+
+
 def test_an_ambiguous_selection_is_refused() -> None:
     root = mapping(("a.b", mapping(("x", tensor()))), ("a", mapping(("b", mapping(("y", tensor()))))))
     with pytest.raises(ConversionError, match="more than one"):
@@ -174,6 +255,31 @@ def test_a_dictionary_that_contains_itself_is_survived() -> None:
     flat = flatten(root)
     assert [name for name, _ in flat.tensors] == ["w"]
     assert [item.kind for item in flat.left_out] == ["reference to an object around it"]
+
+
+def test_an_object_that_is_its_own_state_is_survived() -> None:
+    wrapper = made("lib.Results", mapping(("w", tensor())))
+    wrapper.build((wrapper, None))
+    assert names(mapping(("a", tensor()), ("results", wrapper))) == ["a"]
+    assert names(wrapper, "w") == ["w"]
+
+
+def test_a_long_chain_of_objects_that_are_states_is_survived() -> None:
+    value = made("lib.Last", mapping(("w", tensor())))
+    for _ in range(5000):
+        value = made("lib.Link", value)
+    root = mapping(("a", tensor()), ("chain", value))
+    flat = flatten(root)
+    assert [name for name, _ in flat.tensors] == ["a"]
+    assert [(item.path, item.tensors) for item in flat.left_out] == [("chain.?", 1)]
+
+
+def test_a_module_that_is_its_own_parameters_is_survived() -> None:
+    parameters = mapping()
+    loop = module("lib.Net", parameters)
+    loop.states = []
+    loop.build(mapping(("_parameters", loop), ("_buffers", mapping(("b", tensor()))), ("_modules", mapping())))
+    assert names(loop) == ["b"]
 
 
 def test_a_deep_tuple_is_survived() -> None:
