@@ -33,6 +33,7 @@ R = "Rscript"
 """the one peer that is a program of the system"""
 
 CODE = (Verdict.SUSPICIOUS,)
+ARRAYS = (Verdict.SUSPICIOUS, Verdict.CLEAN)
 
 _AROUND = tuple(
     "imbalanced-learn category-encoders feature-engine mlxtend hdbscan umap-learn gensim optuna timm torchvision"
@@ -132,6 +133,43 @@ LIBRARIES: tuple[Library, ...] = (
         maker="further_maker.py",
         versions=_FURTHER,
         expected=(Expectation(pattern="code-prophet*", verdicts=CODE, why="names the program that a fit starts"),),
+    ),
+    Library(
+        name="shipped with numpy, scipy, joblib, statsmodels",
+        peer="ordinary-core",
+        maker="shipped_maker.py",
+        versions=("joblib", "scipy", "numpy", "statsmodels"),
+        expected=(
+            Expectation(pattern="joblib/*/joblib_0.9.*_pickle_*", verdicts=ARRAYS, why="arrays lie in other files"),
+            Expectation(
+                pattern="scipy/*/testvec_4_GLNX86.mat",
+                verdicts=(Verdict.INCOMPLETE,),
+                why="its first bytes are also those of LZMA, which Python unpacks as far as it goes",
+            ),
+        ),
+    ),
+    Library(
+        name="shipped with gensim, networkx, torchmetrics, torch",
+        peer="ordinary-wide",
+        maker="shipped_maker.py",
+        versions=("gensim", "networkx", "torchmetrics", "torch"),
+        expected=(
+            Expectation(pattern="*/varembed_morfessor.bin", verdicts=CODE, why="classes of a library nobody reviewed"),
+            *(
+                Expectation(
+                    pattern=f"*/{name}_fasttext.bin",
+                    verdicts=(Verdict.INCOMPLETE, Verdict.CLEAN),
+                    why="fastText before version 11 has no magic number",
+                )
+                for name in ("cp852", "lee", "non_ascii")
+            ),
+        ),
+    ),
+    Library(
+        name="shipped with onnx, h5py",
+        peer="ordinary-exports",
+        maker="shipped_maker.py",
+        versions=("onnx", "h5py"),
     ),
     Library(name="PMML", peer="ordinary-pmml", maker="pmml_maker.py", versions=("nyoka", "scikit-learn")),
     Library(name="R", peer=R, maker="r_maker.R", versions=()),
