@@ -305,6 +305,7 @@ class Comparison:
         differences: what differs. Files that nobody signed are in `extra`, whether or not they were allowed.
         complete: False when the run ended at the first difference, so that there may be more.
         left: signed files that were not looked at because the caller asked for a part only.
+        beside: files that nobody signed and that lie outside of that part.
         opened: each file as it was when it was opened to be hashed, and unsigned ones as they were found.
         unopened: the other files that are there.
     """
@@ -313,6 +314,7 @@ class Comparison:
     differences: Differences
     complete: bool
     left: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     opened: Mapping[str, Fingerprint] = field(default_factory=dict, repr=False)
     unopened: tuple[str, ...] = field(default=(), repr=False)
 
@@ -380,7 +382,8 @@ def measure_against(
     names = {name or settings.name: name for name in listed}
     wanted = {place if isinstance(place, str) else place[0] for place in expected}
     missing = wanted - names.keys()
-    extra = {name for name in names if name not in wanted and _matches(name, partial)}
+    unsigned = names.keys() - wanted - set(left)
+    extra = {name for name in unsigned if _matches(name, partial)}
     changed = set() if found is None else _of_other_size(signed, found, wanted, settings)
     if not every and (missing or changed or (extra and not unsigned_allowed)):
         return Comparison(actual=settings, differences=_differences(missing, extra, changed), complete=False, left=left)
@@ -413,6 +416,7 @@ def measure_against(
         differences=_differences(missing, extra, changed),
         complete=True,
         left=left,
+        beside=tuple(sorted(unsigned - extra)),
         opened=opened,
         unopened=tuple(name for name in listed if name not in opened),
     )

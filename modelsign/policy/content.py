@@ -266,6 +266,8 @@ def matches(request: Request, comparison: Comparison) -> list[Reason]:
     message = f"{files} with {actual.size} bytes are what was signed"
     if comparison.left:
         message += f"; {len(comparison.left)} signed files were not looked at"
+    if comparison.beside:
+        message += f"; {len(comparison.beside)} files that nobody signed lie beside that part"
     return [Reason(code=Code.CONTENT, message=message, passed=True)]
 
 
@@ -277,8 +279,8 @@ def covered(request: Request, signed: Manifest, comparison: Comparison) -> Cover
         files=len(actual.files()),
         size=actual.size,
         ignored=tuple(name for name in actual.unsigned if name not in {SIGNATURE_NAME, CLAIMS_NAME}),
-        unsigned=comparison.differences.extra,
-        unchecked=comparison.left if comparison.complete else (),
+        unsigned=tuple(sorted((*comparison.differences.extra, *comparison.beside))),
+        unchecked=tuple(sorted((*comparison.left, *comparison.beside))) if comparison.complete else (),
         claimed=request.claimed is not None,
     )
 

@@ -103,7 +103,7 @@ class Covered:
     unsigned: tuple[str, ...] = ()
     """files that lie in the model and nobody signed"""
     unchecked: tuple[str, ...] = ()
-    """signed files that a partial verification did not look at"""
+    """files that a partial verification did not look at, signed or not"""
     claimed: bool = False
     """whether the digests came from somebody else and were not measured here"""
 

@@ -252,7 +252,15 @@ def test_part_of_a_model_can_be_compared(model: Path) -> None:
     signed = measure(model)
     (model / "a.txt").unlink()
     result = measure_against(signed, model, partial=["*.bin"])
-    assert (bool(result.differences), result.left) == (False, ("a.txt", "config.json"))
+    assert (bool(result.differences), result.left, result.beside) == (False, ("a.txt", "config.json"), ())
+
+
+@pytest.mark.parametrize("options", [{}, {"method": "shards", "shard_size": 4096}])
+def test_what_nobody_signed_beside_a_part_is_told(model: Path, options: dict[str, Any]) -> None:
+    signed = measure(model, **options)
+    write_model(model, {"new.py": b"", "new.bin": b""})
+    result = measure_against(signed, model, partial=["*.bin"], unsigned_allowed=True)
+    assert (result.differences.extra, result.beside) == (("new.bin",), ("new.py",))
 
 
 def test_unsigned_file_that_the_part_asks_for_is_extra(model: Path) -> None:

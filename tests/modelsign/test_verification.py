@@ -22,6 +22,7 @@ from attestations.uris import OMS_DIGESTS_V0_1
 from modelsign import regular, scanning
 from modelsign.attesting import attest
 from modelsign.claims import store
+from modelsign.claims.verification_summary import summary_bundle
 from modelsign.cli.exits import Exit, exit_of_decision
 from modelsign.errors import PolicyError, SourceError, UsageError
 from modelsign.policy import content, observed
@@ -338,6 +339,25 @@ def test_a_part_can_be_verified_and_the_rest_is_named(signed: tuple[Path, Path, 
     assert decision.covered is not None
     assert (decision.covered.files, decision.covered.unchecked) == (2, ("README.md",))
     assert not verify(place, keys=[public], partial=["README.md"]).allowed
+
+
+def test_what_nobody_signed_beside_a_part_is_named_and_no_whole_model(
+    signed: tuple[Path, Path, Path], tmp_path: Path
+) -> None:
+    place, _, public = signed
+    (place / "modeling_evil.py").write_bytes(b"import os\n")
+    every = ["*.safetensors", "*.json", "*.md"]
+    decision = verify(place, keys=[public], partial=every)
+
+    assert decision.allowed
+    assert decision.covered is not None
+    assert decision.covered.unsigned == decision.covered.unchecked == ("modeling_evil.py",)
+    assert any("1 files that nobody signed lie beside" in reason.message for reason in decision.reasons)
+    gate = KeySigner.load(write_key(tmp_path, "gate")[0], None)
+    trusted = verify(place, policy=policy(tmp_path), partial=every)
+    assert trusted.allowed
+    with pytest.raises(UsageError, match="whole model"):
+        summary_bundle(trusted, gate, resource="urn:x", verified=datetime(2026, 11, 23, tzinfo=UTC))
 
 
 @pytest.mark.parametrize("options", [{"hash_type": "blake2b"}, {"method": "shards", "shard_size": 4096}])
