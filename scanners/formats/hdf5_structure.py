@@ -104,7 +104,8 @@ class Structure(Places):
             cursor.skip(4)
             self._sizes(cursor)
             cursor.skip(1 + 4 + 4 + (4 if version else 0))
-            cursor.skip(self.offset_size * 5)
+            cursor.skip(self.offset_size * 4)
+            cursor.skip(self.length_size)  # where the root's name lies: the library writes it as a length (H5Gent.c)
             root = self.address(cursor)
         elif version in {2, 3}:
             self._sizes(cursor)
@@ -314,7 +315,7 @@ class Structure(Places):
         node.skip(2)
         for _ in range(node.u16()):
             self.spend()
-            name = self.heap_text(names, node.uint(self.offset_size))
+            name = self.heap_text(names, self.length(node))
             address = self.address(node)
             kind = node.u32()
             node.skip(4)
