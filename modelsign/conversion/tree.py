@@ -466,7 +466,8 @@ class Tree:
             return None
         if class_name(value) in _DICTS:
             return [*self._initial(value), *value.entries]
-        return list(value.entries) or None
+        initial = _reconstructed(value)
+        return [*initial.entries, *value.entries] if isinstance(initial, Mapping) else list(value.entries) or None
 
     def _arguments(self, made: Made) -> "list[tuple[str | None, Value]]":
         given: list[tuple[str | None, Value]] = [(None, made.arguments)]

@@ -274,6 +274,12 @@ def test_a_long_chain_of_objects_that_are_states_is_survived() -> None:
     assert [(item.path, item.tensors) for item in flat.left_out] == [("chain.?", 1)]
 
 
+def test_parameters_in_a_subclass_of_dict_count_in_old_protocols_too() -> None:
+    base = (Global("lib", "Parameters", 0), Global("builtins", "dict", 0), mapping(("w", tensor())))
+    parameters = Made(Global("copyreg", "_reconstructor", 0), base, None, "REDUCE", 0)
+    assert names(module("lib.Net", parameters)) == ["w"]
+
+
 def test_a_module_that_is_its_own_parameters_is_survived() -> None:
     parameters = mapping()
     loop = module("lib.Net", parameters)
