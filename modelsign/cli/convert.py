@@ -106,6 +106,8 @@ def convert(
     """
     if target is not None and output is not None:
         raise click.UsageError("give the target once, as DST or with -o")
+    if source == "-":
+        raise click.UsageError("SRC -: a checkpoint is read from many places at once, so it needs a file; name one")
     for extra in (record, sidecar):
         if extra is not None and not dry_run:
             refuse_existing(extra, force=force)

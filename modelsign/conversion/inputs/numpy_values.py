@@ -22,6 +22,8 @@ _MODULES = ("numpy.core.multiarray", "numpy._core.multiarray", "numpy.core.numer
 _RECONSTRUCT = frozenset({f"{module}._reconstruct" for module in _MODULES})
 _FROM_BUFFER = frozenset({f"{module}._frombuffer" for module in _MODULES})
 _BYTES = frozenset(f"{module}.{name}" for module in ("builtins", "__builtin__") for name in ("bytes", "bytearray"))
+_PLAIN = frozenset({"numpy.ndarray", "numpy.memmap", "numpy.matrix", "numpy.matrixlib.defmatrix.matrix"})
+"""classes of arrays that pickle what every array does, and load the same numbers"""
 _CODECS = frozenset({"latin1", "latin-1", "iso-8859-1", "iso8859-1", "l1"})
 _MAX_RANK = 64
 _NO_INLINE: Mapping[int, tuple[int, int]] = {}
@@ -95,7 +97,7 @@ def _parts(where: str, made: Made) -> tuple[tuple[int, ...], Value, bool, Value]
             raise ConversionError(f"{where}: is not rebuilt in the way numpy writes arrays")
         return _shape(where, arguments[2]), arguments[1], arguments[3] == "F", arguments[0]
     kind = arguments[0] if arguments else None
-    if not isinstance(kind, Global) or kind.dotted != "numpy.ndarray":
+    if not isinstance(kind, Global) or kind.dotted not in _PLAIN:
         named = kind.dotted if isinstance(kind, Global) else "an unknown class"
         raise ConversionError(f"{where}: is of the class {named}; save `numpy.asarray(array)`")
     state = made.states[-1] if len(made.states) == 1 else None
@@ -117,7 +119,7 @@ def _wrapped(
         raise ConversionError(f"{where}: is kept by joblib in a way that is not read; save it with numpy.savez")
     fields = {key: value for key, value in state.entries if isinstance(key, str)}
     kind = fields.get("subclass")
-    if not isinstance(kind, Global) or kind.dotted != "numpy.ndarray":
+    if not isinstance(kind, Global) or kind.dotted not in _PLAIN:
         named = kind.dotted if isinstance(kind, Global) else "an unknown class"
         raise ConversionError(f"{where}: is of the class {named}; save `numpy.asarray(array)`")
     if fields.get("order") not in {"C", "F"}:

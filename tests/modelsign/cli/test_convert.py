@@ -151,6 +151,11 @@ def test_the_standard_output_is_no_target(source: Path) -> None:
     assert invoke(["convert", str(source), "-"]) == 2
 
 
+def test_the_standard_input_is_no_source(tmp_path: Path) -> None:
+    assert invoke(["convert", "-", str(tmp_path / "m.safetensors")]) == 2
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("extra", [[], ["--max-shard-size", "1MB"]])
 def test_what_is_missing_above_the_target_is_made_but_not_for_a_refusal(tmp_path: Path, extra: list[str]) -> None:
     path = tmp_path / "m.pt"

@@ -71,7 +71,7 @@ def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
     "wrapper",
     [
         inline(floats(2), (2,), order="X"),
-        inline(floats(2), (2,), subclass=Name("numpy", "matrix")),
+        inline(floats(2), (2,), subclass=Name("numpy.rec", "recarray")),
         inline(floats(2), None),
         inline(floats(2), (-1,)),
         inline(floats(2), (2,), dtype=3),

@@ -107,6 +107,17 @@ def test_both_names_of_numpys_module_are_known(tmp_path: Path, module: str) -> N
     assert read(tmp_path / "m.safetensors").tensors["a"] == ("F32", (2,), struct.pack("<2f", 1, 2))
 
 
+@pytest.mark.parametrize(
+    "kind", [Name("numpy", "memmap"), Name("numpy", "matrix"), Name("numpy.matrixlib.defmatrix", "matrix")]
+)
+def test_mapped_files_and_matrices_are_arrays(tmp_path: Path, kind: Name) -> None:
+    call = numpy_array(struct.pack("<2f", 1, 2), (1, 2), "f4")
+    call = Call(call.function, (kind, *call.arguments[1:]), state=call.state)
+    (tmp_path / "m.pkl").write_bytes(pickled({"a": call}))
+    convert(tmp_path / "m.pkl")
+    assert read(tmp_path / "m.safetensors").tensors["a"] == ("F32", (1, 2), struct.pack("<2f", 1, 2))
+
+
 def refusal(folder: Path, data: bytes, name: str) -> str:
     (folder / name).write_bytes(data)
     with pytest.raises(ConversionError) as caught:
@@ -225,7 +236,7 @@ def test_members_that_are_no_arrays_are_left_out(tmp_path: Path) -> None:
         numpy_array(bytes(7), (2,), "f4"),
         numpy_array(bytes(8), (-2,), "f4"),
         numpy_array(bytes(8), (1 << 62, 1 << 62), "f4"),
-        Call(Name("numpy.core.multiarray", "_reconstruct"), (Name("numpy", "matrix"), (0,), b"b"), state=None),
+        Call(Name("numpy.core.multiarray", "_reconstruct"), (Name("numpy.rec", "recarray"), (0,), b"b"), state=None),
         Call(Name("numpy.core.multiarray", "_reconstruct"), (Name("numpy", "ndarray"), (0,), b"b"), state=None),
         Call(Name("numpy.core.numeric", "_frombuffer"), (bytes(8), numpy_dtype("f4"), (2,), "X")),
         Call(Name("numpy.core.numeric", "_frombuffer"), (None, numpy_dtype("f4"), (2,), "C")),
