@@ -19,12 +19,14 @@ from typing import Final
 
 from scanners import native
 from scanners.errors import FormatError
-from scanners.facts import Identified, Reference
+from scanners.facts import Identified, Import, Reference
 from scanners.patterns import late
+from scanners.pickles.inline_arrays import is_wrapper, names_wrapper
 from scanners.pickles.machine import PickleRun, run
-from scanners.pickles.values import Global, Made, Mapping
+from scanners.pickles.resolve import Resolver
+from scanners.pickles.values import Global, Made, Mapping, Value
 from scanners.pickles.witness import bear_witness
-from scanners.reader import BytesReader
+from scanners.reader import BytesReader, Reader
 from scanners.reading import Blob, Reading
 
 NAME = "joblib"
@@ -33,6 +35,7 @@ _WRAPPERS: Final = frozenset({"NumpyArrayWrapper", "NDArrayWrapper", "ZNDArrayWr
 _ARRAY: Final = late(r"_\d\d\.npy\.z\Z")
 """what joblib before 0.10 called the compressed arrays beside a pickle: their elements, and nothing around them"""
 _PREFIX: Final = b"ZF"
+ROUNDABOUT: Final = "an array wrapper of joblib is made in a roundabout way: where joblib reads on cannot be told"
 _LENGTH: Final = 19
 """characters of the length in the header of a ZF file"""
 
@@ -98,6 +101,29 @@ def wraps(stream: PickleRun) -> bool:
     return any(name.name.rsplit(".", 1)[-1] in _WRAPPERS for name in stream.imports)
 
 
+def computes_wrapper(reading: Reading) -> bool:
+    """Return whether a pickle reaches one of joblib's array wrappers under a name that it computes."""
+    return any(isinstance(fact, Import) and fact.name.rsplit(".", 1)[-1] in _WRAPPERS for fact in reading.facts)
+
+
+def _roundabout(stream: PickleRun, reader: Reader) -> Made | None:
+    """Return a call that may make an array wrapper, but not as joblib's pickles do: `copyreg.__newobj__`, say."""
+    resolver = Resolver(reader)
+    for made in stream.calls:
+        if is_wrapper(made):
+            continue
+        arguments = made.arguments if isinstance(made.arguments, tuple) else ()
+        if any(names_wrapper(argument) or _is_made_wrapper(argument) for argument in arguments):
+            return made
+        if not isinstance(made.function, Global) and names_wrapper(resolver.value(made.function)):
+            return made
+    return None
+
+
+def _is_made_wrapper(value: Value) -> bool:
+    return isinstance(value, Made) and is_wrapper(value) and not value.states
+
+
 def read_wrapped(blob: Blob, reading: Reading, extensions: dict[int, tuple[str, str]]) -> None:
     """Read a pickle the way joblib does."""
     reading.state(Identified(location=reading.at(), format=NAME))
@@ -110,6 +136,9 @@ def read_wrapped(blob: Blob, reading: Reading, extensions: dict[int, tuple[str, 
         if offset:
             reading.anomaly("pickle-second-stream", "another pickle follows behind the end of the first", offset)
         bear_witness(stream, reader, reading)
+        odd = _roundabout(stream, reader)
+        if odd is not None:
+            reading.anomaly("pickle-loaders-differ", ROUNDABOUT, odd.offset)
         for inner in stream.inner:
             bear_witness(inner, reader, reading)
         _files_named(stream, reading)

@@ -94,6 +94,8 @@ def read(blob: Blob, reading: Reading) -> None:
         joblib.read_wrapped(blob, reading, {})
         return
     state_stream(first, blob.reader, reading, extensions)
+    if joblib.computes_wrapper(reading):
+        reading.anomaly("pickle-loaders-differ", joblib.ROUNDABOUT, 0)
     if first.stop is None:
         report_failure(first, reading)
         return

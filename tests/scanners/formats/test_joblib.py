@@ -132,3 +132,67 @@ def test_a_pickle_that_is_called_an_array_is_read(data: bytes) -> None:
 @pytest.mark.parametrize("content", [zf(b"")[:-3], b"ZF0xzz" + b" " * 15, zf(p.dump(1))[:30]])
 def test_a_damaged_file_of_the_old_format_is_not_clean(content: bytes) -> None:
     assert scan(content).verdict not in {Verdict.CLEAN, Verdict.ERROR}
+
+
+PAYLOAD = p.value(p.call("os", "system", "echo x")) + p.POP
+SWALLOW = b"B" + len(PAYLOAD + b"N0" + p.NONE).to_bytes(4, "little")
+"""five bytes that joblib takes for an array, and that make a constant of the payload for who does not step over them"""
+WRAPPER = p.Global("joblib.numpy_pickle", "NumpyArrayWrapper")
+
+
+def five_bytes(made: bytes, dtype: p.Raw, *rest: bytes) -> bytes:
+    """Return a pickle with an array of five bytes behind a wrapper that is made in some way."""
+    state = {"subclass": p.Global("numpy", "ndarray"), "shape": (5,), "order": "C", "dtype": dtype, "allow_mmap": True}
+    return p.proto(4) + made + p.value(state) + p.BUILD + b"".join(rest) + p.STOP
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        p.call("copyreg", "__newobj__", WRAPPER).code,
+        p.call("copyreg", "__newobj_ex__", WRAPPER, (), {}).code,
+        p.call("copyreg", "_reconstructor", WRAPPER, p.Global("builtins", "object"), None).code,
+        p.apply(p.call("functools", "partial", WRAPPER)).code,
+        p.apply(p.call("builtins", "type", p.new("joblib.numpy_pickle", "NumpyArrayWrapper"))).code,
+        p.call("torch._tensor", "_rebuild_from_type_v2", WRAPPER, p.Global("builtins", "object"), (), {}).code,
+        p.call("sklearn.neighbors._kd_tree", "newObj", WRAPPER).code,
+        p.call("joblib.numpy_pickle", "NumpyArrayWrapper", 1, 2, 3, 4, 5, 16).code,
+    ],
+)
+def test_a_payload_behind_a_wrapper_made_in_a_roundabout_way_is_not_clean(made: bytes) -> None:
+    content = five_bytes(made, p.call("numpy", "dtype", "i1", False, True), SWALLOW, b"N0", PAYLOAD, p.NONE)
+
+    assert scan(content).verdict.rank >= Verdict.SUSPICIOUS.rank
+
+
+@pytest.mark.parametrize(
+    ("dtype", "state"),
+    [
+        ("f8", (3, "<", None, None, None, 200, -1, 0)),
+        ("O8", (3, "|", None, None, None, -1, -1, 0)),
+        ("i8", (3, "<", None, None, None, -1, -1, 1)),
+        ("V8", (2, "|", None, ("a",), {"a": (p.call("numpy", "dtype", "O8"), 0)}, 8, 1)),
+    ],
+    ids=["size of a number", "objects without their flag", "a number with objects' flag", "state of an old version"],
+)
+def test_a_dtype_whose_state_misleads_about_its_size_is_not_clean(dtype: str, state: tuple[object, ...]) -> None:
+    made = p.Raw(p.value(p.call("numpy", "dtype", dtype, False, True)) + p.value(state) + p.BUILD)
+    content = five_bytes(p.new("joblib.numpy_pickle", "NumpyArrayWrapper").code, made, bytes(40), PAYLOAD, bytes(2000))
+
+    assert scan(content).verdict.rank >= Verdict.SUSPICIOUS.rank
+
+
+def test_a_wrapper_with_a_second_state_is_not_clean() -> None:
+    """By then joblib has put the array in its place, and reads no second one."""
+    again = p.value((1, (5,), p.call("numpy", "dtype", "i1", False, True), False, bytes(5))) + p.BUILD
+    made = p.new("joblib.numpy_pickle", "NumpyArrayWrapper").code
+    content = five_bytes(made, p.call("numpy", "dtype", "i1", False, True), b"\xff" * 5, again, SWALLOW, PAYLOAD)
+
+    assert scan(content).verdict.rank >= Verdict.SUSPICIOUS.rank
+
+
+def test_characters_have_a_byte_each() -> None:
+    made = p.new("joblib.numpy_pickle", "NumpyArrayWrapper").code
+    content = five_bytes(made, p.call("numpy", "dtype", "c", False, True), SWALLOW, b"N0", PAYLOAD, p.NONE)
+
+    assert scan(content).verdict is Verdict.MALICIOUS
