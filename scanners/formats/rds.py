@@ -36,6 +36,22 @@ _NAMED_BY_TEXT = frozenset(
     "system system2 shell shell.exec dyn.load download.file sys.source install.packages socketConnection".split()
 )
 """functions whose name is worth stating where it is a text; `source` and `pipe` are words too"""
+LOOK_UPS = frozenset(
+    "do.call match.fun get get0 mget getFunction getExportedValue getFromNamespace getAnywhere Reduce Map Filter lapply"
+    " sapply vapply mapply rapply apply [[ parse str2lang str2expression".split()
+)
+"""functions that find another one by its name, or make an expression of a text"""
+WORTH_STATING = LOOK_UPS | frozenset(
+    "system system2 shell shell.exec pipe eval evalq source sys.source download.file url socketConnection"
+    " dyn.load library.dynam .C .Call .External unlink file.remove writeLines cat sink Sys.setenv install.packages"
+    " loadNamespace readRDS load unserialize py_run_string py_run_file source_python sourceCpp cppFunction evalCpp"
+    " processx callr exec_wait exec_background .jcall paste paste0 sprintf rev strsplit substr substring sub gsub"
+    " chartr tolower rawToChar intToUtf8 utf8ToInt charToRaw as.hexmode".split()
+)
+"""names that are stated however many others stand before them"""
+_MOST_NAMES = 60
+_MOST_PIECES = 2000
+_LONGEST_PIECE = 200
 _PLAIN = {242, 241, 250, 251, _UNBOUND, 253, 254}
 _WIDTHS = {_LOGICAL: 4, _INTEGER: 4, _REAL: 8, _COMPLEX: 16, _RAW: 1}
 
@@ -50,6 +66,8 @@ class _Expression:
     names: dict[str, None] = field(default_factory=dict)
     texts: dict[str, None] = field(default_factory=dict)
     """names of functions that act, as texts: `do.call("system", …)`"""
+    pieces: list[str] = field(default_factory=list)
+    """short texts, in order: `get(paste0("sys", "tem"))`"""
 
 
 def matches(blob: Blob) -> bool:
@@ -252,14 +270,18 @@ class _Walk:
     def _state(self, expression: _Expression) -> None:
         if expression.forced or not expression.names:
             return
+        first = list(expression.names)[:_MOST_NAMES]
+        names = [*first, *(name for name in expression.names if name in WORTH_STATING and name not in first)]
+        pieces = [] if LOOK_UPS.isdisjoint(names) else expression.pieces
         self._reading.state(
             Operator(
                 location=self._reading.at(expression.offset),
                 framework="r",
                 name=expression.kind,
                 arguments=(
-                    *(("names", name[:100]) for name in list(expression.names)[:60]),
+                    *(("names", name[:100]) for name in names),
                     *(("texts", name) for name in expression.texts),
+                    *(("pieces", text) for text in pieces),
                 ),
             )
         )
@@ -281,7 +303,7 @@ class _Walk:
             for expression in (
                 self._open if len(self._open) <= _NESTED else self._open[:_NESTED] + self._open[-_NESTED:]
             ):
-                if len(expression.names) < 500:
+                if len(expression.names) < 500 or name in WORTH_STATING:
                     expression.names[name] = None
 
     def _text(self) -> str:
@@ -326,6 +348,10 @@ class _Walk:
                 work.append(("items", inside))
         elif kind == _TEXT:
             text = self._text()
+            if text and len(text) <= _LONGEST_PIECE:
+                for expression in self._open[-_NESTED:]:
+                    if len(expression.pieces) < _MOST_PIECES:
+                        expression.pieces.append(text)
             if text in _NAMED_BY_TEXT:
                 for expression in self._open[-_NESTED:]:
                     expression.texts[text] = None

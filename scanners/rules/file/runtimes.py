@@ -105,13 +105,19 @@ _R_ACTS = frozenset(
 )
 _R_CLOSURE_ACTS = frozenset(
     "system system2 shell shell.exec pipe source sys.source download.file socketConnection dyn.load install.packages"
-    " unserialize py_run_string py_run_file source_python sourceCpp cppFunction evalCpp".split()
+    " unserialize py_run_string py_run_file source_python sourceCpp cppFunction evalCpp processx callr exec_wait"
+    " exec_background .jcall".split()
 )
 _R_CALLS_BY_NAME = frozenset(
     "do.call match.fun get get0 mget getFunction getExportedValue getFromNamespace getAnywhere Reduce Map Filter lapply"
     " sapply vapply mapply rapply apply".split()
 )
 """functions that find a function by its name"""
+_R_JOINS = frozenset("paste paste0 sprintf rev strsplit substr substring sub gsub chartr tolower c".split())
+_R_CODES = frozenset("rawToChar intToUtf8 chartr utf8ToInt charToRaw as.hexmode".split())
+_MOST_PIECES = 20
+"""pieces that a name is put together from"""
+_R_TEXT_ACTS = late(r"\b(?:system2?|shell|pipe|source|download\.file|socketConnection|dyn\.load)\s*\(")
 _OUTSIDE = late(r"^(?:/|~)|(?:^|/)\.\.(?:/|$)|://")
 _TORCH_OPERATORS = late(r"(?:aten|prim|executorch_prim|quantized_decomposed|dim_order_ops|et_vk|_operator|math)::.*")
 
@@ -157,10 +163,33 @@ def _judged(fact: Fact) -> _Judged | None:
             return None
 
 
+def _built(names: list[str], texts: list[str]) -> str:
+    """Return the name of an acting function that is put together from pieces, or stands in a text that is parsed."""
+    if "parse" in names or "str2lang" in names or "str2expression" in names:
+        parsed = next((match[0] for text in texts if (match := _R_TEXT_ACTS.search(text))), "")
+        if parsed:
+            return f"the text {parsed!r}"
+    if _R_CALLS_BY_NAME.isdisjoint(names) and "[[" not in names:
+        return ""
+    if not _R_JOINS.isdisjoint(names):
+        for start in range(len(texts)):
+            joined = texts[start]
+            for text in texts[start + 1 : start + _MOST_PIECES]:
+                joined += text
+                if joined in _R_CLOSURE_ACTS or joined[::-1] in _R_CLOSURE_ACTS:
+                    return f"{joined!r}, a name that it puts together"
+    looks_up = not {"get", "get0", "match.fun", "do.call", "getFunction"}.isdisjoint(names)
+    codes = sorted(_R_CODES.intersection(names))
+    return f"a function whose name comes out of {codes[0]}" if looks_up and codes else ""
+
+
 def _r(fact: Operator) -> _Judged | None:
     names = [value for key, value in fact.arguments if key == "names"]
     if not _R_CALLS_BY_NAME.isdisjoint(names):
         names += [value for key, value in fact.arguments if key == "texts"]
+    built = _built(names, [value for key, value in fact.arguments if key == "pieces"])
+    if fact.name != "promise" and built:
+        return CLOSURE, Severity.MEDIUM, f"a function looks up or evaluates {built}"
     if fact.name == "promise":
         acting = [name for name in names if name in _R_ACTS]
         shown = ", ".join((acting or names)[:6])

@@ -1,6 +1,10 @@
 import json
 
+import pytest
+
 from scanners.findings import Verdict
+from scanners.formats import rds
+from scanners.rules.file import runtimes
 from tests.builders import runtimes as build
 from tests.builders.flatbuffers import Table
 from tests.builders.flatbuffers import build as flatbuffer
@@ -65,3 +69,38 @@ def test_a_compiled_engine_is_never_clean() -> None:
 
 def test_objects_of_java_are_never_clean() -> None:
     assert scan_files({"j48.model": build.java_objects("weka.classifiers.trees.J48")}).verdict is Verdict.INCOMPLETE
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        build.r_call("do.call", build.r_call("paste0", build.r_text("sys"), build.r_text("tem")), build.r_text("id")),
+        build.r_call("get", build.r_call("rev", build.r_text(*"metsys"))),
+        build.r_call("match.fun", build.r_call("rawToChar", build.r_call("as.raw", build.r_numbers(115.0)))),
+        build.r_call("eval", build.r_call("parse", build.r_text("system('id')"))),
+        build.r_call("processx::run", build.r_symbol("processx")),
+        build.r_call("f", *(build.r_symbol(f"v{n}") for n in range(600)), build.r_call("system", build.r_text("id"))),
+    ],
+)
+def test_an_r_function_that_hides_whom_it_calls_is_suspicious(body: bytes) -> None:
+    assert scan_files({"m.rds": build.r_file(build.r_closure(body))}).verdict is Verdict.SUSPICIOUS
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        build.r_call("get", build.r_call("paste0", build.r_text("predict."), build.r_text("lm"))),
+        build.r_call(
+            "sapply", build.r_call("paste", build.r_text("the file system"), build.r_text("sys", "temperature"))
+        ),
+        build.r_call("eval", build.r_call("parse", build.r_text("x + 1"))),
+        build.r_call("strsplit", build.r_call("intToUtf8", build.r_numbers(115.0))),
+    ],
+)
+def test_an_r_function_that_works_with_texts_is_not(body: bytes) -> None:
+    assert scan_files({"m.rds": build.r_file(build.r_closure(body))}).verdict is Verdict.CLEAN
+
+
+def test_the_reader_of_r_states_every_name_that_the_rules_judge() -> None:
+    judged = runtimes._R_CLOSURE_ACTS | runtimes._R_CALLS_BY_NAME | runtimes._R_JOINS - {"c"} | runtimes._R_CODES
+    assert judged | runtimes._R_ACTS <= rds.WORTH_STATING
