@@ -40,7 +40,7 @@ from modelsign.policy.evidence import Evidence, SignedClaim, signer_of
 from modelsign.policy.failure import reason_of
 from modelsign.policy.request import Progress, Request
 from modelsign.policy.rules import ModelRules, Policy
-from modelsign.policy.trust import Proven, Verifiers, policy_verifiers
+from modelsign.policy.trust import Proven, Verifiers, policy_verifiers, refuse_own_trust
 from modelsign.regular import path_of, read_regular
 from scanners.records import dataclass
 
@@ -159,6 +159,8 @@ def verify(
             "each other"
         )
     loaded = policy if policy is None or isinstance(policy, Policy) else _load(Path(policy))
+    if loaded is not None:
+        refuse_own_trust(loaded, model)
     trusted = Trusted(
         keys=tuple(Path(key) for key in keys),
         identity=identity,

@@ -140,8 +140,10 @@ def _trust(table: "_Table", base: Path) -> Trust:
     by_address = sigstore is not None and sigstore.startswith(ADDRESSES)
     if first_root is not None and not by_address:
         raise table.error("sigstore_root", "goes with the https address of a TUF repository as `sigstore`")
+    sigstore_file = None
     if sigstore is not None and sigstore not in INSTANCES and not by_address:
-        sigstore = str(base / sigstore)
+        sigstore_file = base / sigstore
+        sigstore = None
     timestamps = tuple(base / path for path in table.texts("timestamps"))
     max_age = _duration(table, "max_age")
     table.finish()
@@ -150,6 +152,7 @@ def _trust(table: "_Table", base: Path) -> Trust:
         roots=roots,
         timestamps=timestamps,
         sigstore=sigstore,
+        sigstore_file=sigstore_file,
         sigstore_root=None if first_root is None else base / first_root,
         max_age=max_age,
     )

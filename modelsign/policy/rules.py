@@ -66,7 +66,9 @@ class Trust:
     timestamps: tuple[Path, ...] = ()
     """certificates of timestamp authorities whose word on the time counts"""
     sigstore: str | None = None
-    """`public-good`, `staging`, the path of a trusted root, or the address of a TUF repository; None for none"""
+    """`public-good`, `staging`, or the address of a TUF repository"""
+    sigstore_file: Path | None = None
+    """or a file with the trusted root of an instance"""
     sigstore_root: Path | None = None
     """the first root of that repository"""
     max_age: timedelta | None = None

@@ -14,6 +14,7 @@ from attestations.bundle import Bundle
 from attestations.errors import AttestationError, IdentityMismatch, OutsideItsTime
 from attestations.signers.key import KeyVerifier
 from attestations.verify import Proof, SignedBy, VerifiedStatement, Verifier, verify_bundle
+from modelsign.config import refuse_inside
 from modelsign.errors import PolicyError
 from modelsign.policy.identities import CertificateIdentity, KeyIdentity, RootedIdentity
 from modelsign.policy.rules import Policy, TrustedKey
@@ -149,6 +150,18 @@ def policy_verifiers(
     return Verifiers(policy=tuple(verifiers), named=named)
 
 
+def refuse_own_trust(policy: Policy, model: Path) -> None:
+    """Raise `UsageError` where a policy names a key, a certificate or a root that lies in the model it shall judge."""
+    trust = policy.trust
+    for what, paths in (
+        ("key of the policy", [key.path for key in trust.keys]),
+        ("certificate of the policy", [*(roots.path for roots in trust.roots), *trust.timestamps]),
+        ("trusted root of the policy", [path for path in (trust.sigstore_file, trust.sigstore_root) if path]),
+    ):
+        for path in paths:
+            refuse_inside(path, [str(model)], what=what)
+
+
 def _authorities(policy: Policy) -> "tuple[TimestampAuthority, ...]":
     if not policy.trust.timestamps:
         return ()
@@ -218,9 +231,9 @@ def _key_verifier(key: TrustedKey, authorities: "tuple[TimestampAuthority, ...]"
 
 
 def _instance(policy: Policy, *, offline: bool, max_age: timedelta | None) -> "SigstoreTrust":
-    from modelsign.trusting import ADDRESSES, INSTANCES, instance
+    from modelsign.trusting import instance
 
-    source = policy.trust.sigstore
+    source = policy.trust.sigstore_file or policy.trust.sigstore
     if source is None:
         raise PolicyError(
             f"{policy.path or policy.name}: identities are named, but no Sigstore instance to believe; say "
@@ -229,7 +242,7 @@ def _instance(policy: Policy, *, offline: bool, max_age: timedelta | None) -> "S
         )
     ages = [age for age in (max_age, policy.trust.max_age) if age is not None]
     return instance(
-        source if source in INSTANCES or source.startswith(ADDRESSES) else Path(source),
+        source,
         bootstrap=policy.trust.sigstore_root,
         offline=offline,
         max_age=min(ages, default=None),

@@ -510,6 +510,28 @@ def test_a_key_of_a_policy_that_is_nobody_is_said_to_be_nobody(signed: tuple[Pat
     assert verify(signed[0], policy=named).allowed
 
 
+@pytest.mark.parametrize(
+    "trust",
+    [
+        'keys = { release = "model/own.pub" }',
+        'keys = { release = { file = "model/own.pub", not_after = 2030-01-01 } }',
+        'keys = { release = "link.pub" }',
+        'keys = { release = "release.pub" }\ntimestamps = ["model/own.pub"]',
+        'keys = { release = "release.pub" }\ncertificates = { acme = "model/own.pub" }',
+        'keys = { release = "release.pub" }\nsigstore = "model/own.pub"',
+        'keys = { release = "release.pub" }\nsigstore = "https://tuf.example"\nsigstore_root = "model/own.pub"',
+    ],
+)
+def test_a_model_brings_no_trust_of_a_policy(signed: tuple[Path, Path, Path], tmp_path: Path, trust: str) -> None:
+    place, private, public = signed
+    shutil.copy(public, place / "own.pub")
+    (tmp_path / "link.pub").symlink_to(place / "own.pub")
+    sign(place, key=private, force=True)
+    rules = policy(tmp_path, f"schema = 1\n[trust]\n{trust}\n[identities]\nrelease = {{ key = 'release' }}")
+    with pytest.raises(UsageError, match="lies inside the scanned target"):
+        verify(place, policy=rules)
+
+
 def test_limits_in_time_with_nothing_between_them_are_a_usage_error(signed: tuple[Path, Path, Path]) -> None:
     first, last = datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC)
     for after, before in ((last, first), (first, first)):

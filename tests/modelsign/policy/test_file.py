@@ -108,7 +108,8 @@ def test_a_certificate_is_pinned_by_the_names_its_reader_uses() -> None:
 
 
 def test_a_trusted_root_lies_beside_the_policy() -> None:
-    assert policy('schema = 1\n[trust]\nsigstore = "root.json"\n').trust.sigstore == "/etc/models/root.json"
+    trust = policy('schema = 1\n[trust]\nsigstore = "root.json"\n').trust
+    assert (trust.sigstore, trust.sigstore_file) == (None, Path("/etc/models/root.json"))
 
 
 @pytest.mark.parametrize(
