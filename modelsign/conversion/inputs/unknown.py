@@ -24,6 +24,10 @@ _FORMATS = {
     "`numpy.savez`",
     "tflite": "this is a model of TensorFlow Lite, which is not read; convert what it was made from",
     "onnx": "this is an ONNX graph, which is not read; convert the checkpoint it was exported from",
+    "onnx_tensor": "this is a single tensor of ONNX, which is not read; save it with `numpy.save` "
+    "(onnx.numpy_helper.to_array)",
+    "fasttext": "this is a model of fastText, which is not read; load it there and save its matrices with "
+    "`numpy.savez`",
     "torch7": "this is a file of Lua's Torch, which is not read; load it there and save its arrays",
     "rds": "this is a file of R, which is not read; save its arrays from there",
 }

@@ -6,7 +6,7 @@ from modelsign.conversion.refusals import UnknownFormatError
 from tests.builders import tensorflow_bundles
 from tests.builders.flatbuffers import tflite
 from tests.builders.gguf import gguf
-from tests.builders.protobufs import constant, onnx_model, saved_model
+from tests.builders.protobufs import constant, onnx_model, onnx_tensor, saved_model
 from tests.builders.runtimes import r_file, r_numbers, t7_tensor
 from tests.builders.safetensors import safetensors
 from tests.modelsign.conversion.reading import in_memory
@@ -21,6 +21,8 @@ REFUSED = {
     "saved model": (saved_model([constant("a", "b")]), "a graph of TensorFlow"),
     "tflite": (tflite(), "TensorFlow Lite"),
     "onnx": (onnx_model(), "an ONNX graph"),
+    "a tensor of onnx": (onnx_tensor(raw=bytes(8)), "a single tensor of ONNX"),
+    "fasttext": (b"\xba\x16\x4f\x2f" + bytes(80), "a model of fastText"),
     "torch7": (t7_tensor(1, [1.0]), "Lua's Torch"),
     "r": (r_file(r_numbers(1.0)), "a file of R"),
     "7z": (b"7z\xbc\xaf\x27\x1c" + bytes(40), "a 7z archive"),
