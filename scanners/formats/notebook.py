@@ -15,7 +15,7 @@ from scanners.reading import Blob, Reading
 NAME = "notebook"
 
 _SHELL_CELL = late(r"\s*%%(?:bash|sh|script|cmd|system|sx|!)\b")
-_SHELL_LINE = late(r"^\s*(?:[\w, ]+=\s*)?(?:!|%(?:system|sx|sc)\s)(.*)$")
+_SHELL_LINE = late(r"^\s*+(?:[\w, ]++=\s*+)?(?:!|%(?:system|sx|sc)\s)(.*)$")
 _EXCERPT = 200
 MAXIMUM_CELLS = 20_000
 

@@ -43,6 +43,9 @@ _MEMBER: Final = late(r'  (?:__\w+__(?:\[""\])? = |\w+ : )[^;]*')
 _FUNCTION: Final = late(r"(?:  )?def \w+\(")
 _CALL: Final = late(r"[\w\])\"'][ \t]*\(|\w[\"']")
 """a call, or a literal with a prefix (an f-string calls what it holds)"""
+_QUOTES: Final = 8
+"""quotes that a line may have without being asked whether they close"""
+_CLOSED: Final = late(r"""(?:[^"'\\]++|\\.|"(?:[^"\\]++|\\.)*+"|'(?:[^'\\]++|\\.)*+')*+""")
 _PYTHON_LIMIT: Final = 4 << 20
 
 
@@ -62,6 +65,7 @@ def read(blob: Blob, reading: Reading) -> None:
     except UnicodeDecodeError as error:
         raise FormatError("TorchScript that is not UTF-8", offset=error.start) from error
     reading.state(Identified(location=reading.at(), format=NAME))
+    _refuse_open_literals(text)
     reading.parsed(0, size)
     if runs_as_python(text):
         # Whoever imports from the archive (torch.package, zipimport, an unpacked copy) runs it.
@@ -70,8 +74,10 @@ def read(blob: Blob, reading: Reading) -> None:
             name, blob.reader, span=(0, size), stored=True, roles=frozenset({PYTHON}), label=f"{name} as Python"
         )
     ascii_only = len(text) == size
+    passed = offset = 0
     for position, name, function, line in operators(text):
-        offset = position if ascii_only else len(text[:position].encode())
+        offset += position - passed if ascii_only else len(text[passed:position].encode())
+        passed = position
         reading.state(
             Operator(
                 location=reading.at(offset, len(name)),
@@ -81,6 +87,13 @@ def read(blob: Blob, reading: Reading) -> None:
                 domain="file" if name in {"aten::save", "aten::from_file"} else "custom",
             )
         )
+
+
+def _refuse_open_literals(text: str) -> None:
+    """Refuse lines of many quotes that do not close: torch reads none, and each quote is followed to the line's end."""
+    for line in text.split("\n"):
+        if line.count('"') + line.count("'") > _QUOTES and not _CLOSED.fullmatch(line):
+            raise LimitExceeded("text", "a line of TorchScript with many quotes that do not close")
 
 
 def runs_as_python(text: str) -> bool:

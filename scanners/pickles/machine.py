@@ -57,7 +57,11 @@ _HOLES: Final = 65_536  # how many unset entries the memo's list may have before
 
 _FEW: Final = 8  # tensors; for these, `Entries` would take longer to get ready than it saves
 
-_FLOAT: Final = late(rb"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|inf(?:inity)?|nan)\Z", re.IGNORECASE)
+_FLOAT: Final = late(
+    # Digits are never given back (`++`): a long run of them would be divided in every way.
+    rb"[+-]?(?:(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:e[+-]?[0-9]++)?|inf(?:inity)?|nan)\Z",
+    re.IGNORECASE,
+)
 _STRTOL: Final = late(rb"[ \t\n\v\f\r]*[+-]?(?:0[xX][0-9a-fA-F]+|[0-9]+)")
 _ESCAPE: Final = late(rb"\\(?:([0-7]{1,3})|x([0-9a-fA-F]{2})|(.)|\Z)", re.DOTALL)
 _SIMPLE_ESCAPES: Final = {

@@ -48,3 +48,7 @@ def test_only_the_suffix_makes_a_notebook() -> None:
 
 def test_truncations_and_mutations_end_in_a_verdict() -> None:
     survive_mutations(notebook, [build("!id", "import os\nos.system('x')")], name="x.ipynb", rounds=150)
+
+
+def test_a_line_of_spaces_without_end_is_passed_once() -> None:
+    assert actions(build(" " * 500_000 + "x")) == set()

@@ -3,10 +3,14 @@
 import pytest
 
 from scanners.engine import scan_blob
+from scanners.errors import LimitExceeded
 from scanners.facts import Operator
 from scanners.findings import Verdict
+from scanners.formats import torchscript
+from scanners.formats.torch_zip import SCRIPT_SOURCE
 from scanners.formats.torchscript import operators, runs_as_python
 from scanners.reader import BytesReader
+from tests.builders.readings import read_with
 from tests.peers import peer_python, run_peer
 
 
@@ -158,3 +162,23 @@ def test_what_torch_itself_writes(tmp_path_factory: pytest.TempPathFactory, line
 )
 def test_a_signature_without_end_is_looked_at_once(text: str) -> None:
     assert not runs_as_python(text)
+
+
+def test_quotes_without_end_are_followed_once() -> None:
+    hostile = "def f(self) -> Tensor:\n  x = " + '"\\' * 200_000
+    with pytest.raises(LimitExceeded, match="quotes that do not close"):
+        read_with(torchscript, hostile.encode(), name="code/a.py", roles=frozenset({SCRIPT_SOURCE}))
+
+
+def test_many_literals_on_a_line_are_read_through() -> None:
+    words = ", ".join(["'it\\\\'", '"\\"a"'] * 1000)
+    text = f"def f(self) -> Tensor:\n  x = [{words}]\n  torch.save(x)\n"
+    reading = read_with(torchscript, text.encode(), name="code/a.py", roles=frozenset({SCRIPT_SOURCE}))
+    assert [fact.name for fact in reading.facts if isinstance(fact, Operator)] == ["aten::save"]
+
+
+def test_the_places_of_operators_are_bytes() -> None:
+    text = "def f(self) -> Tensor:\n  x = 'é€'\n  torch.save(x)\n  y = 'ü'\n  torch.save(y)\n"
+    reading = read_with(torchscript, text.encode(), name="code/a.py", roles=frozenset({SCRIPT_SOURCE}))
+    places = [fact.location.offset for fact in reading.facts if isinstance(fact, Operator)]
+    assert [text.encode()[place:][:12] for place in places if place is not None] == [b"torch.save(x", b"torch.save(y"]

@@ -344,3 +344,8 @@ def test_a_value_kept_late_is_seen_to_be_replaced() -> None:
 
     assert isinstance(root, Mapping)
     assert root.entries[-4:] == [("w", []), ("w", 1), ("w", []), ("w", 2)]
+
+
+def test_digits_that_are_no_number_after_all_are_read_once() -> None:
+    result = ran(b"F" + b"0" * 60_000 + b"x\n.")
+    assert result.error == "could not convert string to float"
