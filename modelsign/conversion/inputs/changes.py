@@ -43,7 +43,15 @@ _MAKERS = frozenset(
         "functools.partial",
     }
 )
-_MAKING_MODULES = ("copyreg.", "copy_reg.", "itertools.", "torch.return_types.", "torch.fx.", "torch.jit._pickle.")
+_MAKING_MODULES = (
+    "copyreg.",
+    "copy_reg.",
+    "itertools.",
+    "numpy.random._pickle.",
+    "torch.return_types.",
+    "torch.fx.",
+    "torch.jit._pickle.",
+)
 _MAKING_WORDS = (
     "rebuild",
     "reconstruct",
@@ -119,6 +127,8 @@ def _action(call: Made) -> str:
         return "" if call.opcode in {"NEWOBJ", "NEWOBJ_EX"} else "calls what it has computed"
     if not isinstance(function, Global) or not function.name:
         return ""
+    if function.name[0].isupper() and "." not in function.name:
+        return ""  # a class: nearly every call of a checkpoint is an empty OrderedDict
     name = function.dotted
     if name.partition(".")[0] not in _KNOWN_LIBRARIES or name in _MAKERS or name.startswith(_MAKING_MODULES):
         return ""

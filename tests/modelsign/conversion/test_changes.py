@@ -79,6 +79,7 @@ def test_a_function_that_is_called_with_tensors_is_refused(function: Name, given
     [
         Call(Name("torch.return_types", "max"), ((TENSOR, OTHER), {})),
         Call(Name("torch.fx.graph_module", "reduce_graph_module"), ({"_parameters": {"w": TENSOR}}, "")),
+        Call(Name("numpy.random._pickle", "__randomstate_ctor"), (numpy_array(floats(1), (1,), "f4"),)),
         Call(Name("collections", "deque"), ([TENSOR],)),
         Call(
             Name("functools", "partial"),
