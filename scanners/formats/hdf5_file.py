@@ -96,7 +96,7 @@ class File:
                     Reference(
                         location=self._reading.at(),
                         kind="hdf5-external-link",
-                        target=link.file[:1024],
+                        target=link.file[:4096],
                         context=inner[:400],
                     )
                 )
@@ -167,7 +167,7 @@ class File:
             data = self._blob.reader.read_at(place + 1 + self._structure.length_size, min(length, 4096))
             file = data.split(b"\0", 1)[0].decode("utf-8", "replace")
         self._reading.state(
-            Reference(location=self._reading.at(), kind="hdf5-virtual-dataset", target=file[:1024], context=path[:400])
+            Reference(location=self._reading.at(), kind="hdf5-virtual-dataset", target=file[:4096], context=path[:400])
         )
 
     def _external_files(self, path: str, cursor: Cursor) -> None:
@@ -183,7 +183,7 @@ class File:
             cursor.skip(2 * self._structure.length_size)
             self._reading.state(
                 Reference(
-                    location=self._reading.at(), kind="hdf5-external-storage", target=name[:1024], context=path[:400]
+                    location=self._reading.at(), kind="hdf5-external-storage", target=name[:4096], context=path[:400]
                 )
             )
 

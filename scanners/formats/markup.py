@@ -194,7 +194,7 @@ class _Document:
         if self._stated <= MAXIMUM_STATED:
             location = self._reading.at(place)
             self._reading.state(
-                Reference(location=location, kind="xml-reference", target=target[:1024], context=context[:200])
+                Reference(location=location, kind="xml-reference", target=target[:4096], context=context[:200])
             )
 
 

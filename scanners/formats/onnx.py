@@ -171,7 +171,7 @@ class _Model:
                 Reference(
                     location=self._reading.at(node.offset),
                     kind="compiled-context",
-                    target=path[:1024],
+                    target=path[:4096],
                     context=name[:200],
                 )
             )
@@ -252,7 +252,7 @@ class _Model:
                         Reference(
                             location=reading.at(tensor.offset),
                             kind="external-data",
-                            target=value[:1024],
+                            target=value[:4096],
                             context=name[:200],
                         )
                     )

@@ -22,7 +22,8 @@ MAXIMUM_INPUTS = 2000
 _STEPS = 400
 _QUEUED = 20
 """values of one queue operation that are followed"""
-_TEXT = 400
+_TEXT = 4096
+"""as long as a path may be: where a shorter piece is kept, `..` may stand behind it"""
 
 # Operator: the inputs that name files or addresses.
 INTERESTING: dict[str, tuple[int, ...]] = {

@@ -35,4 +35,4 @@ def read(blob: Blob, reading: Reading) -> None:
         if place >= MAXIMUM_SHARDS:
             reading.unread(f"more than {MAXIMUM_SHARDS} files of weights")
             return
-        reading.state(Reference(location=reading.at(), kind=KIND, target=file[:1024], context=f"{count} tensors"))
+        reading.state(Reference(location=reading.at(), kind=KIND, target=file[:4096], context=f"{count} tensors"))

@@ -31,7 +31,8 @@ _SHELL = late(
 """what a shell acts on; behind a semicolon, a requirement has conditions"""
 
 
-_INTERPOLATED = late(r"\$\{([\w.]{1,200})\}")
+_INTERPOLATED = late(r"\$\{(?:([\w.]{1,200})|oc\.\w+:[^,{}]{0,200},\s*([^{}]{1,200}))\}")
+"""OmegaConf's references to other entries, and resolvers with a value for want of another: `${oc.env:X,os.system}`"""
 _ENVIRONMENTS = frozenset({"conda.yaml", "conda.yml", "environment.yaml", "environment.yml", "python_env.yaml"})
 """environments that conda, and serving systems for MLflow models, install"""
 MAXIMUM_EXPANSION = 1_000_000
@@ -77,8 +78,7 @@ def read(blob: Blob, reading: Reading) -> None:
     for entry in found:
         key = next((part for part in reversed(entry.path) if part != "[]"), "")
         if key == "_target_" or (key in NAMES_CALLABLE and DOTTED.fullmatch(entry.value)):
-            named = _INTERPOLATED.fullmatch(entry.value)
-            target = values.get(named[1], entry.value) if named else entry.value
+            target = _INTERPOLATED.sub(lambda match: match[2] or values.get(match[1], match[0]), entry.value)
             _state(reading, "callable", target, ".".join(part for part in entry.path if part != "[]"))
         elif packages and ("dependencies" in entry.path or "channels" in entry.path):
             source = requirements.source_of(entry.value)
@@ -101,4 +101,4 @@ def _is_loaded(path: tuple[str, ...], key: str) -> bool:
 
 
 def _state(reading: Reading, kind: str, target: str, context: str) -> None:
-    reading.state(Reference(location=reading.at(), kind=kind, target=target[:400], context=context[-200:]))
+    reading.state(Reference(location=reading.at(), kind=kind, target=target[:4096], context=context[-200:]))

@@ -39,7 +39,9 @@ _ESCAPE = late(r"%([0-9A-Fa-f]{2})")
 _QUOTED_KEY = late(r"""(?:"((?:[^"\\]|\\.){0,400})"|'((?:[^']|''){0,400})')\s{0,8}:(?:\s+|$)""")
 _COLON = late(r":(?:\s+|$)")
 _FLOW_PAIR = late(
-    r"""(?:"([^"\\]{0,200})"|'([^']{0,200})'|(?<![\w.$/-])([\w.$/-]{1,200}))\s{0,8}:\s{0,8}(?:"([^"\\]{0,400})"|'([^']{0,400})'|([^,{}\[\]"'\s][^,{}\[\]]{0,400}))"""
+    r"""(?:"((?:[^"\\]|\\.){0,400})"|'([^']{0,400})'|(?<![\w.$/-])([\w.$/-]{1,400}))\s{0,8}:\s{0,8}"""
+    r"""(?:"((?:[^"\\]|\\.){0,4096})"|'([^']{0,4096})'|([^,{}\[\]"'\s][^,{}\[\]]{0,4096}))""",
+    re.DOTALL,
 )
 
 
@@ -190,6 +192,7 @@ def _entries(text: str) -> Iterator[Entry]:
     flow: list[str] = []
     flow_line = flow_depth = 0
     quoted: list[str] = []  # the lines so far of a text in double quotes, its key before it
+    question: int | None = None  # where `? |` stands: the key is the text below
     for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
         indent = len(line) - len(line.lstrip(" "))
@@ -206,6 +209,12 @@ def _entries(text: str) -> Iterator[Entry]:
             if flow_depth <= 0 or len(flow) > 100_000:
                 yield from _flow_entries(" ".join(flow), tuple(key for _, key in stack), flow_line)
                 flow = []
+            continue
+        if question is not None and stripped:
+            while stack and stack[-1][0] >= question:
+                stack.pop()
+            stack.append((question, stripped))
+            question = None
             continue
         if block is not None:
             if not stripped or indent > block:
@@ -230,6 +239,9 @@ def _entries(text: str) -> Iterator[Entry]:
             rest = content[2:].lstrip(" ")
             indent += len(content) - len(rest)
             content = rest
+        if asked == "?" and content[:1] in {"|", ">"}:
+            question = indent - 2
+            continue
         if content.startswith(": ") and stack:
             content = f"{stack[-1][1]}{content}"  # the value of the key that `? ` put above
         elif asked == "?" and content and _split(content)[0] is None:
@@ -318,6 +330,11 @@ def _depth(line: str) -> int:
 
 def _flow_entries(text: str, path: tuple[str, ...], line: int) -> Iterator[Entry]:
     for match in _FLOW_PAIR.finditer(text):
-        key = next(part for part in match.groups()[:3] if part is not None)
-        value = next(part for part in match.groups()[3:] if part is not None)
+        keys, values = match.groups()[:3], match.groups()[3:]
+        key = next(part for part in keys if part is not None)
+        value = next(part for part in values if part is not None)
+        if keys[0] is not None:
+            key = _unquoted(f'"{key}"')
+        if values[0] is not None:
+            value = _unquoted(f'"{value}"')
         yield Entry(path=(*path, key), value=value.strip(), line=line)

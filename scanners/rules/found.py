@@ -6,6 +6,9 @@ from scanners.facts import Anomaly
 from scanners.findings import EVIDENCE_LIMIT, Confidence, Finding, Location, Rule, Severity
 from scanners.reading import FileFacts
 
+MESSAGE_LIMIT = 1000
+"""names in messages come out of files, and may be as long as a path"""
+
 
 def found(
     rule: Rule,
@@ -24,7 +27,7 @@ def found(
         location=location,
         severity=rule.severity if severity is None else severity,
         confidence=confidence,
-        message=message,
+        message=message if len(message) <= MESSAGE_LIMIT else f"{message[:MESSAGE_LIMIT]}…",
         evidence=evidence[:EVIDENCE_LIMIT],
     )
 
