@@ -4,6 +4,7 @@ judgement.toml names shapes; this module says which one a call has. A shape is a
 is a fact; whether it keeps the callable harmless is judged elsewhere.
 """
 
+import sys
 from typing import Final
 
 from scanners.knowledge.tables import INTERNALS, Tables
@@ -35,6 +36,7 @@ SHAPES: Final = frozenset(
         "plain-formula",
         "never",
         "paddle-tensor",
+        "true-dtype",
     }
 )
 """every shape that judgement.toml may name; `never` fits no call"""
@@ -46,6 +48,8 @@ class Shapes:
     def __init__(self, resolver: Resolver) -> None:
         self.resolver = resolver
         self.tables: Tables = resolver.tables
+        self.fields: dict[int, tuple[bool, int]] = {}
+        """what `_fields` found, by the mapping's id; the run that is judged keeps the mappings"""
 
     def indifferent(self, function: str) -> bool:
         """Return whether nothing about a call of this function depends on its arguments."""
@@ -92,6 +96,8 @@ class Shapes:
             return head.startswith((b"PK\x03\x04", b"\x80\x02")) or head[257:262] == b"ustar"
         if shape == "paddle-tensor":
             return _paddle_tensor(arguments) and called.via == "REDUCE"
+        if shape == "true-dtype":
+            return all(self._true_dtype(called.origin, state) for state in called.origin.states)
         if shape == "range-text":
             return len(arguments) == 1 and isinstance(arguments[0], str) and _RANGE.match(arguments[0]) is not None
         if shape == "argument-template":
@@ -121,6 +127,36 @@ class Shapes:
                 elif part is not None:
                     values.append(part)
         return values
+
+    def _true_dtype(self, dtype: Made, state: Value) -> bool:
+        """Whether the state of a dtype of numpy says of its elements what they are.
+
+        numpy believes the flags: objects without theirs are read from the bytes of the file as if those were addresses.
+        The dtypes of fields are calls of their own, each of which is judged for itself.
+        """
+        if not isinstance(state, tuple) or len(state) not in {8, 9}:
+            return False
+        part, fields, length, flags = state[2], state[4], state[5], state[7]
+        if not isinstance(length, int) or not isinstance(flags, int):
+            return False
+        objects, furthest = self._fields(fields) if isinstance(fields, Mapping) else (False, 0)
+        if isinstance(part, tuple) and part:
+            objects = objects or _is_objects(part[0])
+        return furthest <= max(length, 0) and (bool(flags & 1) or not (objects or _is_objects(dtype)))
+
+    def _fields(self, fields: Mapping) -> tuple[bool, int]:
+        """Return whether a field of a dtype holds objects, and where the last begins; many dtypes may share them."""
+        known = self.fields.get(id(fields))
+        if known is None:
+            objects, furthest = False, 0
+            for _, field in fields.entries:
+                if not isinstance(field, tuple) or len(field) < 2 or not isinstance(field[1], int) or field[1] < 0:
+                    furthest = sys.maxsize
+                    break
+                objects = objects or _is_objects(field[0])
+                furthest = max(furthest, field[1])
+            known = self.fields[id(fields)] = objects, furthest
+        return known
 
     def _named_result(self, called: Called) -> bool:
         """Whether the call computes a name, which is then judged for itself."""
@@ -211,6 +247,23 @@ def _paddle_tensor(arguments: tuple[Value, ...]) -> bool:
         return False
     names = arguments[1]
     return isinstance(names, Mapping) and len(names.entries) == 1 and names.entries[0][0] == "data"
+
+
+def _is_objects(dtype: Value) -> bool:
+    """Whether a dtype is one of objects: by its name, `O8`, or by the flags of its state."""
+    if not isinstance(dtype, Made):
+        return False
+    if isinstance(dtype.function, Global) and dtype.function.name.endswith("ObjectDType"):
+        return True
+    name = dtype.arguments[0] if isinstance(dtype.arguments, tuple) and dtype.arguments else None
+    if isinstance(name, bytes):
+        name = name.decode("latin-1")
+    if isinstance(name, str) and name.lstrip("<>=|")[:1] == "O":
+        return True
+    return any(
+        isinstance(state, tuple) and len(state) > 7 and isinstance(state[7], int) and bool(state[7] & 1)
+        for state in dtype.states
+    )
 
 
 def _scipy_template(value: Value) -> bool:

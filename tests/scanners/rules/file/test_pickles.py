@@ -128,3 +128,44 @@ def test_arithmetic_and_matching_are_for_later(module: str, name: str, arguments
     """Libraries keep such functions; a loader that calls one computes for as long as the file wants."""
     assert {finding.rule.id for finding in scan(p.dump(p.call(module, name, *arguments)))[1]} == {"MS102"}
     assert not scan(p.dump({"activation": p.Global(module, name)}))[1]
+
+
+def _dtype(name: str, state: tuple[object, ...]) -> p.Raw:
+    return p.Raw(p.value(p.call("numpy", "dtype", name, False, True)) + p.value(state) + p.BUILD)
+
+
+OBJECTS = _dtype("O8", (3, "|", None, None, None, -1, -1, 63))
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        _dtype("O8", (3, "|", None, None, None, -1, -1, 0)),
+        p.Raw(p.call("numpy.dtypes", "ObjectDType").code + p.value((3, "|", None, None, None, -1, -1, 0)) + p.BUILD),
+        _dtype("V8", (3, "|", None, ("a",), {"a": (OBJECTS, 0)}, 8, 1, 0)),
+        _dtype("V8", (3, "|", (OBJECTS, (1,)), None, None, 8, 1, 0)),
+        _dtype("V8", (3, "|", None, ("a",), {"a": (p.call("numpy", "dtype", "f8"), 1 << 30)}, 8, 1, 0)),
+        _dtype("V8", (2, "|", None, ("a",), {"a": (OBJECTS, 0)}, 8, 1)),
+    ],
+    ids=["objects", "class of objects", "field of objects", "part of objects", "field outside", "old version"],
+)
+def test_dtypes_that_take_bytes_for_addresses_are_malicious(dtype: p.Raw) -> None:
+    verdict, found = scan(p.dump(dtype))
+
+    assert verdict is Verdict.MALICIOUS
+    assert "numpy.dtype" in found[0].evidence
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [
+        OBJECTS,
+        _dtype("f8", (3, "<", None, None, None, -1, -1, 0)),
+        _dtype("M8", (4, "<", None, None, None, -1, -1, 0, ({}, (b"ns", 1, 1, 1)))),
+        _dtype(
+            "V16", (3, "|", None, ("a", "b"), {"a": (OBJECTS, 0), "b": (p.call("numpy", "dtype", "f8"), 8)}, 16, 1, 27)
+        ),
+    ],
+)
+def test_dtypes_that_numpy_writes_are_clean(dtype: p.Raw) -> None:
+    assert scan(p.dump(dtype)) == (Verdict.CLEAN, ())
