@@ -348,4 +348,7 @@ def _public_key(certificate: x509.Certificate) -> PublicKey:
 
 def _reason(error: Exception) -> str:
     # "validation failed: candidates exhausted: …": the last part says why.
-    return str(error).partition("(encountered")[0].strip().rpartition(": ")[2]
+    reason = str(error).partition("(encountered")[0].strip().rpartition(": ")[2]
+    if "candidates exhausted" in reason:
+        return "neither the trusted certificates nor those in the bundle have its issuer"
+    return reason

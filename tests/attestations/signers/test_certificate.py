@@ -159,6 +159,11 @@ def test_chain_that_leads_to_no_trusted_root_is_not_trusted(leaf: Holder, chain:
         judged(signed(leaf, *chain))
 
 
+def test_missing_issuer_is_told() -> None:
+    with pytest.raises(IdentityMismatch, match="nor those in the bundle have its issuer"):
+        judged(signed(LEAF, LEAF))
+
+
 def test_path_length_is_kept() -> None:
     short = issue("short", ROOT, ca=True, path_length=0)
     below = issue("below", short, ca=True)
