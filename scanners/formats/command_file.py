@@ -40,11 +40,11 @@ def matches(blob: Blob) -> bool:
     name = blob.name.rsplit("/", 1)[-1]
     if _NAMED.fullmatch(name) or _is_of_git(blob):
         return True
-    return name.endswith((".yml", ".yaml")) and bool(_WORKFLOW.search(blob.reader.read_at(0, 65536)))
+    return name.endswith((".yml", ".yaml")) and bool(_WORKFLOW.search(blob.reader.read_at(0, 1 << 20)))
 
 
 def _is_of_git(blob: Blob) -> bool:
-    return blob.name.rsplit("/", 1)[-1] in _OF_GIT and bool(_SECTION.match(blob.reader.read_at(0, 4096)))
+    return blob.name.rsplit("/", 1)[-1] in _OF_GIT and bool(_SECTION.match(blob.reader.read_at(0, 65536)))
 
 
 def read(blob: Blob, reading: Reading) -> None:

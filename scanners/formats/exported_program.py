@@ -11,14 +11,13 @@ from collections.abc import Iterator
 
 from scanners import detect
 from scanners.facts import Identified, Operator
-from scanners.formats.json_text import Json, document_of, head_of
+from scanners.formats.json_text import Json, document_of, mentions
 from scanners.patterns import late
 from scanners.reading import Blob, Reading
 
 NAME = "exported-program"
 FRAMEWORK = "torch-export"
 
-_HEAD = 1 << 20
 _FIXED_NAME = "serialized_exported_program.json"
 _LONGEST = 20_000
 _EXCERPT = 300
@@ -53,8 +52,7 @@ def matches(blob: Blob) -> bool:
         return False
     if blob.name.rsplit("/", 1)[-1] == _FIXED_NAME:
         return True
-    head = head_of(blob, _HEAD)
-    return b'"graph_module"' in head or b'"expr_str"' in head
+    return mentions(blob, '"graph_module"', '"expr_str"')
 
 
 def read(blob: Blob, reading: Reading) -> None:

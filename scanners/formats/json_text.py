@@ -19,6 +19,7 @@ Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | Non
 _CONTAINERS = 2_000_000
 _VALUES = 16_000_000
 _DIGITS = 4000
+_STEP = 1 << 20
 _KEY = "json"
 
 
@@ -92,6 +93,25 @@ def head_of(blob: Blob, size: int) -> bytes:
     head = blob.reader.read_at(0, size)
     encoding = json.detect_encoding(head[:4])
     return head if encoding.startswith("utf-8") else head.decode(encoding, "replace").encode("utf-8", "replace")
+
+
+def mentions(blob: Blob, *words: str) -> bool:
+    """Return whether a JSON text holds one of the words anywhere, or an escape that may spell it.
+
+    Not the beginning alone: whoever writes a file may put any number of other keys before the one that matters.
+    """
+    head = blob.reader.read_at(0, 4)
+    encoding = json.detect_encoding(head).removesuffix("-sig")
+    if encoding in {"utf-16", "utf-32"}:  # with a mark that says which end comes first
+        encoding += "-be" if head.startswith((b"\xfe\xff", b"\0\0\xfe\xff")) else "-le"
+    wanted = [word.encode(encoding) for word in (*words, "\\u00")]
+    place, overlap = 0, max(map(len, wanted))
+    while place < blob.reader.size:
+        piece = blob.reader.read_at(place, _STEP + overlap)
+        if any(word in piece for word in wanted):
+            return True
+        place += _STEP
+    return False
 
 
 def document_of(blob: Blob, budget: Budget) -> Document:

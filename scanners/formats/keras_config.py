@@ -17,7 +17,7 @@ from typing import TypeAlias
 from scanners import detect
 from scanners.facts import Identified, Operator
 from scanners.formats.hdf5 import KERAS_CONFIG
-from scanners.formats.json_text import Json, document_of, head_of
+from scanners.formats.json_text import Json, document_of, head_of, mentions
 from scanners.formats.tensorflow_graph import INTERESTING
 from scanners.patterns import late
 from scanners.reader import BytesReader
@@ -44,8 +44,11 @@ def matches(blob: Blob) -> bool:
         return True
     if detect.suffix_of(blob.name) not in {"json", "config", ""}:
         return False
-    head = head_of(blob, 1 << 20)
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{") and (b'"class_name"' in head or b"\\u" in head)
+    if detect.suffix_of(blob.name) != "json":
+        head = head_of(blob, 4096)
+        if not head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+            return False
+    return mentions(blob, '"class_name"')
 
 
 def read(blob: Blob, reading: Reading) -> None:

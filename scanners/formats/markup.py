@@ -47,9 +47,10 @@ _PATHS = {
 
 def matches(blob: Blob) -> bool:
     """Return whether the blob is named or begins like XML (HTML is nobody's model)."""
-    head = blob.reader.read_at(0, 512)
+    named = detect.suffix_of(blob.name) in _SUFFIXES
+    head = blob.reader.read_at(0, 65536 if named else 512)
     plain = head.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe \t\r\n")
-    if detect.suffix_of(blob.name) in _SUFFIXES:
+    if named:
         return plain.startswith(b"<")
     return bool(_BEGINS.match(plain)) and detect.suffix_of(blob.name) not in {"html", "htm", "xhtml", "svg"}
 

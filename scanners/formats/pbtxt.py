@@ -38,7 +38,7 @@ _NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "f": "\f", "v":
 
 def matches(blob: Blob) -> bool:
     """Return whether the blob begins as a graph in text form."""
-    return bool(_BEGINS.match(blob.reader.read_at(0, 4096)))
+    return bool(_BEGINS.match(blob.reader.read_at(0, 1 << 20 if blob.name.lower().endswith("pbtxt") else 4096)))
 
 
 def read(blob: Blob, reading: Reading) -> None:

@@ -175,3 +175,24 @@ def test_the_type_of_an_input_is_no_foreign_object() -> None:
 
     assert verdict(model("tensorflow.python.framework.tensor_spec", "TensorSpec")) is Verdict.CLEAN
     assert verdict(model("shutil", "rmtree")) is Verdict.MALICIOUS
+
+
+def test_a_key_counts_behind_any_padding() -> None:
+    padding = {"padding": "A" * (2 << 20)}
+    function = {"module": "os", "class_name": "function", "config": "system", "registered_name": "system"}
+    model = json.loads(sequential(layer("Dense", {"activation": function})))
+    assert verdict({"model.json": text({**padding, **model})}) is Verdict.MALICIOUS
+    assert verdict({"m.keras": keras_file(text({**padding, **model}))}) is Verdict.MALICIOUS
+    assert verdict({"model.json": b" " * (2 << 20) + text(model)}) is Verdict.MALICIOUS
+    for encoding in ("utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32"):
+        encoded = json.dumps({**padding, **model}).encode(encoding)
+        assert verdict({"model.json": encoded}) is Verdict.MALICIOUS, encoding
+    marked = b"\xfe\xff" + json.dumps({**padding, **model}).encode("utf-16-be")
+    assert verdict({"model.json": marked}) is Verdict.MALICIOUS
+    size = {"as_expr": {"expr_str": "__import__('os').system('id')", "hint": None}}
+    program = {**padding, "graph_module": {"graph": {"nodes": [], "sym_int_values": {"s": size}}}}
+    assert verdict({"model.json": text(program)}) is Verdict.MALICIOUS
+    entity = b"<!DOCTYPE a [<!ENTITY x SYSTEM 'file:///etc/passwd'>]><PMML>&x;</PMML>"
+    assert verdict({"m.pmml": b" " * 700 + b"<?xml version='1.0'?>" + entity}) is Verdict.MALICIOUS
+    node = b'node { name: "w" op: "WriteFile" }\n'
+    assert verdict({"graph.pbtxt": b"#" + b"a" * 70_000 + b"\n" + node}) is Verdict.MALICIOUS
