@@ -9,14 +9,13 @@ from collections.abc import Iterator
 
 from scanners import detect
 from scanners.facts import Identified, Reference
-from scanners.formats.json_text import Json, document_of
+from scanners.formats.json_text import Json, document_of, mentions
 from scanners.reading import Blob, Reading
 
 NAME = "skops"
 
 _PLAIN_LOADERS = frozenset({"JsonNode", "DictNode", "ListNode", "TupleNode", "SetNode", "SliceNode", "BytesNode"})
 _PLAIN_MODULES = frozenset({None, "builtins", "str"})
-_STEP = 1 << 20
 MAXIMUM_STATED = 20_000
 
 
@@ -26,11 +25,7 @@ def matches(blob: Blob) -> bool:
         return False
     if blob.name.rsplit("/", 1)[-1] != "schema.json":
         return b'"__loader__"' in blob.reader.read_at(0, 4096)
-    for place in range(0, blob.reader.size, _STEP):  # what skops itself would open: the key may stand anywhere
-        piece = blob.reader.read_at(place, _STEP + 16)
-        if b'"__loader__"' in piece or b"\\u" in piece:
-            return True
-    return False
+    return mentions(blob, '"__loader__"')  # what skops itself would open: the key may stand anywhere
 
 
 def read(blob: Blob, reading: Reading) -> None:

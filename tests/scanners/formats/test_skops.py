@@ -50,6 +50,7 @@ def test_truncations_and_mutations_end_in_a_verdict() -> None:
 def test_a_schema_is_found_behind_any_padding() -> None:
     padded = json.dumps({"pad": "A" * 9000, **node("os.system", "FunctionNode")}).encode()
     assert skops.matches(blob_of(padded, "schema.json"))
+    assert skops.matches(blob_of(padded.decode().encode("utf-16"), "schema.json"))
     assert ("os.system", "FunctionNode") in references(padded)
 
 
