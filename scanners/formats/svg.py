@@ -13,7 +13,7 @@ from scanners.reading import Blob, Reading
 NAME = "svg"
 
 _SCRIPT = late(
-    rb"<(?:\w+:)?script\b[^>]{0,200}>?|<[^>]{1,2000}?\s(on(?:load|begin|end|error|click|mouse\w+|focus\w*)\s*=\s*[\"'][^\"'<>]{1,200})"
+    rb"<(?:\w+:)?script\b[^>]{0,200}>?|<[^<>]{0,2000}?\s(on(?:load|begin|end|error|click|mouse\w+|focus\w*)\s*=\s*[\"'][^\"'<>]{1,200})"
     rb"|(?:href|src)\s*=\s*[\"']\s*javascript:[^\"']{0,200}"
 )
 _MOST_TOLD = 20

@@ -19,6 +19,7 @@ NAME = "toml"
 
 _MAXIMUM_BYTES = 4 << 20
 """the parser is written in Python; no configuration is larger"""
+_MAXIMUM_DOTS = 2000
 
 
 def matches(blob: Blob) -> bool:
@@ -33,7 +34,11 @@ def read(blob: Blob, reading: Reading) -> None:
     if blob.reader.size > _MAXIMUM_BYTES:
         raise LimitExceeded("text", f"{blob.reader.size} bytes of TOML, more than {_MAXIMUM_BYTES}")
     try:
-        document = tomllib.loads(blob.reader.read_at(0, blob.reader.size).decode("utf-8"))
+        text = blob.reader.read_at(0, blob.reader.size).decode("utf-8")
+        # The parser remembers each beginning of a dotted key: the square of its length, in time and memory.
+        if any(part.count(".") > _MAXIMUM_DOTS for line in text.split("\n") for part in line.split("=")):
+            raise LimitExceeded("depth", f"a line of TOML with more than {_MAXIMUM_DOTS} dots")
+        document = tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise FormatError("TOML text that is not UTF-8", offset=error.start) from error
     except tomllib.TOMLDecodeError as error:

@@ -32,6 +32,8 @@ _OPEN = 64
 EXPANSION_LIMIT = 1 << 40
 _ANCHORED = late(r"&([\w-]{1,100}) (.+)")
 _CLOSED = late(r'"(?:[^"\\]|\\.)*"')
+_MARKS = late(r"(?:([-?]) +)++")
+"""what begins items of lists and complex keys, several on one line; the last one is kept"""
 _PAIR = late(r"\\.")
 _ESCAPED = late(r"\\(?:x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|(.))")
 _HANDLE = late(r"^%TAG\s+(!\w*!?)\s+(\S+)")
@@ -234,11 +236,10 @@ def _entries(text: str) -> Iterator[Entry]:
             if not content or content.startswith(("#", "-")):
                 continue
         asked = ""
-        while content.startswith(("- ", "? ")):
-            asked = content[0]
-            rest = content[2:].lstrip(" ")
-            indent += len(content) - len(rest)
-            content = rest
+        if marks := _MARKS.match(content):
+            asked = marks[1]
+            indent += marks.end()
+            content = content[marks.end() :]
         if asked == "?" and content[:1] in {"|", ">"}:
             question = indent - 2
             continue

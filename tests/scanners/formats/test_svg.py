@@ -1,8 +1,9 @@
 import pytest
 
+from scanners.facts import Code
 from scanners.findings import Verdict
 from scanners.formats import svg
-from tests.builders.readings import survive_mutations
+from tests.builders.readings import read_with, survive_mutations
 from tests.scanners.rules.examples import scan_files
 
 _HEAD = (
@@ -33,3 +34,7 @@ def test_a_picture_is_a_picture() -> None:
 
 def test_truncations_and_mutations_end_in_a_verdict() -> None:
     survive_mutations(svg, [_HEAD + b"<svg onload='x()'><script>1</script></svg>"], name="a.svg", rounds=100)
+
+
+def test_brackets_without_end_are_passed_quickly() -> None:
+    assert not [fact for fact in read_with(svg, b"<svg>" + b"<" * 1_000_000).facts if isinstance(fact, Code)]

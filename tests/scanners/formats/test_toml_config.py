@@ -62,3 +62,9 @@ def test_a_huge_file_is_left() -> None:
 
 def test_truncations_and_mutations_end_in_a_verdict() -> None:
     survive_mutations(toml_config, [b'[a]\nb = [1, {c = "d"}]\n_target_ = "x.y"\n'], name="a.toml")
+
+
+@pytest.mark.parametrize("text", ["{} = 1", "[{}]", "a = {{b = 1, {} = 2}}"])
+def test_keys_of_very_many_parts_are_refused(text: str) -> None:
+    with pytest.raises(LimitExceeded, match="dots"):
+        read_with(toml_config, text.format("a." * 100_000 + "a").encode(), name="x.toml")

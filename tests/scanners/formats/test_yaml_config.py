@@ -174,3 +174,8 @@ def test_entries_are_put_together_to_the_mappings_they_came_from() -> None:
         "a": [{"k": "1", "l": {"m": "2"}}, {"k": "3"}],
         "b": ["u", "v"],
     }
+
+
+def test_lists_in_lists_on_one_line_are_read_through_once() -> None:
+    assert references("- " * 400_000 + "x: 1\n") == set()
+    assert references("- - ? - _target_: os.system\n") == {("callable", "os.system")}
