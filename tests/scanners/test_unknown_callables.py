@@ -1,12 +1,14 @@
 """Nothing that nobody has judged passes the gate: names drawn from the standard library and the installed packages.
 
-The names are read from source files and from the directories of built-in modules; nothing is imported for it.
+The names are read from source files and from the directories of modules that are built into the interpreter; nothing
+else is imported for it.
 """
 
 import ast
 import random
 import sys
 import sysconfig
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -45,12 +47,7 @@ def drawn(count: int, seed: int) -> list[tuple[str, str]]:
     source = random.Random(seed)
     stdlib = Path(sysconfig.get_path("stdlib"))
     packages = Path(sysconfig.get_path("purelib"))
-    names = [
-        (module, name)
-        for module in sys.builtin_module_names
-        if module in sys.modules
-        for name in dir(sys.modules[module])
-    ]
+    names = [(module, name) for module in sys.builtin_module_names for name in dir(import_module(module))]
     for root in (stdlib, packages):
         files = [file for file in sorted(root.rglob("*.py")) if root == packages or "site-packages" not in file.parts]
         for file in source.sample(files, min(len(files), max(40, count // 8))):
