@@ -63,6 +63,9 @@ _MAKING_WORDS = (
     "ndarray",
 )
 """how the functions of torch and numpy begin that pickles call, behind underscores"""
+_FROM_FIRST = frozenset({"builtins.getattr", "__builtin__.getattr", "functools.partial"})
+"""what gives a callable out of its first argument"""
+_COMPUTED_DEPTH = 16
 _DATA = frozenset({"data", "real", "imag", "grad_fn", "__class__", "__dict__", "__setstate__"})
 """attributes of a tensor that are its numbers, or decide what they are"""
 _OLD_STATE = 3
@@ -121,21 +124,41 @@ def _names(part: Value) -> set[str | None]:
 def _action(call: Made) -> str:
     """Return what a call does if that may change its arguments, else nothing."""
     function = call.function
-    if isinstance(function, Attribute):
-        return f"calls {function.name!r:.60} of something"
-    if isinstance(function, Made):
-        return "" if call.opcode in {"NEWOBJ", "NEWOBJ_EX"} else "calls what it has computed"
+    if isinstance(function, Attribute | Made):
+        # What a name of another library gives is as unknown as the library itself, and stays inert.
+        origin = _origin(function)
+        if call.opcode in {"NEWOBJ", "NEWOBJ_EX"} or (isinstance(origin, Global) and not _is_known(origin)):
+            return ""
+        return "calls what it has computed"
     if not isinstance(function, Global) or not function.name:
         return ""
     if function.name[0].isupper() and "." not in function.name:
         return ""  # a class: nearly every call of a checkpoint is an empty OrderedDict
     name = function.dotted
-    if name.partition(".")[0] not in _KNOWN_LIBRARIES or name in _MAKERS or name.startswith(_MAKING_MODULES):
+    if not _is_known(function) or name in _MAKERS or name.startswith(_MAKING_MODULES):
         return ""
     last = name.rpartition(".")[2].lstrip("_")
     if last[:1].isupper() or (last.startswith(_MAKING_WORDS) and name.startswith(("torch.", "numpy."))):
         return ""
     return f"calls {name:.200}"
+
+
+def _origin(value: Value) -> Value:
+    """Return what a callable was computed from: the object of a method, a function, or what made it."""
+    for _ in range(_COMPUTED_DEPTH):
+        if isinstance(value, Attribute):
+            value = value.value
+        elif not isinstance(value, Made):
+            break
+        elif isinstance(value.function, Global) and value.function.dotted in _FROM_FIRST:
+            value = value.arguments[0] if isinstance(value.arguments, tuple) and value.arguments else None
+        else:
+            value = value.function
+    return value
+
+
+def _is_known(name: Global) -> bool:
+    return name.module.partition(".")[0] in _KNOWN_LIBRARIES
 
 
 def _reaches_tensors(roots: Iterable[Value], without: set[int]) -> bool:

@@ -101,10 +101,31 @@ def test_what_makes_things_of_tensors_stays_inert(call: Call) -> None:
     assert {name: raw for name, (_, _, raw) in written.tensors.items()} == {"w": STORAGES["0"]}
 
 
-def test_a_function_computed_by_the_pickle_and_called_with_tensors_is_refused() -> None:
-    method = Call(Name("functools", "partial"), (Name("my.model", "act"),))
-    with pytest.raises(ConversionError, match="computed"):
-        in_memory(torch_zip({"w": TENSOR, "x": opcodes(method, (TENSOR,), b"R")}, STORAGES))
+@pytest.mark.parametrize(
+    "computed",
+    [
+        Call(Name("functools", "partial"), (Name("torch", "Tensor.neg_"),)),
+        Call(Name("builtins", "getattr"), (Name("torch", "Tensor"), "neg_")),
+        Call(Name("__builtin__", "getattr"), (ordered({}), "update")),
+        Call(Name("builtins", "getattr"), ({}, "update")),
+    ],
+)
+def test_a_function_computed_by_the_pickle_and_called_with_tensors_is_refused(computed: Call) -> None:
+    with pytest.raises(ConversionError):
+        in_memory(torch_zip({"w": TENSOR, "x": opcodes(computed, b"(", TENSOR, b"tR")}, STORAGES))
+
+
+@pytest.mark.parametrize(
+    "computed",
+    [
+        Call(Name("cloudpickle.cloudpickle", "_builtin_type"), ("MethodType",)),
+        Call(Name("functools", "partial"), (Name("my.model", "act"),)),
+        Call(Name("builtins", "getattr"), (Name("my.model", "Net"), "made")),
+    ],
+)
+def test_what_another_library_computes_stays_inert(computed: Call) -> None:
+    written = in_memory(torch_zip({"w": TENSOR, "x": opcodes(computed, b"(", TENSOR, b"tR")}, STORAGES))
+    assert {name: raw for name, (_, _, raw) in written.tensors.items()} == {"w": STORAGES["0"]}
 
 
 @pytest.mark.parametrize("name", ["data", "real", "imag"])
