@@ -25,7 +25,7 @@ from scanners.patterns import late
 from scanners.pickles import opcodes
 from scanners.pickles.entries import Entries
 from scanners.pickles.inline_arrays import array_at, is_wrapper
-from scanners.pickles.opcodes import ENCODED
+from scanners.pickles.opcodes import ENCODED, ENCODED_BYTES
 from scanners.pickles.tensors import fold, rebuild_kind
 from scanners.pickles.values import (
     Attribute,
@@ -1209,13 +1209,15 @@ def looks_nested(content: bytes) -> bool:
         return content[1] <= opcodes.HIGHEST_PROTOCOL
     if content.startswith(_SIGNATURES):
         return True
-    if content[257:262] == b"ustar":
+    if content[257:262] == b"ustar" or (len(content) > 30 and ENCODED_BYTES.match(content) is not None):
         return True
     return first in _TEXT_STARTS and content.rstrip(b"\n").endswith(b".") and (b"\n" in content or b"R" in content)
 
 
 _SIGNATURES: Final = (
     b"PK\x03\x04",
+    b"\x93NUMPY",
+    b"\x04\x22\x4d\x18",
     b"\x1f\x8b",
     b"BZh",
     b"\xfd7zXZ",
@@ -1227,7 +1229,7 @@ _SIGNATURES: Final = (
     b"\xe3",
     b"\x7fELF",
 )
-_TEXT_STARTS: Final = frozenset(b"(c]})lid\x8cXVSUTBCIKJM")
+_TEXT_STARTS: Final = frozenset(b"(c]})lid\x8cXVSUTBCIKJMNLFGP\x88\x89\x8a\x95")
 
 
 def _strtol(digits: bytes) -> int:

@@ -13,6 +13,9 @@ ENCODED: Final = re.compile(
 )
 """How the text of a pickle in base64 or hexadecimal begins, or of what zlib, gzip, bz2 or xz make of one."""
 
+ENCODED_BYTES: Final = re.compile(ENCODED.pattern.encode())
+"""The same in bytes: base64 and binascii give bytes, not text."""
+
 NAMES: Final[dict[int, str]] = {
     0x28: "MARK",
     0x29: "EMPTY_TUPLE",

@@ -17,6 +17,7 @@ from scanners.limits import Budget
 from scanners.patterns import late
 from scanners.pickles.endless import exhausting_calls
 from scanners.pickles.machine import INLINE, PickleRun, looks_nested, run
+from scanners.pickles.opcodes import ENCODED_BYTES
 from scanners.pickles.resolve import Called, Resolver, begins_compressed, full_name, inflated, written_name
 from scanners.pickles.shapes import Shapes
 from scanners.pickles.tensors import ITEMSIZE
@@ -394,6 +395,11 @@ class _Witness:
         if self.is_loaded(span):
             return "bytes", Window(self.reader, span.offset, span.length), True
         head = self.reader.read_at(span.offset, min(span.length, INLINE))
+        if span.length <= _ENCODED and (span.kind == "str" or ENCODED_BYTES.match(head) is not None):
+            decoded = _decoded(self.reader.read_at(span.offset, span.length))
+            if decoded is not None and _hides(decoded):
+                self.reading.budget.spend_materialised(len(decoded))
+                return "decoded", BytesReader(decoded), False
         if span.kind != "str":
             whole = head if span.length <= INLINE else head + b"."  # the end of a long constant says little
             if not looks_nested(whole) or not self.holds_together(span, head):
@@ -401,10 +407,6 @@ class _Witness:
             return "bytes", Window(self.reader, span.offset, span.length), True
         if span.length > _ENCODED:
             return None
-        decoded = _decoded(self.reader.read_at(span.offset, span.length))
-        if decoded is not None and _hides(decoded):
-            self.reading.budget.spend_materialised(len(decoded))
-            return "decoded", BytesReader(decoded), False
         if looks_nested(head):
             return "text", Window(self.reader, span.offset, span.length), True
         return None

@@ -369,6 +369,13 @@ TAXONOMY: dict[str, bytes] = {
     "nested pickle given to nobody": dump({"weights": p.system()}),
     "nested pickle in base64": dump({"weights": base64.b64encode(p.system("echo a longer command")).decode()}),
     "nested pickle in hexadecimal digits": dump({"weights": p.system().hex()}),
+    "nested pickle in bytes of base64": dump({"weights": base64.b64encode(p.system("echo a longer command"))}),
+    "nested pickle in bytes of digits": dump({"weights": p.system().hex().encode()}),
+    "nested pickle behind another value": dump({"weights": b"N0cos\nsystem\n(S'echo x'\ntR."}),
+    "nested pickle in a frame": dump({"weights": p.frame(p.value(p.call("os", "system", "echo x")) + p.STOP)}),
+    "nested array of objects": dump(
+        {"weights": b"\x93NUMPY\x01\x00\x39\x00{'descr':'|O','fortran_order':False,'shape':(1,),}      \n" + p.system()}
+    ),
     "nested pickle in zlib": dump({"weights": zlib.compress(p.system())}),
     "nested pickle of protocol 0": dump({"weights": b"cos\nsystem\n(S'echo x'\ntR."}),
     "Memory with a store of the file's choice": dump(
