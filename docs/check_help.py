@@ -24,7 +24,8 @@ HEAD = """\
 What each verb prints for `--help`. The page is made from the program (`python docs/check_help.py --write`), and
 `make check` compares the two.
 
-The result goes to standard output, everything else to standard error. Precedence of settings: command line,
+The result goes to standard output, everything else to standard error. Names of files are UTF-8 whatever the locale, and
+what a terminal cannot show is spelled with escapes. Precedence of settings: command line,
 environment (`MODELSIGN_FORMAT`, `MODELSIGN_JOBS` …; the help shows which options have a variable, and none that loosens
 a gate has), `modelsign.toml`, default.
 """

@@ -101,6 +101,7 @@ def main() -> None:
 def run() -> NoReturn:
     """Run the command line and exit with a code of the table in `exits.py`."""
     _open_what_is_closed()
+    _take_names_as_utf8()
     gc.disable()  # until the verb is imported: collecting during imports finds nothing, and costs a tenth of a scan
     code = invoke(sys.argv[1:])
     if threading.active_count() == 1 and not atexit._ncallbacks():  # noqa: SLF001 - there is no public way to ask
@@ -112,6 +113,18 @@ def run() -> NoReturn:
             code = Exit.SOURCE
         os._exit(code)
     sys.exit(code)
+
+
+def _take_names_as_utf8() -> None:
+    """Begin again in Python's UTF-8 mode where the locale has another encoding.
+
+    Names of files are signed and reported as UTF-8. Under a locale of Latin-1 the same bytes would be another name, and
+    no other machine would find the files that were signed here. What is printed stays in the terminal's encoding.
+    """
+    if sys.getfilesystemencoding() == "utf-8" or sys.flags.utf8_mode or not sys.executable:
+        return
+    os.environ.setdefault("PYTHONIOENCODING", f"{sys.stdout.encoding}:backslashreplace")
+    os.execv(sys.executable, [sys.executable, "-X", "utf8", *sys.orig_argv[1:]])  # noqa: S606 - this very program
 
 
 def _open_what_is_closed() -> None:

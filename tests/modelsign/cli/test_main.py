@@ -124,6 +124,16 @@ def test_a_working_directory_that_was_removed_is_said(tmp_path: Path) -> None:
     assert "the working directory was removed" in done.stderr
 
 
+def test_names_are_utf_8_under_every_locale(tmp_path: Path) -> None:
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "\u00fc.json").write_text("{}")
+    elsewhere = 'PYTHONUTF8=0 PYTHONCOERCECLOCALE=0 LC_ALL=C "$@"'
+    done = run_in_shell(elsewhere, "digest", "--json", str(tmp_path / "m"))
+    assert "\u00fc.json" in done.stdout
+    assert done.stdout == run_in_shell('"$@"', "digest", "--json", str(tmp_path / "m")).stdout
+    assert "\\xfc.json: clean" in run_in_shell(elsewhere, "scan", "-v", str(tmp_path / "m")).stdout
+
+
 def test_exit_codes_can_be_folded(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert invoke(["scan", "--exit-codes", "simple", str(tmp_path / "nothing")]) == 1
     assert invoke(["scan", "--exit-codes", "simple", "--wrong"]) == 2
