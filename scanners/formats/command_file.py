@@ -23,12 +23,13 @@ _NAMED = late(
 )
 _WORKFLOW = late(rb"^\s{1,40}[\"']?runs-on[\"']?\s*:", re.MULTILINE)
 _OF_GIT = frozenset({"config", ".gitconfig", ".gitmodules"})
-_SECTION = late(rb"\s*+(?:[#;][^\n]*\n\s*+)*+\[\w[\w.-]*(?:[ \t]+\"[^\"\n]*\")?\]")
+_SECTION = late(rb"(?:\xef\xbb\xbf)?+\s*+(?:[#;][^\n]*\n\s*+)*+\[[\w.-]++[ \t]*+[\"\]]")
 _RUN_BY_GIT = late(
-    rb"^[ \t]*(?:fsmonitor[ \t]*=[ \t]*(?!true|false|0|1)\S"
+    rb"^[ \t]*+(?:\[(?:\"(?:[^\"\\\n]|\\.)*+\"|[^\]\"\n])*+\][ \t]*+)?+"
+    rb"(?:fsmonitor[ \t]*=[ \t]*+(?!\"?(?:true|false|yes|no|on|off|0|1)\"?\s*(?:[#;]|$))\S"
     rb"|(?:sshCommand|hooksPath|gitProxy|askPass|pager|editor|external|textconv|uploadpack|receivepack|helper)"
     rb"[ \t]*=[ \t]*+\S*[!|;&$`/ ]"
-    rb"|(?:smudge|clean|process)[ \t]*=[ \t]*\"?(?!git-lfs |git lfs )\S|\w[\w-]*[ \t]*=[ \t]*\"?!"
+    rb"|(?:smudge|clean|process)[ \t]*=[ \t]*\"?+(?!git[- ]lfs [\w %.-]+\"?[ \t\r]*$)\S|\w[\w-]*[ \t]*=[ \t]*\"?!"
     rb"|(?:url|path)[ \t]*=[ \t]*\"?(?:-|ext::))[^\r\n]{0,300}",
     re.IGNORECASE | re.MULTILINE,
 )

@@ -12,7 +12,8 @@ from scanners.reading import Blob, Reading
 NAME = "java-object"
 
 _MAGIC = b"\xac\xed\x00\x05"
-_DESCRIPTION = late(rb"\x72(\x00[\x02-\xff])([A-Za-z_\[][\w.$;\[]{1,254})")
+_DESCRIPTION = late(rb"\x72(?=(\x00[\x02-\xff])([A-Za-z_\[][\w.$;\[]{1,254}))")
+"""what looks like one may stand before a true one, and must not take its first byte"""
 _MOST_CLASSES = 500
 _MOST_BYTES = 64 << 20
 _STEP = 1 << 20

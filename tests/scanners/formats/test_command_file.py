@@ -44,6 +44,11 @@ def verdict(name: str, text: str) -> Verdict:
         (".git/config", '[filter "x"]\n\tsmudge = curl x\n'),
         (".git/config", "[core]\n\thooksPath = ../hooks\n"),
         (".gitconfig", '[alias]\n\tst = "!id"\n'),
+        (".git/config", "[core] fsmonitor = ./x.sh\n"),
+        (".git/config", '[filter "]"] smudge = id\n'),
+        (".git/config", "\ufeff[core]\n\tfsmonitor = true/../x.sh\n"),
+        (".git/config", '[a "b\\"c"]\n[core]\n\tfsmonitor = 1.sh\n'),
+        (".git/config", '[filter "lfs"]\n\tsmudge = "git-lfs smudge; id"\n'),
         (".gitmodules", '[submodule "x"]\n\tpath = x\n\turl = --upload-pack=id\n'),
     ],
 )
@@ -66,6 +71,8 @@ def test_a_command_that_no_model_needs_is_suspicious(name: str, text: str) -> No
         ("package.json", '{"scripts": {"build": "tsc", "postinstall": "node x.js"}}'),
         (".github/workflows/a.yml", "jobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n    - run: pip install .\n"),
         (".git/config", _CLONED),
+        (".git/config", "[core]\n\tfsmonitor = false\n[a]\n\tfsmonitor = yes # so\n"),
+        (".gitconfig", '[filter "lfs"]\r\n\tsmudge = "git-lfs smudge --skip -- %f"\r\n'),
         (".gitmodules", '[submodule "x"]\n\tpath = x\n\turl = https://github.com/a/b\n'),
     ],
 )

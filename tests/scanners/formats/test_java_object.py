@@ -20,6 +20,12 @@ def test_a_class_across_two_pieces_is_found() -> None:
     assert [fact.name for fact in facts if isinstance(fact, Operator)] == ["java.util.HashMap", "a.b.Cc"]
 
 
+def test_a_class_behind_what_looks_like_one_is_found() -> None:
+    data = java_objects("java.util.HashMap") + b"r\x00\xffAAr\x00\x05a.b.C"
+    facts = read_with(java_object, data, name="m.model").facts
+    assert [fact.name for fact in facts if isinstance(fact, Operator)][-1] == "a.b.C"
+
+
 def test_the_first_bytes_decide() -> None:
     assert java_object.matches(blob_of(b"\xac\xed\x00\x05x", "x"))
     assert not java_object.matches(blob_of(b"\xac\xed\x00\x04x", "x.ser"))
