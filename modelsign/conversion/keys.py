@@ -52,7 +52,7 @@ def _bytes_of(value: Value) -> bytes | None:
         return None
     assert isinstance(value.arguments, tuple)
     text, codec = value.arguments
-    if not isinstance(text, str) or codec not in _LATIN1:
+    if not isinstance(text, str) or not isinstance(codec, str) or codec not in _LATIN1:
         return None
     try:
         return text.encode("latin-1")

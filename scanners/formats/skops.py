@@ -15,7 +15,7 @@ from scanners.reading import Blob, Reading
 NAME = "skops"
 
 _PLAIN_LOADERS = frozenset({"JsonNode", "DictNode", "ListNode", "TupleNode", "SetNode", "SliceNode", "BytesNode"})
-_PLAIN_MODULES = frozenset({None, "builtins", "str"})
+_PLAIN_MODULES = (None, "builtins", "str")
 MAXIMUM_STATED = 20_000
 
 

@@ -55,7 +55,7 @@ def array_at(wrapper: Made, reader: Reader, offset: int) -> tuple[int, int, bool
     a second state (by then joblib has put the array in its place).
     """
     plain = names_wrapper(wrapper.function)
-    if len(wrapper.states) != 1 or wrapper.keywords is not None or (plain and wrapper.arguments not in {(), None}):
+    if len(wrapper.states) != 1 or wrapper.keywords is not None or (plain and wrapper.arguments not in ((), None)):
         return None
     attributes: dict[str, Value] = {}
     for state in wrapper.states:

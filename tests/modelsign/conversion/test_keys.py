@@ -53,6 +53,7 @@ def test_keys_are_named_as_python_prints_them(key: Value, name: str) -> None:
         call("_codecs.encode", "\xff", "latin1"),
         call("_codecs.encode", "\u1234", "latin1"),
         call("_codecs.encode", "a", "hex"),
+        call("_codecs.encode", "a", []),
         call("my.Key", "a", "latin1"),
         scalar("i8", b"\x03"),
         scalar("f4", bytes(4)),

@@ -191,6 +191,13 @@ def test_a_wrapper_with_a_second_state_is_not_clean() -> None:
     assert scan(content).verdict.rank >= Verdict.SUSPICIOUS.rank
 
 
+def test_a_wrapper_that_is_given_a_list_crashes_nothing() -> None:
+    made = p.call("joblib.numpy_pickle", "NumpyArrayWrapper", [1]).code
+    content = five_bytes(made, p.call("numpy", "dtype", "i1", False, True), PAYLOAD, p.NONE)
+
+    assert scan(content).verdict is Verdict.MALICIOUS
+
+
 def test_characters_have_a_byte_each() -> None:
     made = p.new("joblib.numpy_pickle", "NumpyArrayWrapper").code
     content = five_bytes(made, p.call("numpy", "dtype", "c", False, True), SWALLOW, b"N0", PAYLOAD, p.NONE)

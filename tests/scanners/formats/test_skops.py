@@ -1,6 +1,8 @@
 import json
 from typing import Any
 
+import pytest
+
 from scanners.facts import Reference
 from scanners.formats import skops
 from tests.builders.readings import blob_of, read_with, survive_mutations, uncovered
@@ -56,3 +58,9 @@ def test_a_schema_is_found_behind_any_padding() -> None:
 
 def test_a_list_of_another_class_is_stated() -> None:
     assert references(json.dumps(node("os.system", "ListNode", content=[])).encode()) == {("os.system", "ListNode")}
+
+
+@pytest.mark.parametrize("module", [[], {}])
+def test_a_module_that_is_no_name_is_stated(module: object) -> None:
+    described = {"__class__": "list", "__module__": module, "__loader__": "ListNode", "content": []}
+    assert references(json.dumps(described).encode()) == {(f"{module}.list", "ListNode")}
