@@ -11,7 +11,7 @@ from scanners.limits import Budget, Limits
 from scanners.patterns import late
 from scanners.pickles import opcodes
 from scanners.pickles.machine import run
-from scanners.reader import Reader, Window
+from scanners.reader import Reader
 
 HEAD: Final = 256
 """bytes from the beginning that `is_file` is given"""
@@ -28,10 +28,9 @@ _MAGIC: Final = (
     b"\x7fELF",
 )
 _BZIP2: Final = b"BZh", b"1AY&SY"
-_NAMES: Final = late(rb"[ci][A-Za-z_][\w.]*\r?\n[A-Za-z_][\w.]*\r?\n")
 _TEXT: Final = frozenset(b"(c]})lid\x8cXVSUTBCIKJMNGFLP")
-_COUNTED: Final = frozenset(b"\x8cXV")
 _RUN: Final = 65_536
+"""opcodes, which no weights are by chance"""
 _NAME: Final = late(r"[^\W\d][\w.]*\Z")
 
 FIRST: Final = frozenset(magic[0] for magic in (*_MAGIC, *_BZIP2[:1])) | _TEXT | {0x80}
@@ -50,14 +49,19 @@ def is_file(head: bytes, content: Reader) -> bool:
     if head.startswith(_MAGIC) or (head.startswith(_BZIP2[0]) and head[4:10] == _BZIP2[1]):
         return True
     if head[0] == 0x80:
-        return head[1] <= opcodes.HIGHEST_PROTOCOL and _imports(content)
-    if head[0] in _COUNTED or (head[0] in _TEXT and _NAMES.search(head) is not None):
-        return _imports(content)
-    return False
+        return head[1] <= opcodes.HIGHEST_PROTOCOL and _imports(content, if_endless=True)
+    return head[0] in _TEXT and _imports(content, if_endless=False)
 
 
-def _imports(content: Reader) -> bool:
-    """Whether a pickle names what could be something in a module, within its first opcodes."""
-    window = Window(content, 0, min(content.size, _RUN))
-    first = run(window, budget=Budget(limits=Limits(opcodes=_RUN, facts=_RUN)))
-    return any(_NAME.match(name.module) and _NAME.match(name.name) for name in first.imports)
+def _imports(content: Reader, *, if_endless: bool) -> bool:
+    """Whether a pickle names what could be something in a module within its first opcodes.
+
+    Args:
+        content: the whole storage; constants are stepped over, however long they are.
+        if_endless: what to say where these opcodes end and the pickle does not. Behind the mark of a protocol that is
+            a pickle; otherwise it may be one number over and over.
+    """
+    first = run(content, budget=Budget(limits=Limits(opcodes=_RUN, facts=_RUN)))
+    if any(_NAME.match(name.module) and _NAME.match(name.name) for name in first.imports):
+        return True
+    return if_endless and first.limit is not None

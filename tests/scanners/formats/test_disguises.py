@@ -20,6 +20,9 @@ HOSTILE = {
     "no protocol": p.value(p.call("os", "system", "id")) + p.STOP,
     "text": TEXT,
     "text behind other opcodes": b"N0]0" + TEXT,
+    "text behind many opcodes": b"N0" * 300 + TEXT,
+    "behind more opcodes than are tried": p.proto(2) + b"N0" * 40_000 + p.system()[2:],
+    "behind a long constant": p.proto(3) + p.value(bytes(1 << 20)) + p.POP + p.system()[2:],
     "inst": b"(S'id'\nios\nsystem\n.",
     "padded": p.system() + bytes(500),
     "gzip": gzip.compress(p.system()),
@@ -65,6 +68,10 @@ def test_numbers_in_order_are_no_file() -> None:
         width = struct.calcsize(kind)
         numbers = [index % 100 for index in range(4096 // width)]
         assert not is_file(struct.pack(f"<{len(numbers)}{kind}", *numbers))
+
+
+def test_one_number_over_and_over_is_no_file() -> None:
+    assert not [number for number in range(256) if is_file(bytes([number]) * 70_000)]
 
 
 def test_pickle_of_plain_values_is_no_file() -> None:
