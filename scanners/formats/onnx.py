@@ -27,6 +27,8 @@ TENSOR_TYPES = {
 }  # fmt: skip
 MAXIMUM_GRAPHS = 100_000
 MAXIMUM_EXTERNAL = 100_000
+LONGEST_PATH = 4096
+"""Linux's `PATH_MAX`; what is said behind it is not read, so a path of that length is told"""
 
 
 def matches(blob: Blob) -> bool:
@@ -87,15 +89,17 @@ class _Model:
 
     def _state_operators(self) -> None:
         for (domain, name), offset in self._operators.items():
-            if domain in STANDARD_DOMAINS or (domain, name) in self._functions:
+            if domain in STANDARD_DOMAINS:
                 continue
+            # Runtimes take a kernel that somebody registered before a function of the model with the same name.
+            defined = (("defined", "here"),) if (domain, name) in self._functions else ()
             self._reading.state(
                 Operator(
                     location=self._reading.at(offset),
                     framework="onnx",
                     name=name[:200],
                     domain=domain[:200],
-                    arguments=(),
+                    arguments=defined,
                 )
             )
 
@@ -106,10 +110,15 @@ class _Model:
         return self._fields(field.offset, field.offset + field.length)
 
     def _text(self, field: Field) -> str:
-        return text_of(self._blob.reader, field, 4096)
+        return text_of(self._blob.reader, field, LONGEST_PATH)
 
     def _text_in(self, field: Field, number: int) -> str:
-        return next((self._text(one) for one in self._within(field) if one.number == number), "")
+        """Return a text field; of two in one message, parsers of protobuf keep the last."""
+        text = ""
+        for one in self._within(field):
+            if one.number == number and one.kind == BYTES:
+                text = self._text(one)
+        return text
 
     def _function(self, field: Field) -> None:
         name = domain = ""
@@ -120,6 +129,8 @@ class _Model:
                 domain = self._text(inner)
             elif inner.number == 7 and inner.kind == BYTES:
                 self._node(inner)
+            elif inner.number == 11 and inner.kind == BYTES:
+                self._attribute(inner)
         self._functions.add((domain, name))
 
     def _graph(self, graph: Field) -> None:
@@ -155,7 +166,7 @@ class _Model:
 
     def _compiled(self, node: Field) -> None:
         """State the file that an execution provider of ONNX Runtime loads a compiled part of the graph from."""
-        name, path, embedded = "", "", True
+        name, paths, embedded = "", [], True
         for attribute in self._within(node):
             if attribute.number == 3 and attribute.kind == BYTES:
                 name = self._text(attribute)
@@ -163,18 +174,21 @@ class _Model:
                 continue
             key = self._text_in(attribute, 1)
             if key == "ep_cache_context":
-                path = self._text_in(attribute, 4)
+                paths.append(self._text_in(attribute, 4))
             elif key == "embed_mode":
-                embedded = any(one.value for one in self._within(attribute) if one.number == 3 and one.kind == VARINT)
-        if path and not embedded:
-            self._reading.state(
-                Reference(
-                    location=self._reading.at(node.offset),
-                    kind="compiled-context",
-                    target=path[:4096],
-                    context=name[:200],
+                modes = [one.value for one in self._within(attribute) if one.number == 3 and one.kind == VARINT]
+                embedded = embedded and bool(modes) and bool(modes[-1])
+        # Of two attributes with one name some runtimes take the first, others the last: all paths count.
+        for path in paths if not embedded else ():
+            if path:
+                self._reading.state(
+                    Reference(
+                        location=self._reading.at(node.offset),
+                        kind="compiled-context",
+                        target=path[:4096],
+                        context=name[:200],
+                    )
                 )
-            )
 
     def _attribute(self, attribute: Field) -> None:
         for inner in self._within(attribute):
@@ -246,6 +260,9 @@ class _Model:
         reading = self._reading
         for key, value in external:
             if key == "location":
+                if len(value) >= LONGEST_PATH:
+                    message = f"the location of tensor {name[:100]!r} is longer than any path: {value[:60]!r}"
+                    reading.anomaly("onnx-external-key", message, tensor.offset)
                 if value not in self._locations:
                     self._locations[value] = None
                     reading.state(

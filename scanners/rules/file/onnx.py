@@ -1,5 +1,6 @@
 """ONNX models that reach outside their own directory, or that need code of others."""
 
+import re
 from collections.abc import Iterator
 
 from scanners.facts import Anomaly, Operator, Reference
@@ -43,9 +44,13 @@ CUSTOM = Rule(
 
 RULES: tuple[Rule, ...] = (ESCAPE, KEYS, CODE, CUSTOM)
 
-_OUTSIDE = late(r"^(?:/|\\|~|[A-Za-z]:|[a-z][a-z0-9+.-]*://)|(?:^|[/\\])\.\.(?:[/\\]|$)|\0|_ORT_MEM_ADDR_")
+_OUTSIDE = late(
+    # Runtimes in browsers fetch the path as a URL, where dots and slashes may be written in percent.
+    r"^(?:/|\\|~|%2f|%5c|[a-z]:|[a-z][a-z0-9+.-]*://)|(?:^|[/\\]|%2f|%5c)(?:\.|%2e){2}(?:[/\\]|%2f|%5c|$)|\0|_ORT_MEM_ADDR_",
+    re.IGNORECASE,
+)
 _PYTHON = frozenset({"PyOp", "PyCustomOp", "PythonOp", "PythonOpGrad"})
-_RUNTIME = late(r"com\.microsoft(?:\..+)?|com\.ms\..+|org\.pytorch\..+|pkg\..+|onnxscript\..+")
+_RUNTIME = late(r"com\.microsoft(?:\.(?!extensions$).+)?|com\.ms\..+|org\.pytorch\..+|pkg\..+|onnxscript\..+")
 
 
 def judge(facts: FileFacts) -> Iterator[Finding]:
@@ -72,6 +77,6 @@ def _operator(facts: FileFacts, fact: Operator) -> Iterator[Finding]:
     if fact.name in _PYTHON:
         message = f"{evidence} calls Python code that the process has registered"
         yield found(CODE, facts, fact.location, message, severity=Severity.HIGH, evidence=evidence)
-    elif not _RUNTIME.fullmatch(fact.domain):
+    elif not fact.arguments and not _RUNTIME.fullmatch(fact.domain):
         message = f"{evidence} comes from a library that has to be registered first"
         yield found(CUSTOM, facts, fact.location, message, severity=Severity.LOW, evidence=evidence)

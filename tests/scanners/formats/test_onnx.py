@@ -54,10 +54,14 @@ def test_unknown_keys_and_ranges_are_anomalies() -> None:
     ]
 
 
-def test_operators_of_other_domains_are_stated_unless_the_model_defines_them() -> None:
+def test_operators_of_other_domains_are_stated_with_whether_the_model_defines_them() -> None:
     local = data(25, data(1, "Mine") + data(7, onnx_node("Relu")) + data(10, "my"))
     content = onnx_model([onnx_node("Mine", "my"), onnx_node("Theirs", "their")], extra=local)
-    assert operators(content) == [("their", "Theirs")]
+    stated = [fact for fact in read_with(onnx, content).facts if isinstance(fact, Operator)]
+    assert [(fact.domain, fact.name, fact.arguments) for fact in stated] == [
+        ("my", "Mine", (("defined", "here"),)),
+        ("their", "Theirs", ()),
+    ]
 
 
 def test_graphs_nested_without_end_do_not_recurse() -> None:

@@ -77,3 +77,59 @@ def test_a_compiled_part_outside_the_model_is_malicious(path: str) -> None:
 def test_a_compiled_part_beside_the_model_or_in_it_is_quiet() -> None:
     assert scan_files({"m.onnx": _compiled("m_ctx.bin", embedded=0)}).findings == ()
     assert scan_files({"m.onnx": _compiled("/../binary", embedded=1)}).findings == ()
+
+
+@pytest.mark.parametrize("path", ["HTTP://h/w", "%2e%2e/w", "a%2F..%2Fw", "a/" * 2100 + "../" * 2200 + "w"])
+def test_locations_that_hide_where_they_lead_are_malicious(path: str) -> None:
+    assert verdict(external(location=path)) is Verdict.MALICIOUS
+
+
+def test_locations_with_dots_and_percents_in_their_names_are_quiet() -> None:
+    assert scan_files({"m.onnx": external(location="weights/w..v2 100%.bin")}).findings == ()
+
+
+def test_the_last_of_two_values_is_where_a_tensor_lies() -> None:
+    twice = data(13, data(1, "location") + data(2, "w.bin") + data(2, "../w"))
+    renamed = data(13, data(1, "checksum") + data(1, "location") + data(2, "../w"))
+    for entry in (twice, renamed):
+        assert verdict(onnx_model(tensors=[onnx_tensor() + entry])) is Verdict.MALICIOUS
+
+
+_OUTSIDE = data(5, data(1, "ep_cache_context") + data(4, "../x"))
+_APART = data(5, data(1, "embed_mode") + number(3, 0))
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        data(5, data(1, "q") + data(1, "ep_cache_context") + data(4, "a") + data(4, "../x")) + _APART,
+        _OUTSIDE + data(5, data(1, "embed_mode") + number(3, 1) + number(3, 0)),
+        _OUTSIDE + _APART + data(5, data(1, "embed_mode") + number(3, 1)),
+        _OUTSIDE + data(5, data(1, "ep_cache_context") + data(4, "ok.bin")) + _APART,
+    ],
+    ids=["values-twice", "mode-twice", "modes", "paths"],
+)
+def test_a_compiled_part_that_says_things_twice_is_malicious(attributes: bytes) -> None:
+    assert verdict(onnx_model([onnx_node("EPContext", "com.microsoft", attributes)])) is Verdict.MALICIOUS
+
+
+def test_defaults_of_a_functions_attributes_are_read() -> None:
+    tensor = onnx_tensor("w", {"location": "../w"})
+    function = data(25, data(1, "F") + data(11, data(1, "value") + data(5, tensor)) + data(10, "my"))
+    assert verdict(onnx_model(extra=function)) is Verdict.MALICIOUS
+
+
+def test_a_function_of_the_model_does_not_hide_a_python_operator() -> None:
+    function = data(25, data(1, "PyOp") + data(7, onnx_node("Relu")) + data(10, "ai.onnx.contrib"))
+    assert verdict(onnx_model([onnx_node("PyOp", "ai.onnx.contrib")], extra=function)) is Verdict.MALICIOUS
+
+
+def test_functions_of_the_model_are_quiet() -> None:
+    function = data(25, data(1, "Mine") + data(7, onnx_node("Relu")) + data(10, "my"))
+    assert scan_files({"m.onnx": onnx_model([onnx_node("Mine", "my")], extra=function)}).findings == ()
+
+
+def test_operators_of_onnxruntime_extensions_are_noted_under_both_of_their_domains() -> None:
+    for domain in ("ai.onnx.contrib", "com.microsoft.extensions"):
+        report = scan_files({"m.onnx": onnx_model([onnx_node("BertTokenizer", domain)])})
+        assert [finding.rule.id for finding in report.findings] == ["MS543"]
