@@ -7,7 +7,7 @@ verification; a table, an index or a buffer that points outside is stated (CVE-2
 import struct
 
 from scanners.errors import FormatError, LimitExceeded
-from scanners.facts import Identified, Operator, Tensor
+from scanners.facts import Identified, Operator, Reference, Tensor
 from scanners.reader import Reader
 from scanners.reading import Blob, Reading
 
@@ -125,6 +125,13 @@ class _Model:
         buffers = tables.tables(root, 4)
         for buffer in buffers:
             self._buffer(buffer)
+        groups = tables.tables(root, 8)
+        for group in groups:
+            self._group(group)
+        for buffer in tables.tables(root, 9):
+            if (used := tables.scalar(buffer, 1, "I")) >= len(groups):
+                message = f"an external buffer uses group {used} of {len(groups)}"
+                self._reading.anomaly("tflite-index", message, buffer)
         for subgraph in tables.tables(root, 2):
             self._subgraph(subgraph, len(codes), len(buffers))
 
@@ -136,6 +143,13 @@ class _Model:
             self._reading.state(
                 Operator(location=self._reading.at(code), framework="tflite", name=custom[:200] or "(no name)")
             )
+
+    def _group(self, group: int) -> None:
+        """State the file that external buffers lie in; the application gives those of a group without a name."""
+        name = self._tables.text(group, 0)
+        if name:
+            place = self._reading.at(group)
+            self._reading.state(Reference(location=place, kind="external-buffers", target=name, context="buffers"))
 
     def _buffer(self, buffer: int) -> None:
         tables = self._tables

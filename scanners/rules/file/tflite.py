@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from scanners.facts import Anomaly, Operator
+from scanners.facts import Anomaly, Operator, Reference
 from scanners.findings import Finding, Rule, Severity
+from scanners.patterns import late
 from scanners.reading import FileFacts
 from scanners.rules.file import tensorflow
 from scanners.rules.found import found
@@ -32,8 +33,18 @@ MEMORY = Rule(
     fix="Do not load the model; convert it again from its source.",
     cwe="CWE-125",
 )
+OUTSIDE = Rule(
+    id="MS533",
+    name="tflite-external-buffers-outside",
+    severity=Severity.HIGH,
+    summary="A TensorFlow Lite model takes its weights from a file outside its own directory",
+    fix="Do not load the model; external buffers lie beside it, under a plain name.",
+    cwe="CWE-22",
+)
 
-RULES: tuple[Rule, ...] = (CUSTOM, FLEX, MEMORY)
+RULES: tuple[Rule, ...] = (CUSTOM, FLEX, MEMORY, OUTSIDE)
+
+_LEAVES = late(r"^(?:[/\\~]|[A-Za-z]:|[A-Za-z][A-Za-z0-9+.-]*://)|(?:^|[/\\])\.\.(?:[/\\]|$)|\0")
 
 _CODES = frozenset({"tflite-index", "tflite-buffer-outside", "tflite-shape"})
 _ACTING = (
@@ -52,6 +63,9 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         if isinstance(fact, Anomaly) and fact.code in _CODES:
             severity = Severity.MEDIUM if fact.code != "tflite-index" else MEMORY.severity
             yield found(MEMORY, facts, fact.location, fact.message, severity=severity)
+        elif isinstance(fact, Reference) and fact.kind == "external-buffers" and _LEAVES.search(fact.target):
+            message = f"external buffers are read from {fact.target!r}"
+            yield found(OUTSIDE, facts, fact.location, message, evidence=fact.target)
         elif isinstance(fact, Operator) and fact.framework == "tflite":
             inner = fact.name.removeprefix("Flex")
             if fact.name.startswith("Flex") and inner in _ACTING:

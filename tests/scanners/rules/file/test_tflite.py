@@ -1,5 +1,7 @@
+import pytest
+
 from scanners.findings import Verdict
-from tests.builders.flatbuffers import tflite
+from tests.builders.flatbuffers import Table, build, tflite
 from tests.scanners.rules.examples import Example, scan_files
 
 
@@ -11,10 +13,19 @@ def _custom(name: str) -> bytes:
     return tflite(codes=[{0: ("b", 32), 1: name}])
 
 
+def _external(name: str, *, group: int = 0) -> bytes:
+    """A model whose weights lie in another file."""
+    buffer = Table({0: ("I", 1 << 31), 1: ("I", group), 3: ("Q", 8)})
+    return build(Table({0: ("I", 3), 4: [Table({0: b""})], 8: [Table({0: name})], 9: [buffer]}))
+
+
 EXAMPLES = {
     "MS530": _twins(_custom("MyOp")),
     "MS531": _twins(_custom("FlexWriteFile")),
     "MS532": _twins(tflite(inputs=(99,))),
+    "MS533": Example(
+        bad=lambda: {"m.tflite": _external("../../etc/passwd")}, good=lambda: {"m.tflite": _external("w.bin")}
+    ),
 }
 
 
@@ -34,3 +45,17 @@ def test_flex_operators_that_act_are_not() -> None:
 
 def test_cve_2026_42627_tflite_index_outside_its_table() -> None:
     assert verdict(tflite(inputs=(1 << 30,))) is Verdict.MALICIOUS
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "a/../../b", "..\\w", "C:\\w", "~/w", "https://h/w"])
+def test_external_buffers_outside_the_model_are_malicious(name: str) -> None:
+    assert verdict(_external(name)) is Verdict.MALICIOUS
+
+
+@pytest.mark.parametrize("name", ["", "w.bin", "weights/w..bin"])
+def test_external_buffers_beside_the_model_are_quiet(name: str) -> None:
+    assert scan_files({"m.tflite": _external(name)}).findings == ()
+
+
+def test_an_external_buffer_of_no_group_is_malicious() -> None:
+    assert verdict(_external("w.bin", group=7)) is Verdict.MALICIOUS
