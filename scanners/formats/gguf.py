@@ -23,6 +23,8 @@ MAXIMUM_ELEMENTS = 5_000_000
 MAXIMUM_TENSORS = 1_000_000
 MAXIMUM_KEYS = 1_000_000
 MAXIMUM_DIMENSIONS = 4
+MAXIMUM_TEMPLATES = 1000
+"""texts of one array that are read as templates"""
 MAXIMUM_NAME = 64
 """`GGML_MAX_NAME`"""
 _INT64 = 1 << 63
@@ -121,6 +123,8 @@ class _Header:
                 self._align(cursor.uint(_WIDTHS[kind]), offset)
             elif "template" in key and kind == _STRING:
                 self._template(key)
+            elif "template" in key and kind == _ARRAY:
+                self._templates(key)
             else:
                 self._value(kind)
 
@@ -142,6 +146,18 @@ class _Header:
             stored=True,
             roles=frozenset({jinja.ROLE}),
         )
+
+    def _templates(self, key: str) -> None:
+        """Read an array whose key speaks of templates: of texts, each is one."""
+        cursor = self._cursor
+        kind, place = cursor.u32(), cursor.offset
+        count = self._plausible(self._length())
+        if kind != _STRING or count > MAXIMUM_TEMPLATES:
+            cursor.offset = place - 4
+            self._value(_ARRAY)
+            return
+        for index in range(count):
+            self._template(f"{key}[{index}]")
 
     def _value(self, kind: int) -> None:
         """Step over a value; arrays of arrays are walked with a stack of (type, count)."""
@@ -277,7 +293,9 @@ class _Header:
                 reading.anomaly("gguf-hole", f"{begin - place} bytes between tensors belong to none", place)
             reading.inert(min(place, begin), stop - min(place, begin))
             place, last = max(place, stop), name
-        if size - place >= max(self._alignment, 4096):
-            reading.anomaly("gguf-trailing", f"{size - place} bytes follow the last tensor", place)
-        elif size > place:
-            reading.inert(place, size - place)
+        left = size - place
+        # Writers pad with zeros: anything else is somebody's, however short.
+        if left >= max(self._alignment, 4096) or (left > 0 and self._blob.reader.read_at(place, left).strip(b"\0")):
+            reading.anomaly("gguf-trailing", f"{left} bytes follow the last tensor", place)
+        elif left > 0:
+            reading.inert(place, left)

@@ -107,3 +107,30 @@ def test_big_endian_files_are_read() -> None:
 
 def test_truncations_and_mutations_end_in_a_verdict() -> None:
     survive_mutations(gguf, [ORDINARY], name="model.gguf")
+
+
+@pytest.mark.parametrize("tail", [b"cos\nsystem\n(S'id'\ntR.", b"\x7fELF", bytes(100) + b"x"])
+def test_bytes_behind_the_last_tensor_are_told_however_few(tail: bytes) -> None:
+    reading = read_with(gguf, build() + tail)
+    assert anomalies(reading) == ["gguf-trailing"]
+    assert uncovered(reading) == len(tail)
+
+
+def test_padding_behind_the_last_tensor_is_inert() -> None:
+    reading = read_with(gguf, build() + bytes(31))
+    assert anomalies(reading) == []
+    assert uncovered(reading) == 0
+
+
+def test_templates_in_an_array_are_handed_on_as_templates() -> None:
+    reading = read_with(gguf, build((strings_value("tokenizer.chat_template", ["{{ a }}", "{{ b }}"]),)))
+    assert [child.name for child in reading.children] == ["tokenizer.chat_template[0]", "tokenizer.chat_template[1]"]
+    assert all(child.roles == {jinja.ROLE} for child in reading.children)
+    assert uncovered(reading) == 0
+
+
+def test_an_array_of_numbers_under_a_templates_key_is_stepped_over() -> None:
+    value = string("template.ids") + struct.pack("<IIQII", 9, 4, 2, 1, 2)
+    reading = read_with(gguf, build((value, number_value("x", 1))))
+    assert anomalies(reading) == []
+    assert uncovered(reading) == 0
