@@ -1,6 +1,7 @@
 """Core ML: custom layers and models, and models linked from elsewhere; the weights file of an `.mlpackage`.
 
-Source: coremltools `mlmodel/format/{Model,NeuralNetwork,CustomModel,LinkedModel}.proto`, MILBlob `StorageFormat.hpp`.
+Source: coremltools `mlmodel/format/{Model,NeuralNetwork,CustomModel,LinkedModel,MIL}.proto`,
+MILBlob `StorageFormat.hpp`.
 """
 
 import struct
@@ -20,6 +21,22 @@ _MODEL = {1: VARINT, 2: BYTES, 10: VARINT, **dict.fromkeys(_KINDS, BYTES)}
 _NETWORKS = {303, 403, 500}
 _PIPELINES = {200, 201, 202}
 _CUSTOM_LAYER = 500
+_PROGRAM = 502
+_MIL = {
+    "program": {2: "function entry", 3: "value entry"},
+    "function entry": {2: "function"},
+    "function": {3: "block entry", 4: "value entry"},
+    "block entry": {2: "block"},
+    "block": {3: "operation", 4: "value entry"},
+    "operation": {2: "argument entry", 4: "block", 5: "value entry"},
+    "argument entry": {2: "argument"},
+    "argument": {1: "binding"},
+    "binding": {2: "value"},
+    "value entry": {2: "value"},
+    "value": {5: "file"},
+}
+"""MIL.proto: the messages on the way to a value that lies in a file, by field number; values in values are immediate"""
+MAXIMUM_FILES = 1000
 _BLOB_SENTINEL = struct.pack("<I", 0xDEADBEEF)
 MAXIMUM_DEPTH = 32
 
@@ -61,6 +78,8 @@ def read(blob: Blob, reading: Reading) -> None:
                 _network(blob, reading, field, tally)
             elif field.number in _PIPELINES and depth < MAXIMUM_DEPTH:
                 pending += [(one.offset, one.offset + one.length, depth + 1) for one in _models(blob, field, tally)]
+            elif field.number == _PROGRAM:
+                _program(blob, reading, field, tally)
             elif field.number == 555:
                 _named(blob, reading, field, tally, "custom-model")
             elif field.number == 556:
@@ -70,6 +89,39 @@ def read(blob: Blob, reading: Reading) -> None:
 
 def _within(blob: Blob, field: Field, tally: Tally) -> Iterator[Field]:
     return fields(blob.reader, field.offset, field.offset + field.length, tally)
+
+
+def _last(blob: Blob, field: Field, tally: Tally, number: int, limit: int) -> str:
+    """Return a text field; of two in one message, parsers of protobuf keep the last."""
+    text = ""
+    for one in _within(blob, field, tally):
+        if one.number == number and one.kind == BYTES:
+            text = text_of(blob.reader, one, limit)
+    return text
+
+
+def _program(blob: Blob, reading: Reading, program: Field, tally: Tally) -> None:
+    """State the files that a program (MIL.proto) takes its constants from.
+
+    Everything else is stepped over. Pending are messages with what they are; entries of maps have their value in 2.
+    """
+    told: set[str] = set()
+    pending: list[tuple[str, Field]] = [("program", program)]
+    while pending:
+        kind, message = pending.pop()
+        if kind == "file":
+            target = _last(blob, message, tally, 1, 4096)
+            if target not in told and len(told) < MAXIMUM_FILES:
+                told.add(target)
+                place = reading.at(message.offset)
+                reading.state(Reference(location=place, kind="linked-weights", target=target, context="constants"))
+            continue
+        inside = _MIL[kind]
+        pending += [
+            (inside[one.number], one)
+            for one in _within(blob, message, tally)
+            if one.kind == BYTES and one.number in inside
+        ]
 
 
 def _models(blob: Blob, field: Field, tally: Tally) -> list[Field]:
@@ -96,7 +148,7 @@ def _network(blob: Blob, reading: Reading, field: Field, tally: Tally) -> None:
 
 
 def _named(blob: Blob, reading: Reading, field: Field, tally: Tally, kind: str, *, number: int = 10) -> None:
-    name = next((text_of(blob.reader, one, 400) for one in _within(blob, field, tally) if one.number == number), "")
+    name = _last(blob, field, tally, number, 400)
     reading.state(
         Operator(location=reading.at(field.offset), framework="coreml", name=kind, arguments=(("class", name[:300]),))
     )
@@ -107,8 +159,7 @@ def _linked(blob: Blob, reading: Reading, field: Field, tally: Tally) -> None:
         if file.number == 1 and file.kind == BYTES:
             for part in _within(blob, file, tally):
                 if part.kind == BYTES:
-                    value = next((one for one in _within(blob, part, tally) if one.kind == BYTES), None)
-                    target = text_of(blob.reader, value, 1024) if value else ""
+                    target = _last(blob, part, tally, 1, 1024)
                     location = reading.at(field.offset)
                     reading.state(
                         Reference(

@@ -192,7 +192,9 @@ def _object(source: _Source, reading: Reading, known: set[int]) -> int:
         source.integer()
     elif kind == _STRING:
         source.characters(_size(source))
-    elif kind in {_TABLE, _OBJECT, _FUNCTION, _OLD_FUNCTION, _RECURSIVE}:
+    elif kind == _FUNCTION:  # the oldest form: nobody can refer to it, so it has no index
+        return _function(source, reading, place)
+    elif kind in {_TABLE, _OBJECT, _OLD_FUNCTION, _RECURSIVE}:
         index = source.integer()
         if index in known:
             return 0
@@ -201,14 +203,19 @@ def _object(source: _Source, reading: Reading, known: set[int]) -> int:
             return 2 * _size(source)
         if kind == _OBJECT:
             return _torch_object(source, reading, place)
-        length = _size(source)
-        source.characters(length)
-        text = f"a Lua function of {length} bytes of bytecode"
-        reading.state(Code(location=reading.at(place), language="lua-bytecode", action="exec", text=text, runs="call"))
-        return 1
+        return _function(source, reading, place)
     else:
         raise FormatError(f"Torch7 has no object of type {kind}", offset=place)
     return 0
+
+
+def _function(source: _Source, reading: Reading, place: int) -> int:
+    """State a function; its upvalues, one object, follow."""
+    length = _size(source)
+    text = f"a Lua function of {length} bytes of bytecode"
+    reading.state(Code(location=reading.at(place), language="lua-bytecode", action="exec", text=text, runs="call"))
+    source.characters(length)
+    return 1
 
 
 def _size(source: _Source) -> int:

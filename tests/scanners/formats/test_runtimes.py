@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from scanners.engine import scan_blob
+from scanners.engine import finish, scan_blob
 from scanners.errors import FormatError, LimitExceeded, Unsupported
-from scanners.facts import Code, Identified, Operator, Tensor
+from scanners.facts import Code, Identified, Operator, Reference, Tensor
 from scanners.findings import Verdict
 from scanners.formats import coreml, executorch, flax, opaque, rds, torch7
 from scanners.reader import BytesReader
 from tests.builders import runtimes as build
 from tests.builders.flatbuffers import Table
 from tests.builders.flatbuffers import build as flatbuffer
-from tests.builders.protobufs import data
+from tests.builders.protobufs import data, number
 from tests.builders.readings import anomalies, blob_of, read_with, survive_mutations, uncovered
 
 ACTS = build.r_call("system", build.r_text("id"))
@@ -157,6 +157,17 @@ def test_torch7_functions_and_tensors_are_stated() -> None:
     assert uncovered(read_with(torch7, NET)) == 0
 
 
+def test_the_oldest_functions_of_torch7_have_no_index() -> None:
+    function = struct.pack("<ii", 6, 12) + b"\x1bLJ\x02abcdefgh" + build.t7_table(9)
+    content = build.t7_table(
+        12, (build.t7_string(b"k"), function), (build.t7_string(b"l"), function[:-8] + bytes([10, 0, 0, 0, 0, 0, 0, 0]))
+    )
+    for source in (content, function, b"6\n4\nabcd\n3\n2\n0\n"):
+        reading = read_with(torch7, source, name="m.t7")
+        assert len([fact for fact in reading.facts if isinstance(fact, Code)]) == source.count(b"abcd")
+        assert uncovered(reading) == 0
+
+
 def test_torch7_ascii_is_read_like_the_binary_form() -> None:
     values = "2\n7\nstrange\n4\n3\n3\nV 1\n17\ntorch.FloatTensor\n2\n2 1\n1 1\n1\n"
     storage = "4\n4\n3\nV 1\n18\ntorch.FloatStorage\n2\n1.5 -2e-3\n"
@@ -205,6 +216,51 @@ def test_core_ml_states_custom_classes() -> None:
     assert operators(coreml, build.coreml(555, data(10, "Mine"))) == [("custom-model", ["Mine"])]
     assert operators(coreml, build.coreml(500, b"")) == []
     assert coreml.matches(blob_of(build.coreml(), "model.mlmodel"))
+
+
+def _program(operation: bytes) -> bytes:
+    """A Core ML program of one function, one block, one operation."""
+    block = data(1, "CoreML5") + data(2, data(3, operation))
+    return build.coreml(502, number(1, 1) + data(2, data(1, "main") + data(2, data(2, "CoreML5") + data(3, block))))
+
+
+def _constant(path: str) -> bytes:
+    return data(2, b"") + data(5, data(1, path) + number(2, 64))
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        data(1, "const") + data(5, data(1, "val") + data(2, _constant("/etc/passwd"))),
+        data(2, data(1, "x") + data(2, data(1, data(2, _constant("/etc/passwd"))))),
+        data(4, data(3, data(5, data(1, "val") + data(2, _constant("/etc/passwd"))))),
+    ],
+    ids=["attribute", "argument", "inner-block"],
+)
+def test_the_files_of_a_core_ml_program_are_stated(operation: bytes) -> None:
+    reading = read_with(coreml, _program(operation))
+    assert [fact.target for fact in reading.facts if isinstance(fact, Reference)] == ["/etc/passwd"]
+
+
+@pytest.mark.parametrize(
+    ("path", "verdict"),
+    [
+        ("@model_path/weights/weight.bin", Verdict.CLEAN),
+        ("@model_path/../../x", Verdict.SUSPICIOUS),
+        ("/etc/passwd", Verdict.SUSPICIOUS),
+    ],
+)
+def test_weights_outside_a_core_ml_package_are_suspicious(path: str, verdict: Verdict) -> None:
+    content = _program(data(1, "const") + data(5, data(1, "val") + data(2, _constant(path))))
+    assert finish("m", [scan_blob(BytesReader(content), "m.mlmodel")], tool_version="0").verdict is verdict
+
+
+def test_the_last_of_two_paths_is_what_a_core_ml_model_is_linked_to() -> None:
+    linked = data(1, data(1, data(1, "beside") + data(1, "../../x")))
+    targets = [
+        fact.target for fact in read_with(coreml, build.coreml(556, linked)).facts if isinstance(fact, Reference)
+    ]
+    assert targets == ["../../x"]
 
 
 def test_the_weights_of_a_core_ml_package_are_inert() -> None:
