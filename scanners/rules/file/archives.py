@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from scanners.facts import Anomaly
+from scanners.facts import Anomaly, Identified
 from scanners.findings import Confidence, Finding, Location, Rule, Severity
 from scanners.reading import FileFacts
 from scanners.rules.found import found
@@ -154,12 +154,16 @@ _FAMILIES: dict[str, str] = {
 }  # fmt: skip
 """formats that begin or end with a magic of their own; two families in one file are no coincidence"""
 
+_PACKED = frozenset({"tflite", "zip"})
+"""TensorFlow Lite's metadata: the files that belong to a model (labels, vocabularies) are zipped and appended to it"""
+
 
 def judge(facts: FileFacts) -> Iterator[Finding]:
     """Turn what the archive readers noted into findings."""
     yield from _polyglot(facts)
+    packed = _packed_models(facts)
     for fact in facts.facts:
-        if not isinstance(fact, Anomaly):
+        if not isinstance(fact, Anomaly) or (fact.code == "zip-prefix" and fact.location.members in packed):
             continue
         judged = _BY_CODE.get(fact.code)
         if judged is None:
@@ -168,8 +172,17 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
         yield found(rule, facts, fact.location, fact.message, severity=severity, confidence=confidence)
 
 
+def _packed_models(facts: FileFacts) -> set[tuple[str, ...]]:
+    """Return where models of TensorFlow Lite lie that are nothing else but perhaps a zip archive."""
+    formats: dict[tuple[str, ...], set[str]] = {}
+    for fact in facts.facts:
+        if isinstance(fact, Identified):
+            formats.setdefault(fact.location.members, set()).add(fact.format)
+    return {members for members, names in formats.items() if "tflite" in names and names <= _PACKED}
+
+
 def _polyglot(facts: FileFacts) -> Iterator[Finding]:
     families = sorted({_FAMILIES[name] for name in facts.formats if name in _FAMILIES})
-    if len(families) > 1:
+    if len(families) > 1 and not _PACKED.issuperset(facts.formats):
         message = f"readable as {' and as '.join(families)}"
         yield found(POLYGLOT, facts, Location(), message, confidence=Confidence.MEDIUM)

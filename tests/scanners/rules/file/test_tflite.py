@@ -1,3 +1,6 @@
+import io
+import zipfile
+
 import pytest
 
 from scanners.findings import Verdict
@@ -59,3 +62,33 @@ def test_external_buffers_beside_the_model_are_quiet(name: str) -> None:
 
 def test_an_external_buffer_of_no_group_is_malicious() -> None:
     assert verdict(_external("w.bin", group=7)) is Verdict.MALICIOUS
+
+
+def _packed(**files: bytes) -> bytes:
+    """A model with the files that belong to it, as TensorFlow Lite's metadata tools append them."""
+    content = io.BytesIO(tflite())
+    with zipfile.ZipFile(content, "a") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return content.getvalue()
+
+
+def test_files_packed_into_a_model_are_quiet() -> None:
+    model = _packed(labels=b"cat\ndog\n")
+    assert scan_files({"m.tflite": model}).findings == ()
+    bundle = io.BytesIO()
+    with zipfile.ZipFile(bundle, "w") as archive:
+        archive.writestr("hand_detector.tflite", model)
+    assert scan_files({"hands.task": bundle.getvalue()}).findings == ()
+
+
+def test_files_packed_into_a_model_are_scanned() -> None:
+    assert verdict(_packed(labels=b"cos\nsystem\n(S'id'\ntR.")) is Verdict.MALICIOUS
+
+
+def test_a_checkpoint_behind_a_model_is_a_polyglot() -> None:
+    checkpoint = io.BytesIO(tflite())
+    with zipfile.ZipFile(checkpoint, "a") as archive:
+        archive.writestr("archive/data.pkl", b"\x80\x02}q\x00.")
+        archive.writestr("archive/version", b"3\n")
+    assert "MS209" in {one.rule.id for one in scan_files({"m.tflite": checkpoint.getvalue()}).findings}
