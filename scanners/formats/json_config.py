@@ -3,7 +3,8 @@
 Read: `auto_map` and `custom_pipelines` (transformers), `auto_mapping` (PEFT), the module lists of `model_index.json`
 (diffusers) and `modules.json` (sentence-transformers), `_target_` (Hydra), `class_path` (jsonargparse), `target`
 (`instantiate_from_config`), kernels and generation code of other repositories, switches that allow code from elsewhere,
-and the models and tokenizers a loader would fetch besides; pickles in base64 (`:serialized:`, stable-baselines3).
+and the models and tokenizers a loader would fetch besides; the items of a Core ML package; pickles in base64
+(`:serialized:`, stable-baselines3).
 Everything else in a JSON file is data. Templates inside (`chat_template`) are another format's business.
 
 Sources: transformers `dynamic_module_utils.py` (`repo--module.Class`), diffusers `pipeline_loading_utils.py`,
@@ -191,6 +192,13 @@ def _of_a_file(value: Json, name: str) -> Iterator[tuple[str, str, str]]:
             if isinstance(target, str) and not target.startswith("sentence_transformers."):
                 yield "code", target, "modules.type"
                 yield "callable", target, "modules.type"  # imported as it is where the repository has no such module
+    elif name == "Manifest.json" and isinstance(value, dict):
+        # A package of Core ML: the model and its weights, by paths below `Data`.
+        items = value.get("itemInfoEntries")
+        for entry in items.values() if isinstance(items, dict) else ():
+            path = entry.get("path") if isinstance(entry, dict) else None
+            if isinstance(path, str):
+                yield "linked-weights", path[:4096], "itemInfoEntries"
     elif isinstance(value, dict) and isinstance(value.get("types"), dict) and "structure" in value:
         # Router and Asym of sentence-transformers: the classes of their parts, imported by name.
         for _, target in _strings(value["types"]):

@@ -36,7 +36,7 @@ COREML = Rule(
     id="MS573",
     name="coreml-foreign-code",
     severity=Severity.LOW,
-    summary="A Core ML model needs classes of the application, another model, or weights outside its package",
+    summary="A Core ML model needs classes of the application, another model, or files outside its package",
     fix="Know the application's class; the model does not load without it.",
     cwe="CWE-829",
 )
@@ -150,7 +150,7 @@ def _judged(fact: Fact) -> _Judged | None:
             severity = Severity.MEDIUM if _OUTSIDE.search(fact.target) else Severity.LOW
             return COREML, severity, f"the model is linked to {fact.target!r}"
         case Reference(kind="linked-weights") if _OUTSIDE.search(fact.target):
-            return COREML, Severity.MEDIUM, f"weights are read from {fact.target!r}"
+            return COREML, Severity.MEDIUM, f"a part of the model is read from {fact.target!r}"
         case Operator(framework="java") if _JAVA_GADGETS.match(fact.name):
             return JAVA, Severity.HIGH, f"reading the stream makes an object of {fact.name}"
         case Code(language="lua-bytecode"):

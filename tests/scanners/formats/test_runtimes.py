@@ -1,5 +1,6 @@
 """Readers of the smaller runtimes: R, Torch7, msgpack, Core ML, ExecuTorch, opaque engines."""
 
+import json
 import shutil
 import struct
 import subprocess
@@ -253,6 +254,20 @@ def test_the_files_of_a_core_ml_program_are_stated(operation: bytes) -> None:
 def test_weights_outside_a_core_ml_package_are_suspicious(path: str, verdict: Verdict) -> None:
     content = _program(data(1, "const") + data(5, data(1, "val") + data(2, _constant(path))))
     assert finish("m", [scan_blob(BytesReader(content), "m.mlmodel")], tool_version="0").verdict is verdict
+
+
+@pytest.mark.parametrize(
+    ("path", "verdict"),
+    [
+        ("com.apple.CoreML/model.mlmodel", Verdict.CLEAN),
+        ("../../x", Verdict.SUSPICIOUS),
+        ("/etc/passwd", Verdict.SUSPICIOUS),
+    ],
+)
+def test_items_outside_a_core_ml_package_are_suspicious(path: str, verdict: Verdict) -> None:
+    manifest = {"fileFormatVersion": "1.0.0", "itemInfoEntries": {"A": {"path": path}}, "rootModelIdentifier": "A"}
+    scanned = scan_blob(BytesReader(json.dumps(manifest).encode()), "m.mlpackage/Manifest.json")
+    assert finish("m", [scanned], tool_version="0").verdict is verdict
 
 
 def test_the_last_of_two_paths_is_what_a_core_ml_model_is_linked_to() -> None:
