@@ -1,7 +1,8 @@
 """What one file of a target says about another one's bytes.
 
-Weights without a header (ONNX external data, the `.bin` beside OpenVINO's `.xml`) carry nothing by which a reader could
-know them. The file that uses them does: it names them, and its loader takes their bytes for numbers.
+Weights without a header (ONNX external data, external buffers of TensorFlow Lite, the `.bin` beside OpenVINO's `.xml`)
+carry nothing by which a reader could know them. The file that uses them does: it names them, and its loader takes their
+bytes for numbers.
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ def raw_weights(files: Sequence[FileFacts]) -> frozenset[str]:
     found: set[str] = set()
     for file in files:
         for fact in file.facts:
-            if isinstance(fact, Reference) and fact.kind == "external-data":
+            if isinstance(fact, Reference) and fact.kind in {"external-data", "external-buffers"}:
                 path = normpath(join(dirname(file.path), fact.target))
                 if not path.startswith(("../", "/")):
                     found.add(path)

@@ -1,4 +1,5 @@
 from scanners.findings import FileReport, Verdict
+from tests.builders.flatbuffers import Table, build
 from tests.builders.protobufs import onnx_model, onnx_tensor
 from tests.scanners.rules.examples import Files, scan_files
 
@@ -20,6 +21,12 @@ def test_raw_weights_alone_are_incomplete() -> None:
 def test_the_model_that_uses_them_explains_them() -> None:
     report = report_of({"m.onnx": onnx("m.onnx.data"), "m.onnx.data": RAW}, "m.onnx.data")
     assert (report.verdict, report.formats, report.coverage.inert) == (Verdict.CLEAN, ("raw-weights",), len(RAW))
+
+
+def test_tensorflow_lite_uses_its_external_buffers() -> None:
+    model = build(Table({0: ("I", 3), 4: [Table({0: b""})], 8: [Table({0: "w.bin"})]}))
+    report = report_of({"m.tflite": model, "w.bin": RAW}, "w.bin")
+    assert (report.verdict, report.formats) == (Verdict.CLEAN, ("raw-weights",))
 
 
 def test_openvino_uses_the_bin_beside_it() -> None:
