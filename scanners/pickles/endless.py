@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from scanners.pickles.machine import PickleRun
-from scanners.pickles.resolve import Resolver
+from scanners.pickles.resolve import Called, Resolver
 from scanners.pickles.values import Made, Value
 
 _MANY: Final = 1 << 24
@@ -56,18 +56,26 @@ def exhausting_calls(stream: PickleRun, resolver: Resolver) -> Iterator[tuple[Ma
         return
     endless: set[int] = set()
     for made in stream.calls:
-        name = resolver.name_of(made.function)
-        arguments = made.arguments if isinstance(made.arguments, tuple) else ()
-        given = tuple(resolver.value(argument) for argument in arguments)
-        takes = any(isinstance(argument, Made) and id(argument) in endless for argument in given)
-        if (
-            _gives_many(name, given)
-            or (takes and name in _PASSING)
-            or (takes and name == "itertools.islice" and _wide(given))
-        ):
-            endless.add(id(made))
-        elif takes and name and name not in _KEEPING:
-            yield made, name
+        for called in resolver.calls(made):  # also through what calls another callable: `copyreg.__newobj_ex__`
+            name = called.function
+            given = tuple(resolver.value(argument) for argument in called.arguments)
+            takes = any(id(argument) in endless for argument in _taken(made, called, given))
+            passes = name in _PASSING or (name == "itertools.islice" and _wide(given))
+            if _gives_many(name, given) or (takes and passes):
+                endless.add(id(made))
+                break  # what it calls for each element, it calls when it is exhausted
+            elif takes and name and name not in _KEEPING:
+                yield made, name
+                break
+
+
+def _taken(made: Made, called: Called, given: tuple[Value, ...]) -> Iterator[Value]:
+    """Yield what a call takes, as it stands in the pickle and as it was computed; another's may come in a tuple."""
+    for argument in (*called.arguments, *given):
+        if isinstance(argument, tuple) and called.made is not made:
+            yield from argument
+        else:
+            yield argument
 
 
 def _gives_many(name: str, arguments: tuple[Value, ...]) -> bool:

@@ -43,6 +43,20 @@ def test_iterator_that_a_call_exhausts_is_reported(consumer: str, iterator: p.Ra
 @pytest.mark.parametrize(
     "item",
     [
+        p.call("copyreg", "__newobj_ex__", p.Global("collections", "deque"), (COUNT,), {}),
+        p.call("copyreg", "__newobj__", p.Global("collections", "deque"), COUNT),
+        p.apply(p.call("functools", "partial", p.Global("collections", "deque")), COUNT),
+        p.apply(p.call("functools", "partial", p.Global("collections", "deque"), COUNT)),
+        p.call("collections", "deque", p.apply(p.call("functools", "partial", p.Global("itertools", "count")))),
+    ],
+)
+def test_iterator_that_a_call_of_another_exhausts_is_reported(item: object) -> None:
+    assert "MS114" in rules(item)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
         COUNT,
         LONG,
         p.call("builtins", "iter", LONG),
@@ -50,6 +64,8 @@ def test_iterator_that_a_call_exhausts_is_reported(consumer: str, iterator: p.Ra
         p.call("builtins", "list", p.call("itertools", "islice", COUNT, 10)),
         p.call("builtins", "list", p.call("itertools", "repeat", 0, 100)),
         p.call("builtins", "str", LONG),
+        p.call("builtins", "map", p.Global("builtins", "int"), COUNT),
+        p.call("functools", "partial", p.Global("collections", "deque"), COUNT),
         p.call("collections", "defaultdict", p.Global("itertools", "count")),
     ],
 )
