@@ -38,6 +38,7 @@ def read(blob: Blob, reading: Reading) -> None:
     values = 0
     # Counts of values still to come at each level; keys are values of a map too.
     pending = [1]
+    told: set[int] = set()
     names: list[str] = [""]
     while pending:
         if not pending[-1]:
@@ -48,7 +49,7 @@ def read(blob: Blob, reading: Reading) -> None:
         values += 1
         if values > MAXIMUM_VALUES:
             raise LimitExceeded("members", f"more than {MAXIMUM_VALUES} msgpack values")
-        inside = _value(cursor, reading, names)
+        inside = _value(cursor, reading, names, told)
         if inside:
             if len(pending) > MAXIMUM_DEPTH:
                 raise LimitExceeded("depth", f"msgpack values nested deeper than {MAXIMUM_DEPTH}")
@@ -59,7 +60,7 @@ def read(blob: Blob, reading: Reading) -> None:
     reading.parsed(0, cursor.offset)
 
 
-def _value(cursor: Cursor, reading: Reading, names: list[str]) -> int:
+def _value(cursor: Cursor, reading: Reading, names: list[str], told: set[int]) -> int:
     """Step over one value; return how many values follow inside it."""
     place = cursor.offset
     byte = cursor.u8()
@@ -82,20 +83,19 @@ def _value(cursor: Cursor, reading: Reading, names: list[str]) -> int:
     elif byte in _EXTENSIONS or byte in _FIXED_EXTENSIONS:
         length = cursor.uint(_EXTENSIONS[byte]) if byte in _EXTENSIONS else _FIXED_EXTENSIONS[byte]
         kind = cursor.u8()
-        _extension(cursor, reading, kind, length, place, "/".join(name for name in names if name))
+        start = cursor.offset
+        cursor.skip(length)
+        if kind == 1:
+            _array(reading, start, length, place, "/".join(name for name in names if name))
+        elif kind not in _KNOWN and kind not in told:  # once each: a file has room for millions
+            told.add(kind)
+            reading.anomaly("msgpack-extension", f"the extension {kind} is none of Flax's", place)
     else:
         raise FormatError(f"msgpack has no type {byte:#x}", offset=place)
     return 0
 
 
-def _extension(cursor: Cursor, reading: Reading, kind: int, length: int, place: int, name: str) -> None:
-    start = cursor.offset
-    cursor.skip(length)
-    if kind not in _KNOWN:
-        reading.anomaly("msgpack-extension", f"the extension {kind} is none of Flax's", place)
-        return
-    if kind != 1:
-        return
+def _array(reading: Reading, start: int, length: int, place: int, name: str) -> None:
     head = Cursor(BytesReader(reading.blob.reader.read_at(start, min(length, 512))), order=">")
     shape, dtype = _array_head(head)
     reading.state(

@@ -24,7 +24,7 @@ MAXIMUM_TENSORS = 1_000_000
 MAXIMUM_KEYS = 1_000_000
 MAXIMUM_DIMENSIONS = 4
 MAXIMUM_TEMPLATES = 1000
-"""texts of one array that are read as templates"""
+"""of one file, in all keys together; models have one, or one for each of a few purposes"""
 MAXIMUM_NAME = 64
 """`GGML_MAX_NAME`"""
 _INT64 = 1 << 63
@@ -74,6 +74,7 @@ class _Header:
         self._reading = reading
         self._cursor = Cursor(blob.reader, 4)
         self._elements = 0
+        self._read_templates = 0
         self._alignment = 32
 
     def read(self) -> None:
@@ -136,6 +137,9 @@ class _Header:
         self._alignment = alignment
 
     def _template(self, key: str) -> None:
+        self._read_templates += 1
+        if self._read_templates > MAXIMUM_TEMPLATES:
+            raise LimitExceeded("members", f"more than {MAXIMUM_TEMPLATES} templates in the metadata")
         length = self._plausible(self._length())
         offset = self._cursor.offset
         self._cursor.skip(length)
@@ -152,7 +156,7 @@ class _Header:
         cursor = self._cursor
         kind, place = cursor.u32(), cursor.offset
         count = self._plausible(self._length())
-        if kind != _STRING or count > MAXIMUM_TEMPLATES:
+        if kind != _STRING:
             cursor.offset = place - 4
             self._value(_ARRAY)
             return

@@ -179,7 +179,7 @@ class _Model:
                 modes = [one.value for one in self._within(attribute) if one.number == 3 and one.kind == VARINT]
                 embedded = embedded and bool(modes) and bool(modes[-1])
         # Of two attributes with one name some runtimes take the first, others the last: all paths count.
-        for path in paths if not embedded else ():
+        for path in dict.fromkeys(paths) if not embedded else ():
             if path:
                 self._reading.state(
                     Reference(

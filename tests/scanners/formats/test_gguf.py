@@ -129,6 +129,13 @@ def test_templates_in_an_array_are_handed_on_as_templates() -> None:
     assert uncovered(reading) == 0
 
 
+def test_templates_without_end_are_refused() -> None:
+    with pytest.raises(LimitExceeded):
+        read_with(gguf, build((strings_value("tokenizer.chat_templates", ["a"] * 1001),)))
+    with pytest.raises(LimitExceeded):
+        read_with(gguf, build([text_value(f"template.{index}", "a") for index in range(1001)]))
+
+
 def test_an_array_of_numbers_under_a_templates_key_is_stepped_over() -> None:
     value = string("template.ids") + struct.pack("<IIQII", 9, 4, 2, 1, 2)
     reading = read_with(gguf, build((value, number_value("x", 1))))

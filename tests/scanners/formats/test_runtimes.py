@@ -205,6 +205,11 @@ def test_flax_extensions_nobody_knows_and_trailing_bytes_are_anomalies() -> None
     assert anomalies(read_with(flax, content, name="m.msgpack")) == ["msgpack-extension", "msgpack-trailing"]
 
 
+def test_an_extension_nobody_knows_is_told_once() -> None:
+    content = b"\x93\xd4\x05x\xd4\x06x\xd4\x05x"
+    assert anomalies(read_with(flax, content)) == ["msgpack-extension", "msgpack-extension"]
+
+
 def test_msgpack_depth_and_counts_are_bounded() -> None:
     with pytest.raises(LimitExceeded):
         read_with(flax, b"\x91" * 5000 + b"\xc0", name="m.msgpack")
