@@ -22,7 +22,7 @@ from modelsign.isolation import Sandbox
 @click.command(
     cls=Verb,
     epilog="Exit codes: 0 attested, 1 attested that the scan found something, 2 usage or a report about other bytes, "
-    "3 attested an incomplete scan, 13 the model is not what its signature says.",
+    "3 attested an incomplete scan, 4 a file or key cannot be read, 13 the model is not what its signature says.",
 )
 @click.argument("target", type=TARGET)
 @signer_options
@@ -30,14 +30,14 @@ from modelsign.isolation import Sandbox
 @click.option(
     "--report",
     "report_file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     metavar="FILE",
     help="Attest this report of `modelsign scan --digest --json`; its digests must be those of the model.",
 )
 @click.option(
     "--conversion",
     "conversions",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     multiple=True,
     metavar="RECORD",
     help="Attest this record of `modelsign convert --record`; may be repeated.",
@@ -49,13 +49,13 @@ from modelsign.isolation import Sandbox
 )
 @click.option(
     "--signature",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     metavar="FILE",
     help="Where the signature lies, if not in its usual place.",
 )
 @click.option(
     "--claims",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     metavar="FILE",
     help="Add to FILE instead of claims.jsonl in the model (or NAME.claims.jsonl beside a file).",
 )

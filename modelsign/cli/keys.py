@@ -61,7 +61,7 @@ def generate(directory: Path, name: str, no_passphrase: bool, force: bool) -> No
 
 
 @keys.command(cls=Verb)
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False, readable=False))
 @common
 def show(file: Path) -> None:
     """Print algorithm and fingerprint of a key, as signatures name it."""

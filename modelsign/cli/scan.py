@@ -175,6 +175,7 @@ def _acceptance(
     if baseline is None and chosen is None:
         return (lambda _: Accepted()), False
     from modelsign import waiving  # only those who use it pay for it
+    from modelsign.errors import SourceError, UsageError
     from modelsign.report.json import load as load_reports
 
     # Local time: an expiry is a day in the calendar of the people who agreed on it.
@@ -182,7 +183,11 @@ def _acceptance(
     granted = waiving.load(chosen, today=today) if chosen else ()
     if baseline is not None:
         config.refuse_inside(baseline, targets, what="baseline")
-    known = load_reports(baseline) if baseline else ()
+    try:
+        known = load_reports(baseline) if baseline else ()
+    except SourceError as error:
+        # As with a file of waivers: the target can be read, what decides over it cannot.
+        raise UsageError(str(error)) from error
     return partial(waiving.accept, baseline=known, waivers=granted, today=today), bool(granted)
 
 

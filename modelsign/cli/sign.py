@@ -23,7 +23,7 @@ from modelsign.sizes import human_size
 @signer_options
 @click.option(
     "--signature",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     metavar="FILE",
     help="Write the signature to FILE instead of model.sig in the model (or NAME.sig beside a file).",
 )
@@ -46,7 +46,7 @@ from modelsign.sizes import human_size
 )
 @click.option(
     "--reuse",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     metavar="OLD.sig",
     help="Do not read files again that have not changed since this signature was made here (inode, size, times).",
 )

@@ -232,7 +232,7 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
 
     @click.option(
         "--key",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         metavar="FILE",
         help=f"Sign with this private key (PEM). Its passphrase: asked for, or {PASSPHRASE_VARIABLE}.",
     )
@@ -249,14 +249,14 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
     @click.option(
         "--signing-certificate",
         "certificate",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         metavar="FILE",
         help="Say with this certificate (PEM) whose key --key is.",
     )
     @click.option(
         "--certificate-chain",
         "chain",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         multiple=True,
         metavar="FILE",
         help="Certificates from the issuer towards the root (PEM), to go with the signature; may be repeated.",
@@ -270,13 +270,13 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
     @click.option(
         "--identity-token-file",
         "token_file",
-        type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False, allow_dash=True),
         metavar="FILE",
         help=f"Keyless: read the OIDC token from FILE, - for standard input; or set {TOKEN_VARIABLES[0]}.",
     )
     @click.option(
         "--trust-config",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         metavar="FILE",
         help="Keyless: use the Sigstore instance that this client trust configuration describes.",
     )
@@ -288,7 +288,7 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
     )
     @click.option(
         "--instance-root",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         metavar="FILE",
         help="Keyless: the first root.json of that TUF repository, from whoever runs it.",
     )

@@ -22,7 +22,7 @@ from modelsign.escape import plain
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
+_FILE = click.Path(path_type=Path, dir_okay=False, readable=False)
 
 
 @click.group()

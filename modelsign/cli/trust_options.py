@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import click
+from click.core import ParameterSource
 
 if sys.version_info >= (3, 12):
     from typing import override
@@ -96,6 +97,7 @@ class TrustChoice:
                 "--timestamp-authority tells the time for --key and --certificate-chain; keyless signatures take it "
                 "from their instance, and a policy names its own"
             )
+        self._refuse_unused()
         verifiers = (*self._key_verifiers(), *self._certificate_verifiers())
         return {
             "keys": () if self.authorities else self.keys,
@@ -110,6 +112,20 @@ class TrustChoice:
             "policy": self.policy,
             "offline": self.offline,
         }
+
+    def _refuse_unused(self) -> None:
+        """Refuse a Sigstore instance that nothing is held against; a configuration may name one for other calls."""
+        if self.identity or self.identity_regexp or self.issuer or self.issuer_regexp or self.policy is not None:
+            return
+        if not self.keys and not self.roots:
+            return
+        context = click.get_current_context()
+        for name, option in (("trusted_root", "--trusted-root"), ("staging", "--staging"), ("instance", "--instance")):
+            if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                raise UsageError(
+                    f"{option} says which Sigstore instance to believe about keyless signatures, and only keys or "
+                    "certificates are trusted here; leave it out, or give --identity NAME and --issuer URL as well"
+                )
 
     def _key_verifiers(self) -> "Sequence[Verifier]":
         """Return verifiers for the keys where timestamps shall count; elsewhere the library makes them itself."""
@@ -183,7 +199,7 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
     @click.option(
         "--key",
         "keys",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         multiple=True,
         metavar="FILE",
         help="Trust the holder of this public key (PEM); may be repeated, one of them must have signed.",
@@ -226,7 +242,7 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
     @click.option(
         "--certificate-chain",
         "roots",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         multiple=True,
         metavar="FILE",
         help="Trust certificates under these roots (PEM); may be repeated. Needs a --subject... or --any-subject.",
@@ -238,7 +254,7 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
     @click.option(
         "--timestamp-authority",
         "authorities",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         multiple=True,
         metavar="FILE",
         help="Believe timestamps of this authority (PEM: its certificate and root); may be repeated.",
@@ -247,7 +263,7 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
         "--trusted-root",
         "--trust-config",
         "trusted_root",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         metavar="FILE",
         help="Believe the Sigstore instance that this file describes, instead of public good.",
     )
@@ -265,13 +281,13 @@ def trust_options(function: Callable[P, R]) -> Callable[P, R]:
     )
     @click.option(
         "--instance-root",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         metavar="FILE",
         help="The first root.json of that TUF repository, from whoever runs it.",
     )
     @click.option(
         "--policy",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=click.Path(path_type=Path, dir_okay=False, readable=False),
         metavar="FILE",
         help="Ask what this policy asks (TOML; docs/policy.md).",
     )

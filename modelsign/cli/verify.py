@@ -28,21 +28,21 @@ from scanners.records import dataclass
 @trust_options
 @click.option(
     "--signature",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     metavar="FILE",
     help="Read the signature from FILE instead of model.sig in the model (or NAME.sig beside a file).",
 )
 @click.option(
     "--cosignature",
     "cosignatures",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     multiple=True,
     metavar="FILE",
     help="Another signature of the same model, for a policy that wants several signers; may be repeated.",
 )
 @click.option(
     "--claims",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     metavar="FILE",
     help="Read the claims from FILE instead of claims.jsonl in the model (or NAME.claims.jsonl beside a file).",
 )
@@ -90,7 +90,7 @@ from scanners.records import dataclass
 @click.option(
     "--manifest",
     "claimed_digests",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     metavar="FILE",
     help="Compare the signature with digests that others claim (`modelsign digest --json`, or lines of sha256sum) "
     "instead of files; exits with 3, because nothing was measured.",
@@ -98,13 +98,13 @@ from scanners.records import dataclass
 @click.option("--accept-claimed-digests", is_flag=True, help="Be content with --manifest.")
 @click.option(
     "--vsa",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     metavar="FILE",
     help="After an allowed decision by --policy, write it to FILE as a signed SLSA verification summary.",
 )
 @click.option(
     "--vsa-key",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=click.Path(path_type=Path, dir_okay=False, readable=False),
     metavar="FILE",
     help="Private key of the gate that signs the summary; nobody who made the model may hold it.",
 )

@@ -7,11 +7,11 @@ ignored. The directory form of a conversion (shards) has several sources and tar
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from modelsign.errors import SourceError
+from modelsign.json_fields import count, explain, flag, items, mapping, string
 from modelsign.regular import read_regular
 from modelsign.version import __version__
 
@@ -165,85 +165,55 @@ def read_record(path: str | Path) -> Conversion:
         record = json.loads(data)
         return _parse(record)
     except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise SourceError(f"{path}: not a conversion record ({SCHEMA}): {error}") from error
+        raise SourceError(f"{path}: not a conversion record ({SCHEMA}): {explain(error)}") from error
 
 
 def _parse(record: object) -> Conversion:
-    fields = _mapping(record, "the record")
+    fields = mapping(record)
     if fields.get("schema") != SCHEMA:
         raise ValueError(f"its schema is {fields.get('schema')!r}")
     if fields.get("pickleExecuted") is not False:
         raise ValueError("pickleExecuted is not false")
     return Conversion(
-        format=_text(fields["format"]),
-        sources=tuple(_read_identity(item) for item in _list(fields["sources"])),
-        targets=tuple(_read_identity(item) for item in _list(fields["targets"])),
-        tensors=tuple(_read_tensor(item) for item in _list(fields["tensors"])),
-        aliases=tuple(sorted((name, _text(kept)) for name, kept in _mapping(fields["aliases"], "aliases").items())),
-        wrapper=None if fields["wrapper"] is None else _text(fields["wrapper"]),
-        left_out=tuple(_read_left_out(item) for item in _list(fields["left_out"])),
-        notes=tuple(_text(item) for item in _list(fields["notes"])),
-        needs_safetensors=_text(fields["needs_safetensors"]),
+        format=string(fields["format"]),
+        sources=tuple(_read_identity(item) for item in items(fields["sources"])),
+        targets=tuple(_read_identity(item) for item in items(fields["targets"])),
+        tensors=tuple(_read_tensor(item) for item in items(fields["tensors"])),
+        aliases=tuple(sorted((name, string(kept)) for name, kept in mapping(fields["aliases"]).items())),
+        wrapper=None if fields["wrapper"] is None else string(fields["wrapper"]),
+        left_out=tuple(_read_left_out(item) for item in items(fields["left_out"])),
+        notes=tuple(string(item) for item in items(fields["notes"])),
+        needs_safetensors=string(fields["needs_safetensors"]),
         verified=fields["tensorEquality"] == "bitwise",
-        written=_flag(fields["written"]),
-        tool_version=_text(_mapping(fields["tool"], "tool")["version"]),
+        written=flag(fields["written"]),
+        tool_version=string(mapping(fields["tool"])["version"]),
     )
 
 
 def _read_identity(value: object) -> FileIdentity:
-    fields = _mapping(value, "a file")
-    return FileIdentity(name=_text(fields["name"]), size=_count(fields["size"]), sha256=_digest(fields["sha256"]))
+    fields = mapping(value)
+    return FileIdentity(name=string(fields["name"]), size=count(fields["size"]), sha256=_digest(fields["sha256"]))
 
 
 def _read_tensor(value: object) -> TensorRecord:
-    fields = _mapping(value, "a tensor")
+    fields = mapping(value)
     return TensorRecord(
-        name=_text(fields["name"]),
-        dtype=_text(fields["dtype"]),
-        shape=tuple(_count(size) for size in _list(fields["shape"])),
+        name=string(fields["name"]),
+        dtype=string(fields["dtype"]),
+        shape=tuple(count(size) for size in items(fields["shape"])),
         sha256=_digest(fields["sha256"]),
-        file=_text(fields["file"]),
+        file=string(fields["file"]),
     )
 
 
 def _read_left_out(value: object) -> LeftOut:
-    fields = _mapping(value, "left_out")
+    fields = mapping(value)
     return LeftOut(
-        path=_text(fields["path"]),
-        kind=_text(fields["kind"]),
-        tensors=_count(fields["tensors"]),
-        values=_count(fields["values"]),
+        path=string(fields["path"]),
+        kind=string(fields["kind"]),
+        tensors=count(fields["tensors"]),
+        values=count(fields["values"]),
     )
-
-
-def _mapping(value: object, what: str) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise TypeError(f"{what} is not an object")
-    return value
-
-
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise TypeError("a list was expected")
-    return value
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("a string was expected")
-    return value
-
-
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise TypeError("a count was expected")
-    return value
-
-
-def _flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise TypeError("true or false was expected")
-    return value
 
 
 def _digest(value: object) -> str | None:

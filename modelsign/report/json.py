@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from attestations.named_files import read_whole
-from modelsign.errors import UsageError
+from modelsign.errors import SourceError, UsageError
 from modelsign.escape import json_document
 from modelsign.gate import Acceptance, verdict_over
+from modelsign.json_fields import count, explain, items, mapping, string
 from modelsign.report import Result
 from scanners.findings import (
     Confidence,
@@ -174,12 +175,13 @@ def load(path: Path) -> tuple[Report, ...]:
     """Read reports that an earlier run wrote.
 
     Raises:
-        UsageError: the file cannot be read or is no such report.
+        SourceError: the file cannot be read.
+        UsageError: it is no such report.
     """
     try:
         data = read_whole(path, _MAX_BYTES)
     except OSError as error:
-        raise UsageError(f"{path}: the report cannot be read: {error.strerror}") from error
+        raise SourceError(f"{path}: the report cannot be read: {error.strerror}") from error
     try:
         return parse(data)
     except UsageError as error:
@@ -193,32 +195,32 @@ def parse(data: bytes) -> tuple[Report, ...]:
         UsageError: it is no report of this version, or contradicts itself.
     """
     try:
-        value = json.loads(data)
+        value = mapping(json.loads(data))
         schema = value["schema"]
         if schema == SEVERAL:
-            return tuple(_report(item) for item in value["reports"])
+            return tuple(_report(item) for item in _mappings(value["reports"]))
         if schema != SCHEMA:
             raise UsageError(f"the schema is {schema!r}; expected {SCHEMA}, as `modelsign scan --json` writes it")
         return (_report(value),)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UsageError(f"not a report of `modelsign scan --json` ({type(error).__name__}: {error})") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UsageError(f"not a report of `modelsign scan --json` ({explain(error)})") from error
 
 
 def _report(value: Mapping[str, object]) -> Report:
-    rules = {name: _rule(name, item) for name, item in _mapping(value["rules"]).items()}
+    rules = {name: _rule(name, item) for name, item in mapping(value["rules"]).items()}
     findings: dict[str, list[Finding]] = {}
-    for item in _items(value["findings"]):
+    for item in _mappings(value["findings"]):
         finding = _finding(item, rules)
         findings.setdefault(finding.file, []).append(finding)
-    files = tuple(_file(item, findings) for item in _items(value["files"]))
-    tool = _mapping(value["tool"])
+    files = tuple(_file(item, findings) for item in _mappings(value["files"]))
+    tool = mapping(value["tool"])
     report = Report(
-        target=_string(value["target"]),
-        tool_version=_string(tool["version"]),
-        ruleset=_string(tool["ruleset"]),
+        target=string(value["target"]),
+        tool_version=string(tool["version"]),
+        ruleset=string(tool["ruleset"]),
         files=files,
     )
-    if len(report.findings) != len(_items(value["findings"])):
+    if len(report.findings) != len(_mappings(value["findings"])):
         raise UsageError("the report has findings in files that it does not list")
     if report.verdict.value != value["verdict"] or report.complete is not value["complete"]:
         raise UsageError("the report's verdict does not follow from its files")
@@ -226,81 +228,61 @@ def _report(value: Mapping[str, object]) -> Report:
 
 
 def _rule(name: str, value: object) -> Rule:
-    item = _mapping(value)
+    item = mapping(value)
     return Rule(
         id=name,
-        name=_string(item["name"]),
+        name=string(item["name"]),
         severity=Severity(item["severity"]),
-        summary=_string(item["summary"]),
-        fix=_string(item["fix"]),
-        cwe=None if item["cwe"] is None else _string(item["cwe"]),
+        summary=string(item["summary"]),
+        fix=string(item["fix"]),
+        cwe=None if item["cwe"] is None else string(item["cwe"]),
     )
 
 
 def _finding(item: Mapping[str, object], rules: Mapping[str, Rule]) -> Finding:
     return Finding(
-        rule=rules[_string(item["rule"])],
+        rule=rules[string(item["rule"])],
         file=_path(item, "file"),
         location=Location(
-            members=tuple(_string(member) for member in _list(item["members"])),
-            offset=_count(item["offset"]),
-            length=_count(item["length"]),
+            members=tuple(string(member) for member in items(item["members"])),
+            offset=_optional(item["offset"]),
+            length=_optional(item["length"]),
         ),
         severity=Severity(item["severity"]),
         confidence=Confidence(item["confidence"]),
-        message=_string(item["message"]),
-        evidence=_string(item["evidence"]),
+        message=string(item["message"]),
+        evidence=string(item["evidence"]),
     )
 
 
 def _file(item: Mapping[str, object], findings: Mapping[str, list[Finding]]) -> FileReport:
     path = _path(item, "path")
-    coverage = _mapping(item["coverage"])
+    coverage = mapping(item["coverage"])
     return FileReport(
         path=path,
-        size=_count(item["size"]) or 0,
-        formats=tuple(_string(name) for name in _list(item["formats"])),
+        size=count(item["size"]),
+        formats=tuple(string(name) for name in items(item["formats"])),
         verdict=Verdict(item["verdict"]),
         coverage=Coverage(
-            parsed=_count(coverage["parsed"]) or 0,
-            inert=_count(coverage["inert"]) or 0,
-            unread=_count(coverage["unread"]) or 0,
-            reasons=tuple(_string(reason) for reason in _list(coverage["reasons"])),
+            parsed=count(coverage["parsed"]),
+            inert=count(coverage["inert"]),
+            unread=count(coverage["unread"]),
+            reasons=tuple(string(reason) for reason in items(coverage["reasons"])),
         ),
         findings=tuple(findings.get(path, ())),
-        sha256=None if item["sha256"] is None else _string(item["sha256"]),
+        sha256=None if item["sha256"] is None else string(item["sha256"]),
     )
 
 
 def _path(item: Mapping[str, object], key: str) -> str:
     if "path_b64" in item:
-        return os.fsdecode(base64.b64decode(_string(item["path_b64"]), validate=True))
-    return _string(item[key])
+        return os.fsdecode(base64.b64decode(string(item["path_b64"]), validate=True))
+    return string(item[key])
 
 
-def _mapping(value: object) -> Mapping[str, object]:
-    if not isinstance(value, dict):
-        raise TypeError(f"an object was expected, not {type(value).__name__}")
-    return value
+def _mappings(value: object) -> list[Mapping[str, object]]:
+    return [mapping(item) for item in items(value)]
 
 
-def _list(value: object) -> list[object]:
-    if not isinstance(value, list):
-        raise TypeError(f"a list was expected, not {type(value).__name__}")
-    return value
-
-
-def _items(value: object) -> list[Mapping[str, object]]:
-    return [_mapping(item) for item in _list(value)]
-
-
-def _string(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"a string was expected, not {type(value).__name__}")
-    return value
-
-
-def _count(value: object) -> int | None:
-    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 0):
-        raise TypeError("a count was expected")
-    return value
+def _optional(value: object) -> int | None:
+    return None if value is None else count(value)

@@ -81,7 +81,7 @@ def test_an_incomplete_scan_has_its_own_code(place: Path, key: str) -> None:
         (["MODEL", "--key", "KEY", "--scan", "--report", "x"], 2),
         (["MODEL", "--key", "KEY", "--compat", "test-result", "--conversion", "x"], 2),
         (["nowhere", "--key", "KEY", "--scan"], 4),
-        (["MODEL", "--key", "KEY", "--report", "nowhere.json"], 2),
+        (["MODEL", "--key", "KEY", "--report", "nowhere.json"], 4),
         (["MODEL", "--key", "KEY", "--conversion", "nowhere.json"], 4),
         (["MODEL", "--key", "KEY", "--scan", "--claims", "no/where/claims.jsonl"], 4),
     ],

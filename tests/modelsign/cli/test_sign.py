@@ -1,5 +1,7 @@
+import errno
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +91,26 @@ def test_mistakes_end_in_one_line_and_a_code(
     assert said.out == ""
     assert "Traceback" not in said.err
     assert not (model / "model.sig").exists()
+
+
+def test_key_without_permission_to_read_ends_like_a_missing_one(
+    model: Path, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # Root may read everything, so the refusal is the system's only in appearance.
+    really, refused = os.open, PermissionError(errno.EACCES, os.strerror(errno.EACCES), key)
+
+    def opened(path: str | Path, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if str(path) == key:
+            raise refused
+        return really(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "access", lambda path, _mode: str(path) != key)
+    assert invoke(["sign", str(model), "--key", key]) == 4
+    said = capsys.readouterr().err
+    assert "Permission denied" in said
+    assert said.count("\n") == 1
+    assert invoke(["sign", str(model), "--key", "nowhere.key"]) == 4
 
 
 def test_model_without_files_has_its_code(tmp_path: Path, key: str) -> None:

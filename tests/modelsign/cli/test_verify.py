@@ -203,6 +203,22 @@ def test_mistakes_end_in_one_line_and_a_code(
     assert said.err
 
 
+@pytest.mark.parametrize("instance", [["--trusted-root", "nowhere.json"], ["--staging"]])
+def test_an_instance_that_no_signature_is_held_against_is_refused(
+    place: Path, key: str, capsys: pytest.CaptureFixture[str], instance: list[str]
+) -> None:
+    assert invoke(["verify", str(place), "--key", key, *instance]) == 2
+    said = capsys.readouterr().err
+    assert instance[0] in said
+    assert "--identity" in said
+
+
+def test_an_instance_in_the_configuration_leaves_calls_with_a_key_alone(place: Path, key: str, tmp_path: Path) -> None:
+    settings = tmp_path / "settings.toml"
+    settings.write_text("[verify]\nstaging = true\n")
+    assert invoke(["verify", str(place), "--key", key, "--config", str(settings)]) == 0
+
+
 def test_a_malformed_policy_names_the_key_that_was_meant(
     place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

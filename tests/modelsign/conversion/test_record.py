@@ -82,6 +82,13 @@ def test_what_is_no_record_is_refused(tmp_path: Path, content: bytes) -> None:
         read_record(path)
 
 
+def test_why_a_file_is_no_record_is_said_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    path.write_bytes(b"{")
+    with pytest.raises(SourceError, match="no JSON from line 1, column 2 on"):
+        read_record(path)
+
+
 def test_a_missing_record_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="cannot be read"):
         read_record(tmp_path / "none.json")

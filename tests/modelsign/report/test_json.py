@@ -1,4 +1,5 @@
 import json
+import re
 from dataclasses import replace
 from importlib.resources import files
 
@@ -86,6 +87,29 @@ def test_a_report_that_contradicts_itself_is_refused(break_it: object) -> None:
 def test_other_files_are_refused(data: bytes) -> None:
     with pytest.raises(UsageError):
         parse(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "why"),
+    [
+        (b'{"schema":', "no JSON from line 1, column 11 on"),
+        (b"\xff", "no JSON, which is text"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[]", "an object was expected, not a list"),
+        (b"{}", "no 'schema' where one was expected"),
+    ],
+)
+def test_why_a_file_is_no_report_is_said_in_words(data: bytes, why: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(f"({why})")):
+        parse(data)
+
+
+@pytest.mark.parametrize("size", [None, -1, True, 1.5, "1"])
+def test_a_size_is_a_count(size: object) -> None:
+    value = json.loads(write(Result(reports=(report(file_report()),), gate=Gate()), "json"))
+    value["files"][0]["size"] = size
+    with pytest.raises(UsageError, match="a count was expected"):
+        parse(json.dumps(value).encode())
 
 
 def test_formats_and_reasons_are_kept() -> None:
