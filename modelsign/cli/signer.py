@@ -28,6 +28,9 @@ from modelsign.late_signer import LateSigner
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
+_KMS_SCHEMES = frozenset({"awskms", "gcpkms", "azurekms", "hv", "hashivault"})
+"""that of Vault also under cosign's name, which only leads to the right option"""
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -120,6 +123,8 @@ class SignerChoice:
             raise UsageError("--staging, --trust-config and --instance exclude each other; give one of them")
         keyless = self.keyless or any(elsewhere) or self.token_file is not None
         chosen = [self.key is not None, self.pkcs11_uri is not None, self.kms is not None, keyless].count(True)
+        if self.key is not None:
+            _refuse_uri(self.key)
         if chosen > 1:
             raise UsageError("--key, --pkcs11-uri, --kms and keyless signing exclude each other; give one of them")
         if self.certificate is None and self.chain:
@@ -312,6 +317,18 @@ def signer_options(function: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+def _refuse_uri(key: Path) -> None:
+    """Refuse the URI of a key in the place of a file, without repeating it: it may have a PIN in it.
+
+    Raises:
+        UsageError: that is what it is.
+    """
+    scheme, colon, _ = str(key).partition(":")
+    option = "--pkcs11-uri" if scheme == "pkcs11" else "--kms" if scheme in _KMS_SCHEMES else None
+    if colon and option is not None and not os.path.lexists(key):
+        raise UsageError(f"--key takes a file, and {scheme}:… is a URI; give it with {option}")
+
+
 def refuse_no_key(key: Path) -> None:
     """Refuse a file that is no private key, as far as its first line tells; the key itself is not read.
 
@@ -349,8 +366,10 @@ def _pin(source: Path | None) -> str | None:
     if source is not None:
         try:
             return read_named(source, _MAX_PIN_BYTES).decode("utf-8").rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise SourceError(f"{source}: the PIN cannot be read: {error}") from error
+        except OSError as error:
+            raise SourceError(f"{source}: the PIN cannot be read: {error.strerror}") from error
+        except UnicodeDecodeError as error:
+            raise SourceError(f"{source}: the PIN cannot be read: it is no text") from error
     given = os.environ.get(PIN_VARIABLE)
     if given is None and sys.stdin.isatty():
         given = click.prompt("PIN of the token", hide_input=True, err=True)

@@ -93,6 +93,32 @@ def test_mistakes_end_in_one_line_and_a_code(
     assert not (model / "model.sig").exists()
 
 
+@pytest.mark.parametrize(
+    ("uri", "option"),
+    [
+        ("pkcs11:token=lab;object=k?pin-value=5678", "--pkcs11-uri"),
+        ("awskms:///alias/release", "--kms"),
+        ("hv:release", "--kms"),
+    ],
+)
+def test_uri_in_the_place_of_a_key_file_leads_to_its_option_and_is_not_repeated(
+    model: Path, capsys: pytest.CaptureFixture[str], uri: str, option: str
+) -> None:
+    assert invoke(["sign", str(model), "--key", uri]) == 2
+    said = capsys.readouterr().err
+    assert option in said
+    assert "5678" not in said
+
+
+def test_missing_file_of_a_pin_is_told_in_words(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uri = f"pkcs11:token=lab;object=k?module-path=/no/such.so&pin-source=file:{tmp_path}/pin"
+    assert invoke(["sign", str(model), "--pkcs11-uri", uri]) == 4
+    said = capsys.readouterr().err
+    assert said.endswith("/pin: the PIN cannot be read: No such file or directory\n")
+
+
 def test_key_without_permission_to_read_ends_like_a_missing_one(
     model: Path, key: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
