@@ -5,7 +5,6 @@ and `javascript:` addresses, in any attribute, because an animation can give the
 alone, drawing programs write them and no browser fetches them; but what an entity stands for is looked at as well.
 """
 
-import html
 from collections.abc import Iterator
 
 from scanners import detect
@@ -56,12 +55,21 @@ def _as_utf8(data: bytes) -> bytes:
     return data
 
 
+def _unescape(value: bytes) -> str:
+    text = value.decode("utf-8", "replace")
+    if b"&" not in value:
+        return text
+    import html  # its table of entities is not needed elsewhere
+
+    return html.unescape(text)
+
+
 def _scripts(data: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield where a script is, and how it begins."""
     yield from _in_tags(data)
     for entity in _ENTITY.finditer(data):
         value = entity[1] if entity[1] is not None else entity[2]
-        content = html.unescape(value.decode("utf-8", "replace")) if b"&" in value else None
+        content = _unescape(value) if b"&" in value else None
         plain = value if content is None else content.encode("utf-8", "replace")
         if _is_script(plain):
             yield entity.start(), plain[:200]
@@ -82,5 +90,5 @@ def _in_tags(data: bytes) -> Iterator[tuple[int, bytes]]:
 
 def _is_script(value: bytes) -> bool:
     """Return whether an address runs a script, behind references to characters and what browsers pass over."""
-    begin = html.unescape(value.lstrip()[:1000].decode("utf-8", "replace"))
+    begin = _unescape(value.lstrip()[:1000])
     return begin.translate(_PASSED_OVER)[: len(_SCHEME)].lower() == _SCHEME
