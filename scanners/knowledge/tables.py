@@ -214,8 +214,24 @@ class Tables:
         for module, rest in self._splits(parts):
             for entry in self._modules[module]:
                 if entry.patterns and _fits(rest, entry.patterns):
-                    return entry.judgement(module)
-        return UNKNOWN
+                    return self._through_imports(rest, entry.judgement(module))
+        return self._through_imports(parts[1:], UNKNOWN)
+
+    def _through_imports(self, rest: list[str], found: Judgement) -> Judgement:
+        """Return what is known about the end of a name that goes through a module that another one imports.
+
+        ``sklearn.cluster._kmeans`` and ``os.system`` is `os.system`, whatever a pattern says of what lies in sklearn.
+        """
+        if found.standing is Standing.DANGEROUS:
+            return found
+        for position, part in enumerate(rest[:-1]):
+            imported = _IMPORTED.get(part)
+            if imported is None or (found.standing is Standing.UNKNOWN and part not in _NEVER_OWN):
+                continue
+            other = self._judge(".".join([imported, *rest[position + 1 :]]))
+            if _RANK[other.standing] > _RANK[found.standing]:
+                return other
+        return found
 
     def _exactly(self, parts: list[str]) -> Judgement | None:
         """Return what the first entry says that has exactly this name."""
@@ -255,6 +271,28 @@ def _fits(rest: list[str], patterns: frozenset[str]) -> bool:
     if _CLASS in patterns and bare[:1].isupper():
         return True
     return _CONSTANT in patterns and bare.isupper()
+
+
+_NEVER_OWN = frozenset(
+    "os posix nt sys subprocess shutil builtins __builtins__ __builtin__ importlib ctypes marshal runpy pty".split()
+)
+"""modules that no library calls one of its own after"""
+_IMPORTED = {
+    **{
+        name: name
+        for name in (
+            *_NEVER_OWN,
+            *"_ctypes socket pickle _pickle multiprocessing threading tempfile asyncio zipfile tarfile sqlite3".split(),
+            *"webbrowser urllib joblib cloudpickle dill gc _io codecs shelve logging warnings concurrent".split(),
+        )
+    },
+    "__builtin__": "builtins",
+    "__builtins__": "builtins",
+    "np": "numpy",
+    "pd": "pandas",
+    "mp": "multiprocessing",
+}
+"""what libraries import into their modules, under the names they give it, and the module it is"""
 
 
 @functools.cache

@@ -34,6 +34,8 @@ SHAPES: Final = frozenset(
         "range-text",
         "argument-template",
         "plain-formula",
+        "own-topic-model",
+        "parameters-not-text",
         "never",
         "paddle-tensor",
         "true-dtype",
@@ -107,6 +109,13 @@ class Shapes:
             restored = any(self._state_values(called.origin, key) for key in keys)
             formulas = self._state_values(called.origin, "formula")
             return all(map(_plain_formula, formulas)) and (bool(formulas) or not restored)
+        if shape == "own-topic-model":
+            modules = self._state_values(called.origin, "topic_model_module_string")
+            return self.fits("without-constructor", called) and all(map(_gensim_model, modules))
+        if shape == "parameters-not-text":
+            parameters = self._state_values(called.origin, "fh_params")
+            plain = all(isinstance(value, (Mapping, Collection, list, tuple, type(None))) for value in parameters)
+            return self.fits("without-constructor", called) and plain
         if shape == "names-only":
             return all(isinstance(argument, (str, int, type(None))) for argument in arguments)
         return False
@@ -268,6 +277,10 @@ def _is_objects(dtype: Value) -> bool:
 
 def _scipy_template(value: Value) -> bool:
     return isinstance(value, str) and _TEMPLATE.match(value) is not None
+
+
+def _gensim_model(value: Value) -> bool:
+    return isinstance(value, str) and (value == "gensim.models" or value.startswith("gensim.models."))
 
 
 def _constant(value: Value) -> bool:

@@ -338,6 +338,36 @@ TAXONOMY: dict[str, bytes] = {
             state={"restore_model_spec": True, "formula": call("builtins", "str", 1)},
         )
     ),
+    **{
+        f"through what a library imports: {module} {name}": dump(call(module, name, "x"))
+        for module, name in (
+            ("sklearn.cluster._kmeans", "subprocess.Popen"),
+            ("statsmodels.tsa.base", "ctypes.CDLL"),
+            ("sklearn.cluster", "os.system"),
+            ("gensim.models.word2vec", "threading.Thread"),
+            ("sktime.forecasting.base", "pd.HDFStore"),
+            ("torch", "os.system"),
+            ("numpy", "os.system"),
+            ("six.moves.builtins", "eval"),
+            ("elsewhere.module", "builtins.exec"),
+        )
+    },
+    "a module for later, as the one of topic models": dump(
+        new("gensim.models.ensemblelda", "EnsembleLda", state={"topic_model_module_string": "os"})
+    ),
+    "a module for later whose name begins like gensim's": dump(
+        new("gensim.models.ensemblelda", "EnsembleLda", state={"topic_model_module_string": "gensim.modelsx"})
+    ),
+    "a module for later that is computed": dump(
+        new(
+            "gensim.models",
+            "EnsembleLda",
+            state={"topic_model_module_string": call("builtins", "str", "os")},
+        )
+    ),
+    "parameters for later that are source text": dump(
+        new("sktime.forecasting.compose._fhplex", "FhPlexForecaster", state={"fh_params": CODE})
+    ),
     "a function for every element": dump(new("numpy", "vectorize", state={"pyfunc": Global("os", "system")})),
     "a function for every element, constructed": dump(call("numpy", "vectorize", Global("numpy", "log"))),
     "dill eval of a repr": dump(call("dill._dill", "_eval_repr", CODE)),
@@ -673,6 +703,20 @@ HARMLESS = {
             "EnsembleLda",
             state={"masking_method": Global("gensim.models.ensemblelda", "mass_masking")},
         )
+    ),
+    "an ensemble of topics that was saved": dump(
+        new(
+            "gensim.models.ensemblelda",
+            "EnsembleLda",
+            state={
+                "topic_model_class": None,
+                "topic_model_module_string": "gensim.models.ldamulticore",
+                "topic_model_class_string": "LdaMulticore",
+            },
+        )
+    ),
+    "a forecaster for each step": dump(
+        new("sktime.forecasting.compose._fhplex", "FhPlexForecaster", state={"fh_params": {1: {"sp": 2}}})
     ),
     "a graph": dump(
         new(
