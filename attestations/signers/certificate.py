@@ -348,6 +348,8 @@ def _public_key(certificate: x509.Certificate) -> PublicKey:
 
 def _reason(error: Exception) -> str:
     # "validation failed: candidates exhausted: …": the last part says why.
+    if "Forbidden signature algorithm" in str(error):
+        return "it or one on the way is signed with an algorithm that is not accepted, such as SHA-1"
     reason = str(error).partition("(encountered")[0].strip().rpartition(": ")[2]
     if "candidates exhausted" in reason:
         return "neither the trusted certificates nor those in the bundle have its issuer"

@@ -73,6 +73,7 @@ def issue(
     path_length: int | None = None,
     extra: tuple[x509.ExtensionType, ...] = (),
     extra_critical: bool = True,
+    algorithm: hashes.SHA224 | hashes.SHA256 | None = None,
 ) -> Holder:
     """Return a new certificate, self-signed without ``issuer``."""
     key = key or ec.generate_private_key(ec.SECP256R1())
@@ -101,4 +102,4 @@ def issue(
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     for extension in extra:
         builder = builder.add_extension(extension, critical=extra_critical)
-    return Holder(key=key, certificate=builder.sign(by_key, hashes.SHA256()))
+    return Holder(key=key, certificate=builder.sign(by_key, algorithm or hashes.SHA256()))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -109,6 +110,12 @@ def test_keyless_key_on_another_curve_is_unsupported_not_invalid(
     verifier = SigstoreVerifier(identity="dev@example.com", issuer=sigstore_stack.issuer, trust=trust)
     with pytest.raises(Unsupported, match="not an ECDSA P-256 key"):
         verify_bundle(Bundle.parse(json.dumps(document).encode()), [verifier])
+
+
+def test_certificate_signed_with_a_weak_hash_is_refused_in_words() -> None:
+    leaf = issue("release", ROOT, purposes=CODE_SIGNING, key=LEAF.key, algorithm=hashes.SHA224())
+    with pytest.raises(IdentityMismatch, match="signed with an algorithm that is not accepted"):
+        judged(sealed(leaf.certificate.public_bytes(Encoding.DER), key=leaf.key))
 
 
 @pytest.mark.parametrize("count", [2, 3, 4])
