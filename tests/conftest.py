@@ -22,6 +22,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files of reports anew")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name cases of bytes by their argument and number, not by what they hold.
+
+    Bytes with a time or something random in them would have other names in each worker, and workers that collect
+    different names refuse to run at all.
+    """
+    return argname if isinstance(val, (bytes, bytearray)) else None
+
+
 @pytest.fixture
 def update_golden(request: pytest.FixtureRequest) -> bool:
     """Return whether golden files are to be written instead of compared."""
