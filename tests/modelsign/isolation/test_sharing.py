@@ -109,7 +109,7 @@ def test_every_decompressor_is_announced() -> None:
 
 HARMLESS = set(
     "__future__ _compat_pickle array collections dataclasses enum functools gc itertools math operator os posixpath"
-    " pathlib sys types typing warnings logging base64 binascii codecs hashlib json re struct jinja2 tomllib"
+    " pathlib sys types typing warnings logging base64 binascii codecs hashlib html json re struct jinja2 tomllib"
     " scanners".split()
 )
 """of Python, or of the interpreter itself: its containers, codecs, regular expressions, digests, the scanner of JSON"""
