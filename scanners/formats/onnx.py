@@ -9,7 +9,18 @@ from collections.abc import Iterator
 
 from scanners.errors import LimitExceeded
 from scanners.facts import Identified, Operator, Reference, Tensor
-from scanners.formats.protobuf import BYTES, FIXED32, FIXED64, VARINT, Field, Tally, fields, looks_like, text_of
+from scanners.formats.protobuf import (
+    BYTES,
+    FIXED32,
+    FIXED64,
+    VARINT,
+    Field,
+    Tally,
+    fields,
+    looks_like,
+    packed_numbers,
+    text_of,
+)
 from scanners.reading import Blob, Reading
 
 NAME = "onnx"
@@ -230,7 +241,7 @@ class _Model:
                 case 1 if inner.kind == VARINT:
                     shape.append(inner.value)
                 case 1 if inner.kind == BYTES:
-                    shape += self._packed(inner)
+                    shape += packed_numbers(self._blob.reader.read_at(inner.offset, min(inner.length, 640)))
                 case 2:
                     kind = inner.value
                 case 8:
@@ -258,16 +269,6 @@ class _Model:
         )
         if external:
             self._outside(tensor, name, external)
-
-    def _packed(self, field: Field) -> list[int]:
-        values, value, shift = [], 0, 0
-        for byte in self._blob.reader.read_at(field.offset, min(field.length, 640)):
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                values.append(value)
-                value = shift = 0
-        return values
 
     def _outside(self, tensor: Field, name: str, external: list[tuple[str, str]]) -> None:
         """State where an external tensor lies, and what its entries say beyond that."""

@@ -16,7 +16,7 @@ from scanners.errors import FormatError, LimitExceeded
 from scanners.facts import Identified
 from scanners.facts import Tensor as TensorFact
 from scanners.formats.onnx import TENSOR_TYPES
-from scanners.formats.protobuf import BYTES, VARINT, Field, Tally, fields, text_of
+from scanners.formats.protobuf import BYTES, VARINT, Field, Tally, fields, packed_numbers, text_of
 from scanners.reader import Reader
 from scanners.reading import Blob, Reading
 
@@ -84,14 +84,7 @@ def _packed(reader: Reader, field: Field) -> list[int]:
     content = reader.read_at(field.offset, min(field.length, 10 * _RANK + 1))
     if len(content) > 10 * _RANK:
         return [0] * (_RANK + 1)
-    values, value, shift = [], 0, 0
-    for byte in content:
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            values.append(value)
-            value = shift = 0
-    return values
+    return packed_numbers(content)
 
 
 def read(blob: Blob, reading: Reading) -> None:

@@ -106,6 +106,18 @@ def text_of(reader: Reader, field: Field, limit: int = 65536) -> str:
     return reader.read_at(field.offset, min(field.length, limit)).decode("utf-8", "replace")
 
 
+def packed_numbers(content: bytes) -> list[int]:
+    """Return the numbers of a packed repeated field; one that is cut off at its end is left out."""
+    values, value, shift = [], 0, 0
+    for byte in content:
+        value |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            values.append(value)
+            value = shift = 0
+    return values
+
+
 def looks_like(
     reader: Reader, shape: dict[int, int], required: int, *, start: int = 0, end: int | None = None, sample: int = 64
 ) -> Field | None:
